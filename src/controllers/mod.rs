@@ -1,0 +1,1 @@
+//! Shells: watch, the seven steps, publish.

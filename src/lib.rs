@@ -1,0 +1,19 @@
+#![doc = include_str!("../ARCHITECTURE.md")]
+
+pub mod api;
+pub mod clock;
+pub mod seal;
+pub mod telemetry;
+
+pub mod state;
+
+pub mod engine;
+pub mod plan;
+pub mod secrets;
+
+pub mod execute;
+pub mod status;
+
+pub mod controllers;
+
+pub mod cli;
