@@ -2,6 +2,12 @@
 //! Pure data and pure constructors; no IO, no time but what is passed in. Everything below `controllers` speaks in these.
 
 pub mod container;
+pub mod desired;
+pub mod hash;
 pub mod image;
+pub mod names;
 pub mod network;
+pub mod observed;
+pub mod owner;
+pub mod revision;
 pub mod volume;
