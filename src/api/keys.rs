@@ -23,7 +23,9 @@ pub mod label {
     pub const REVISION: &str = "supercargo.dev/revision";
     /// Hash of the canonical template, with its version.
     pub const TEMPLATE_HASH: &str = "supercargo.dev/template-hash";
-    /// Keyed fingerprints of the secrets that the container was given, with the id of the fingerprint root.
+    /// Id of the fingerprint root that [`FINGERPRINTS`] are keyed with; another root says nothing about a value.
+    pub const FINGERPRINT_ROOT: &str = "supercargo.dev/fingerprint-root";
+    /// Keyed fingerprints of the secrets that the container was given.
     pub const FINGERPRINTS: &str = "supercargo.dev/fingerprints";
     /// `metadata.generation` that the container was made for.
     pub const GENERATION: &str = "supercargo.dev/generation";

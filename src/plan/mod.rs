@@ -12,10 +12,15 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::state::{container::ContainerId, desired::Desired, observed::Observed};
+use crate::state::{
+    container::ContainerId,
+    desired::Desired,
+    observed::{Observed, Replica},
+};
 
 pub mod action;
 pub mod heal;
+pub mod prepare;
 pub mod restart;
 pub mod rollout;
 pub mod subnet;
@@ -26,6 +31,7 @@ pub(crate) mod fixtures;
 mod properties;
 
 pub use action::{Action, Chain, Hold, Plan, Target, Why};
+use prepare::Prepared;
 
 /// How far the fetching of the wanted image is, as far as this process knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,34 +63,53 @@ pub struct Inputs {
 /// Decides what to do now.
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Plan {
-    let verdict = rollout::decide(desired, observed, inputs);
-    let mut plan = Plan { stages: Vec::new(), holds: verdict.holds };
-
-    let mut creating = verdict.create;
-    if !creating.is_empty() {
-        let ready = rollout::prepare(desired, observed, inputs, &mut plan);
-        if !ready {
-            creating.clear();
+    let decision = rollout::decide(desired, observed, inputs);
+    let mut plan = Plan { stages: Vec::new(), holds: decision.holds };
+    let mut first = decision.chains;
+    let mut second = Vec::new();
+    if !decision.create.is_empty() || !decision.yielding.is_empty() {
+        match prepare::prepare(desired, observed, inputs) {
+            Prepared::NotYet { chain, hold } => {
+                first.push(chain);
+                plan.holds.push(hold);
+            }
+            Prepared::After(chains) => {
+                first.extend(chains);
+                make_room(desired, &decision.yielding, &mut first, &mut plan.holds);
+                second = decision.create.iter().filter_map(|slot| create(desired, *slot)).collect();
+            }
         }
     }
-    let mut chains = verdict.chains;
-    for slot in creating {
-        if let Ok(spec) = desired.container(slot) {
-            let name = spec.name.clone();
-            let create = Action::Create { slot, spec: Box::new(spec), why: Why::Missing };
-            chains.push(vec![create, Action::StartCreated { name }]);
-        }
-    }
-    if !chains.is_empty() {
-        plan.stages.push(chains);
-    }
-    if let Some(network) = &observed.network
-        && desired.replicas == 0
-        && observed.replicas.is_empty()
-        && observed.neighbours == 0
-    {
-        let remove = Action::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
-        plan.stages.push(vec![vec![remove]]);
-    }
+    first.retain(|chain| !chain.is_empty());
+    plan.stages.extend([first, second, last(desired, observed)].into_iter().filter(|stage| !stage.is_empty()));
     plan
+}
+
+/// Retires what yields; it is not mended first.
+fn make_room(desired: &Desired, yielding: &[&Replica], chains: &mut Vec<Chain>, holds: &mut Vec<Hold>) {
+    for replica in yielding {
+        chains.retain(|chain| !chain.iter().any(|a| a.target().is_some_and(|t| t.id == replica.view.id)));
+        holds.retain(|hold| !matches!(hold, Hold::BackOff { slot, .. } if *slot == replica.slot));
+        chains.push(heal::retire(desired, replica, Why::Replaced));
+    }
+    if !yielding.is_empty() {
+        holds.push(Hold::Draining);
+    }
+}
+
+fn create(desired: &Desired, slot: u32) -> Option<Chain> {
+    let spec = desired.container(slot).ok()?;
+    let name = spec.name.clone();
+    let create = Action::Create { slot, spec: Box::new(spec), why: Why::Missing };
+    Some(vec![create, Action::StartCreated { name }])
+}
+
+/// The namespace's network goes with its last container.
+fn last(desired: &Desired, observed: &Observed) -> Vec<Chain> {
+    match &observed.network {
+        Some(network) if desired.replicas == 0 && observed.replicas.is_empty() && observed.neighbours == 0 => {
+            vec![vec![Action::RemoveNetwork { id: network.id.clone(), name: network.name.clone() }]]
+        }
+        Some(_) | None => Vec::new(),
+    }
 }

@@ -5,25 +5,27 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Action, Chain, Hold, Inputs, Plan, Pull, Why,
+    Chain, Hold, Inputs, Why,
     heal::{self, Verdict},
-    subnet,
 };
-use crate::state::{
-    container::RunState,
-    desired::{Desired, PullPolicy, Rollout, Template},
-    network::NetworkSpec,
-    observed::{Observed, Replica},
-    owner::namespace_labels,
+use crate::{
+    api::keys::label,
+    state::{
+        container::RunState,
+        desired::{Desired, Rollout, Template},
+        observed::{Observed, Replica},
+    },
 };
 
 /// What was decided about containers.
 #[derive(Debug, Default)]
-pub struct Decision {
+pub struct Decision<'a> {
     /// Chains for existing containers.
     pub chains: Vec<Chain>,
-    /// Places that get a new container now.
+    /// Places that get a new container, once everything is prepared for it.
     pub create: Vec<u32>,
+    /// Containers that make room for a new one, once everything is prepared for that one.
+    pub yielding: Vec<&'a Replica>,
     /// What waits.
     pub holds: Vec<Hold>,
 }
@@ -37,9 +39,12 @@ struct Place<'a> {
     old: Option<&'a Replica>,
 }
 
+type Places<'a> = BTreeMap<u32, Place<'a>>;
+
 /// Whether a container is of the wanted revision. While something does not resolve, what a container was given stands
 /// in for what is wanted; while the object does not parse, every container is as good as another.
-fn is_current(desired: &Desired, replica: &Replica) -> bool {
+#[must_use]
+pub fn is_current(desired: &Desired, replica: &Replica) -> bool {
     let Some(hash) = &desired.template_hash else { return true };
     replica.template_hash == *hash
         && desired.fingerprints.as_ref().is_none_or(|wanted| replica.fingerprints.satisfies(wanted))
@@ -47,38 +52,38 @@ fn is_current(desired: &Desired, replica: &Replica) -> bool {
 
 /// Decides about all containers.
 #[must_use]
-pub fn decide(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Decision {
+pub fn decide<'a>(desired: &Desired, observed: &'a Observed, inputs: &Inputs) -> Decision<'a> {
     let mut decision = Decision::default();
     let places = sort_into_places(desired, observed, &mut decision);
-    let blocked = match &desired.template {
-        Template::Blocked(why) => Some(Hold::Blocked { why: *why }),
-        Template::Known(_) if desired.paused && places.values().any(|p| p.old.is_some()) => Some(Hold::Paused),
-        Template::Known(_) => None,
-    };
     mend(desired, &places, inputs, &mut decision);
-    if let Some(hold) = blocked {
-        if places.values().any(|p| p.current.is_none()) {
-            decision.holds.push(hold);
+    let settled = succeed(desired, &places, inputs, &mut decision);
+    let missing = places.values().any(|p| p.current.is_none());
+    match &desired.template {
+        Template::Blocked(why) => {
+            if missing {
+                decision.holds.push(Hold::Blocked { why: *why });
+            }
         }
-        retire_old_beside_current(desired, &places, inputs, &mut decision);
-        return decision;
+        // A new replica of the old template cannot be made, as nothing but its containers remembers it: it waits too.
+        Template::Known(_) if desired.paused && places.values().any(|p| p.old.is_some()) => {
+            decision.holds.push(Hold::Paused);
+        }
+        Template::Known(_) => match desired.rollout {
+            Rollout::Surge => one_by_one(&places, settled, Order::NewFirst, &mut decision),
+            Rollout::StopFirst => one_by_one(&places, settled, Order::OldFirst, &mut decision),
+            Rollout::Recreate => recreate(&places, &mut decision),
+        },
     }
-    match desired.rollout {
-        Rollout::Surge => surge(desired, &places, inputs, &mut decision),
-        Rollout::StopFirst => stop_first(desired, &places, inputs, &mut decision),
-        Rollout::Recreate => recreate(desired, &places, &mut decision),
-    }
+    decision.chains.retain(|chain| !chain.is_empty());
     decision
 }
 
 /// Gives each wanted place its containers, and retires what has no place: surplus replicas, duplicates, lesser old ones.
-fn sort_into_places<'a>(
-    desired: &Desired,
-    observed: &'a Observed,
-    decision: &mut Decision,
-) -> BTreeMap<u32, Place<'a>> {
-    let mut places: BTreeMap<u32, Place<'a>> = (0..desired.replicas).map(|slot| (slot, Place::default())).collect();
-    let surplus = if desired.replicas == 0 { Why::Deleted } else { Why::ScaledDown };
+fn sort_into_places<'a>(desired: &Desired, observed: &'a Observed, decision: &mut Decision<'a>) -> Places<'a> {
+    let mut places: Places<'a> = (0..desired.replicas).map(|slot| (slot, Place::default())).collect();
+    let surplus = if desired.deleting { Why::Deleted } else { Why::ScaledDown };
+    // While something does not resolve, two revisions may look alike; none of them is surplus.
+    let certain = matches!(desired.template, Template::Known(_));
     for replica in &observed.replicas {
         let Some(place) = places.get_mut(&replica.slot) else {
             decision.chains.push(heal::retire(desired, replica, surplus));
@@ -89,20 +94,17 @@ fn sort_into_places<'a>(
             if current { (&mut place.current, Why::Duplicate) } else { (&mut place.old, Why::Replaced) };
         let loser = match *seat {
             Some(held) if rank(held) <= rank(replica) => Some(replica),
-            Some(held) => {
+            held => {
                 *seat = Some(replica);
-                Some(held)
-            }
-            None => {
-                *seat = Some(replica);
-                None
+                held
             }
         };
-        if let Some(loser) = loser {
+        if let Some(loser) = loser
+            && (certain || !current)
+        {
             decision.chains.push(heal::retire(desired, loser, why));
         }
     }
-    decision.chains.retain(|chain| !chain.is_empty());
     places
 }
 
@@ -119,16 +121,16 @@ fn rank(replica: &Replica) -> u8 {
 }
 
 /// Mends what stays: the current container of each place, and the old one while it has no successor.
-fn mend(desired: &Desired, places: &BTreeMap<u32, Place<'_>>, inputs: &Inputs, decision: &mut Decision) {
+fn mend(desired: &Desired, places: &Places<'_>, inputs: &Inputs, decision: &mut Decision<'_>) {
     for (slot, place) in places {
         let (replica, wanted) = match (place.current, place.old) {
             (Some(current), _) => (current, desired.container(*slot).ok()),
             (None, Some(old)) => (old, None),
             (None, None) => continue,
         };
-        // A container from another fingerprint root keeps its name; only what differs in substance is mended.
         let wanted = wanted.map(|mut spec| {
-            if replica.fingerprints.root != spec.labels.get(ROOT).map_or("", String::as_str) {
+            // Adopted from another fingerprint root: its revision and so its name stay what they were.
+            if spec.labels.get(label::REVISION) != replica.view.labels.get(label::REVISION) {
                 spec.name.clone_from(&replica.view.name);
             }
             spec
@@ -141,15 +143,8 @@ fn mend(desired: &Desired, places: &BTreeMap<u32, Place<'_>>, inputs: &Inputs, d
     }
 }
 
-const ROOT: &str = crate::api::keys::label::FINGERPRINT_ROOT;
-
-/// Old containers go once their successor is available; true when all of a place's successors are.
-fn retire_old_beside_current(
-    desired: &Desired,
-    places: &BTreeMap<u32, Place<'_>>,
-    inputs: &Inputs,
-    decision: &mut Decision,
-) -> bool {
+/// Old containers go once their successor is available. Answers whether every successor is, and has succeeded.
+fn succeed(desired: &Desired, places: &Places<'_>, inputs: &Inputs, decision: &mut Decision<'_>) -> bool {
     let mut settled = true;
     for (slot, place) in places {
         let Some(current) = place.current else { continue };
@@ -162,69 +157,40 @@ fn retire_old_beside_current(
             decision.chains.push(heal::retire(desired, old, Why::Replaced));
         }
     }
-    decision.chains.retain(|chain| !chain.is_empty());
     settled
 }
 
-/// The place whose turn it is: those whose container does not serve anyway come first.
-fn next<'a>(places: &BTreeMap<u32, Place<'a>>) -> Option<(u32, &'a Replica)> {
-    places
-        .iter()
-        .filter(|(_, place)| place.current.is_none())
-        .filter_map(|(slot, place)| Some((*slot, place.old?)))
-        .min_by_key(|(slot, old)| (old.is_ready(), *slot))
+enum Order {
+    NewFirst,
+    OldFirst,
 }
 
-fn empty(places: &BTreeMap<u32, Place<'_>>) -> Vec<u32> {
-    places.iter().filter(|(_, p)| p.current.is_none() && p.old.is_none()).map(|(slot, _)| *slot).collect()
-}
-
-fn surge(desired: &Desired, places: &BTreeMap<u32, Place<'_>>, inputs: &Inputs, decision: &mut Decision) {
+/// Fills empty places at once; then takes the places in turn, those first whose container does not serve anyway.
+fn one_by_one<'a>(places: &Places<'a>, settled: bool, order: Order, decision: &mut Decision<'a>) {
     decision.create = empty(places);
-    let settled = retire_old_beside_current(desired, places, inputs, decision);
-    if settled
-        && decision.create.is_empty()
-        && let Some((slot, _)) = next(places)
-    {
-        decision.create.push(slot);
-    }
-}
-
-fn stop_first(desired: &Desired, places: &BTreeMap<u32, Place<'_>>, inputs: &Inputs, decision: &mut Decision) {
-    decision.create = empty(places);
-    let settled = retire_old_beside_current(desired, places, inputs, decision);
     if !settled || !decision.create.is_empty() {
         return;
     }
-    let Some((slot, old)) = next(places) else { return };
-    // The image comes before anything is taken away.
-    let mut plan = Plan::default();
-    if !fetched(desired, inputs, inputs_image(desired), &mut plan) {
-        decision.create.push(slot);
-        return;
+    let next = places
+        .iter()
+        .filter(|(_, place)| place.current.is_none())
+        .filter_map(|(slot, place)| Some((*slot, place.old?)))
+        .min_by_key(|(slot, old)| (old.is_ready(), *slot));
+    let Some((slot, old)) = next else { return };
+    match order {
+        Order::NewFirst => decision.create.push(slot),
+        Order::OldFirst => decision.yielding.push(old),
     }
-    drop_mending(old, decision);
-    decision.chains.push(heal::retire(desired, old, Why::Replaced));
-    decision.holds.push(Hold::Draining);
 }
 
-fn recreate(desired: &Desired, places: &BTreeMap<u32, Place<'_>>, decision: &mut Decision) {
-    let old: Vec<&Replica> = places.values().filter_map(|p| p.old).collect();
-    if old.is_empty() {
+/// Takes all old ones away, then fills every place.
+fn recreate<'a>(places: &Places<'a>, decision: &mut Decision<'a>) {
+    decision.yielding = places.values().filter_map(|p| p.old).collect();
+    if decision.yielding.is_empty() {
         decision.create = empty(places);
-        return;
     }
-    for replica in old {
-        drop_mending(replica, decision);
-        decision.chains.push(heal::retire(desired, replica, Why::Replaced));
-    }
-    decision.chains.retain(|chain| !chain.is_empty());
-    decision.holds.push(Hold::Draining);
 }
 
-/// What is about to go is not mended first.
-fn drop_mending(replica: &Replica, decision: &mut Decision) {
-    decision.chains.retain(|chain| !chain.iter().any(|a| a.target().is_some_and(|t| t.id == replica.view.id)));
-    decision.holds.retain(|hold| !matches!(hold, Hold::BackOff { slot, .. } if *slot == replica.slot));
+fn empty(places: &Places<'_>) -> Vec<u32> {
+    places.iter().filter(|(_, p)| p.current.is_none() && p.old.is_none()).map(|(slot, _)| *slot).collect()
 }
-

@@ -82,6 +82,8 @@ pub struct Desired {
     pub generation: i64,
     /// How many; none while it is being deleted.
     pub replicas: u32,
+    /// Whether the object is being deleted.
+    pub deleting: bool,
     /// Whether rollouts hold. Restarts, scale and teardown go on.
     pub paused: bool,
     /// How a rollout goes.
@@ -111,6 +113,7 @@ impl Desired {
             owner,
             generation,
             replicas: 0,
+            deleting: true,
             paused: false,
             rollout: Rollout::Recreate,
             min_ready_seconds: 0,

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/informers"
@@ -48,11 +47,7 @@ func startControllers(ctx context.Context, pki *pki, config *rest.Config) error 
 		core.Namespaces(), 5*time.Minute, v1.FinalizerKubernetes)
 
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client.Discovery()))
-	ignored := map[schema.GroupResource]struct{}{}
-	for resource := range garbagecollector.DefaultIgnoredResources() {
-		ignored[resource] = struct{}{}
-	}
-	graph := garbagecollector.NewDependencyGraphBuilder(ctx, metadataClient, mapper, ignored,
+	graph := garbagecollector.NewDependencyGraphBuilder(ctx, metadataClient, mapper, garbagecollector.DefaultIgnoredResources(),
 		informerfactory.NewInformerFactory(shared, metadatainformer.NewSharedInformerFactory(metadataClient, 0)), started)
 	garbage, err := garbagecollector.NewComposedGarbageCollector(ctx, client, metadataClient, mapper, graph)
 	if err != nil {

@@ -46,7 +46,7 @@ func main() {
 	flag.StringVar(&s.kubeconfig, "kubeconfig", "", "file to write the administrator's kubeconfig to once the server is ready (needed)")
 	flag.StringVar(&s.dataDir, "data-dir", "", "directory for certificates, data and log; empty: a temporary one that is removed at the end")
 	flag.IntVar(&s.port, "port", 0, "port on 127.0.0.1; 0: any free one")
-	flag.StringVar(&s.assets, "assets", "", "directory with the programs etcd and kube-apiserver to run instead of the ones compiled in")
+	flag.StringVar(&s.assets, "assets", os.Getenv("KUBEBUILDER_ASSETS"), "directory with the programs etcd and kube-apiserver to run instead of the ones compiled in; KUBEBUILDER_ASSETS, if set, is the default")
 	flag.BoolVar(&s.exitWithParent, "exit-with-parent", false, "end when the process that started this one ends")
 	flag.BoolVar(&s.verbose, "verbose", false, "log to stderr instead of the file kube-apiserver.log in the data directory")
 	flag.Usage = func() {

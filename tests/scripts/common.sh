@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it. Owns what they share: where built and downloaded things live, how a script speaks
 # (stderr only, so that stdout stays a value a caller can capture), and one lock per thing that must be made once.
 
@@ -54,3 +55,39 @@ end_recorded() {
   rm -f "$1"
 }
 recorded_gone() { ! recorded_runs "$1"; }
+
+tests=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+module=$tests/kube-apiserver
+
+# What a program built from the module is a function of, so that a change never runs the old program.
+module_hash() { (cd "$module" && cat go.mod go.sum ./*.go "$tests/scripts/common.sh" | sha256sum | cut -c1-16); }
+
+# build_go OUT TAGS PACKAGE: builds a program of the module. OUT appears whole or not at all.
+build_go() {
+  local out=$1 tags=$2 package=$3 need have go version minor started=$SECONDS tmp
+  need=$(sed -n 's/^go //p' "$module/go.mod")
+  go=$(command -v go || true)
+  # Where the Go project's own archive goes, which is not on every PATH.
+  if [ -z "$go" ] && [ -x /usr/local/go/bin/go ]; then go=/usr/local/go/bin/go; fi
+  [ -n "$go" ] || die "Go $need or newer is needed to build ${out##*/}: install it from the Go project's download page into /usr/local/go (distributions may carry an older one), or set TEST_KUBECONFIG to use a cluster of your own"
+  # Asked inside the module, a Go that may fetch a newer toolchain does so and answers with that one's version.
+  have=$(cd "$module" && "$go" env GOVERSION 2>/dev/null) || have=unknown
+  [ "$(printf '%s\n' "$need" "${have#go}" | sort -V | head -n 1)" = "$need" ] ||
+    die "Go $need or newer is needed to build ${out##*/}, and $go is $have: install a newer one from the Go project's download page, or set TEST_KUBECONFIG to use a cluster of your own"
+  version=$(cd "$module" && "$go" list -m -f '{{.Version}}' k8s.io/kubernetes) || die "the Go modules for ${out##*/} cannot be read: see the message above"
+  minor=${version#v1.}
+  minor=${minor%%.*}
+  say "building ${out##*/} (Kubernetes $version, with $have); the first time this compiles Kubernetes, about 15 minutes of CPU time"
+  mkdir -p "${out%/*}"
+  tmp=$(mktemp "${out%/*}/building.XXXXXX")
+  # Without the stamps the server would call itself v0.0.0. No C compiler is needed, and no debug information is kept.
+  if ! (cd "$module" && CGO_ENABLED=0 "$go" build -trimpath -buildvcs=false -tags "$tags" -o "$tmp" \
+    -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$minor" \
+    "$package") >&2 9>&-; then
+    rm -f "$tmp"
+    die "building ${out##*/} failed: see the messages above (a module that cannot be fetched needs the Go module proxy)"
+  fi
+  chmod 0755 "$tmp"
+  mv "$tmp" "$out"
+  say "built $out in $((SECONDS - started)) s"
+}
