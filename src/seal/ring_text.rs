@@ -109,7 +109,10 @@ fn read_member(line: &[u8]) -> Result<Member, &'static str> {
         return Err("it is not `key <state> <created> <key>` nor `end`");
     };
     let state = KeyState::from_word(state).ok_or("the key's state is none of the five")?;
-    let created = std::str::from_utf8(created).ok().and_then(|text| text.parse::<Timestamp>().ok());
+    let created = std::str::from_utf8(created)
+        .ok()
+        .and_then(|text| Some((text, text.parse::<Timestamp>().ok()?)))
+        .and_then(|(text, at)| (at.to_string() == text).then_some(at));
     let created = created.ok_or("the key's date is not RFC 3339 in UTC")?;
     let material = match state {
         KeyState::Destroyed => {
