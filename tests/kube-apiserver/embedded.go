@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -19,8 +18,8 @@ import (
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 )
 
-// startEmbedded runs etcd and the API server in this process. The returned function ends both, in that they depend on
-// each other in this order; it is never nil.
+// startEmbedded runs etcd and the API server in this process. The returned function, never nil, ends the API server first: it
+// depends on etcd.
 func startEmbedded(s settings, listener net.Listener, failed chan<- error) (func(), error) {
 	etcd, err := startEtcd()
 	if err != nil {
@@ -43,7 +42,7 @@ func startEmbedded(s settings, listener net.Listener, failed chan<- error) (func
 	go func() {
 		defer close(done)
 		if err := app.Run(ctx, opts); ctx.Err() == nil {
-			failed <- fmt.Errorf("kube-apiserver ended: %w", errors.Join(err, errors.New("unexpectedly")))
+			failed <- fmt.Errorf("kube-apiserver ended: %v", err)
 		}
 	}()
 	go func() {
