@@ -5,12 +5,15 @@
 pub mod condition;
 pub mod container;
 pub mod deployment;
+pub mod fields;
 pub mod keys;
 pub mod pod;
 pub mod reference;
 pub mod schema;
 pub mod secret;
 pub mod status;
+pub mod unsupported;
+pub mod violation;
 
 pub use condition::{Cause, ConditionType, Reason};
 pub use container::{
@@ -32,6 +35,7 @@ pub use secret::{
     SecretType,
 };
 pub use status::{DockerDeploymentStatus, InstanceStatus, LastExit, SecretUse};
+pub use violation::{Violation, ViolationKind};
 
 /// The API group of all our kinds.
 pub const GROUP: &str = "supercargo.dev";
