@@ -17,7 +17,9 @@ use crate::{
     },
 };
 
+pub mod bollard;
 pub mod error;
+pub mod fake;
 
 pub use error::{Error, Kind, Op, Result};
 
