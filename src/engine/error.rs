@@ -120,5 +120,18 @@ pub struct Error {
     pub message: String,
 }
 
+impl Error {
+    /// An error of this call about this subject.
+    #[must_use]
+    pub fn new(op: Op, subject: impl Into<String>, kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            op,
+            subject: subject.into(),
+            kind,
+            message: message.into(),
+        }
+    }
+}
+
 /// The result of a call to the engine.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -14,7 +14,9 @@ use crate::state::{
     volume::Volume,
 };
 
+pub mod bollard;
 pub mod error;
+pub mod fake;
 
 pub use error::{Error, Kind, Op, Result};
 
