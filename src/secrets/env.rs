@@ -6,14 +6,21 @@ use std::collections::BTreeMap;
 
 use super::open::Closed;
 use crate::{
-    api::condition::Cause,
+    api::{condition::Cause, expansion},
     seal::Plaintext,
     state::{
         container::{EnvValue, EnvVar, SlotId},
-        expand::{Known, NamesSecret, expand},
         plaintext::SecretEnv,
     },
 };
+
+/// A text that names a variable which holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "$({0}) holds a secret, which would become readable in the container's configuration; let the process read the \
+     variable itself"
+)]
+pub(super) struct NamesSecret(String);
 
 /// See the file's header.
 #[derive(Default)]
@@ -57,11 +64,14 @@ impl Environment {
     }
 
     pub(super) fn expand(&self, text: &str) -> Result<String, NamesSecret> {
-        expand(text, |name| match self.values.get(name) {
-            Some(EnvValue::Literal(value)) => Known::Plain(value),
-            Some(EnvValue::Slot(_)) => Known::Secret,
-            None => Known::Unknown,
-        })
+        let secret = |name: &&str| matches!(self.values.get(*name), Some(EnvValue::Slot(_)));
+        if let Some(name) = expansion::references(text).into_iter().find(secret) {
+            return Err(NamesSecret(name.to_owned()));
+        }
+        Ok(expansion::expand(text, |name| match self.values.get(name) {
+            Some(EnvValue::Literal(value)) => Some(value.as_str()),
+            Some(EnvValue::Slot(_)) | None => None,
+        }))
     }
 
     /// Why a key of `envFrom` cannot become this variable.

@@ -4,7 +4,6 @@
 pub mod build;
 pub mod container;
 pub mod desired;
-pub mod expand;
 pub mod hash;
 pub mod image;
 pub mod names;
