@@ -5,14 +5,19 @@
 pub mod condition;
 pub mod container;
 pub mod deployment;
+pub mod expansion;
 pub mod fields;
+pub mod image;
 pub mod keys;
 pub mod pod;
+pub mod quantity;
 pub mod reference;
 pub mod schema;
 pub mod secret;
 pub mod status;
 pub mod unsupported;
+pub mod validate;
+pub mod validate_secret;
 pub mod violation;
 
 pub use condition::{Cause, ConditionType, Reason};
@@ -24,7 +29,9 @@ pub use deployment::{
     DeploymentStrategy, DockerDeployment, DockerDeploymentSpec, LabelSelector, LabelSelectorRequirement,
     PodTemplate, RollingUpdate, SecretEnv, StrategyType, TemplateMetadata,
 };
+pub use image::{ImageError, ImageReference};
 pub use pod::{DockerVolume, EmptyDir, HostPath, ImagePullSecret, PodSpec, RestartPolicy, Volume};
+pub use quantity::{Quantity, QuantityError};
 pub use reference::{
     ConfigMapEnvSource, ConfigMapKeySelector, EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector,
     SecretEnvSource, SecretKeySelector, SecretKind,
@@ -35,6 +42,8 @@ pub use secret::{
     SecretType,
 };
 pub use status::{DockerDeploymentStatus, InstanceStatus, LastExit, SecretUse};
+pub use validate::{FieldPath, Parsed, Policy, Validated, check, validate};
+pub use validate_secret::validate_secret;
 pub use violation::{Violation, ViolationKind};
 
 /// The API group of all our kinds.
