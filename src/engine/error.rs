@@ -1,0 +1,124 @@
+//! Why a call to the engine failed, in our words. Built by the adapters, which classify by status code and, where the
+//! engine answers 500 for everything, by text; read by `execute` and `controllers`. Text that came back from a call that
+//! carried plaintext is never kept: the engine quotes what it was sent.
+
+use std::fmt;
+
+/// Which call failed; also the `op` label of the engine metrics, so the set is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is the call of the same name")]
+pub enum Op {
+    Connect,
+    Ping,
+    Info,
+    Events,
+    ListContainers,
+    InspectContainer,
+    CreateContainer,
+    StartContainer,
+    StopContainer,
+    UnpauseContainer,
+    RemoveContainer,
+    RenameContainer,
+    UpdateContainer,
+    Logs,
+    Exec,
+    InspectImage,
+    PullImage,
+    ListNetworks,
+    CreateNetwork,
+    RemoveNetwork,
+    ConnectNetwork,
+    DisconnectNetwork,
+    ListVolumes,
+    CreateVolume,
+    RemoveVolume,
+}
+
+impl Op {
+    /// The word used in metrics and messages, such as `create_container`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Ping => "ping",
+            Self::Info => "info",
+            Self::Events => "events",
+            Self::ListContainers => "list_containers",
+            Self::InspectContainer => "inspect_container",
+            Self::CreateContainer => "create_container",
+            Self::StartContainer => "start_container",
+            Self::StopContainer => "stop_container",
+            Self::UnpauseContainer => "unpause_container",
+            Self::RemoveContainer => "remove_container",
+            Self::RenameContainer => "rename_container",
+            Self::UpdateContainer => "update_container",
+            Self::Logs => "logs",
+            Self::Exec => "exec",
+            Self::InspectImage => "inspect_image",
+            Self::PullImage => "pull_image",
+            Self::ListNetworks => "list_networks",
+            Self::CreateNetwork => "create_network",
+            Self::RemoveNetwork => "remove_network",
+            Self::ConnectNetwork => "connect_network",
+            Self::DisconnectNetwork => "disconnect_network",
+            Self::ListVolumes => "list_volumes",
+            Self::CreateVolume => "create_volume",
+            Self::RemoveVolume => "remove_volume",
+        }
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.as_str().replace('_', " "))
+    }
+}
+
+/// What kind of failure it was: what a caller can decide on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// The engine could not be asked, or did not answer in time. Whether the call took effect is unknown.
+    Unreachable,
+    /// The thing named does not exist.
+    NotFound,
+    /// The name is taken, or the thing is in a state that forbids this.
+    Conflict,
+    /// A host port is taken, by a container or by a process of the host.
+    PortTaken,
+    /// No address is left, or the subnet overlaps another.
+    AddressSpace,
+    /// The network still has endpoints (or the engine believes so).
+    NetworkInUse,
+    /// The registry refused the credentials, or asks for some.
+    RegistryDenied,
+    /// The registry has no such image, tag or digest.
+    ImageNotFound,
+    /// The registry could not be reached or failed.
+    RegistryUnavailable,
+    /// The command of the container does not exist or is not executable.
+    CommandNotRunnable,
+    /// A host path to mount does not exist.
+    HostPathMissing,
+    /// The engine understood and refused; asking again is useless until something changes.
+    Invalid,
+    /// Anything else: the engine failed.
+    Failed,
+}
+
+/// One failed call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{op} {subject}: {message}")]
+pub struct Error {
+    /// The call.
+    pub op: Op,
+    /// What it was about: a name or an id; empty where there is none.
+    pub subject: String,
+    /// What kind of failure.
+    pub kind: Kind,
+    /// What the engine said, or a fixed sentence with its status code where its text may quote plaintext.
+    pub message: String,
+}
+
+/// The result of a call to the engine.
+pub type Result<T> = std::result::Result<T, Error>;

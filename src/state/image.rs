@@ -1,0 +1,17 @@
+//! An image as the engine holds it.
+
+use serde::{Deserialize, Serialize};
+
+/// What decisions need of a local image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageView {
+    /// Its id, `sha256:...`.
+    pub id: String,
+    /// `repository@sha256:...` for each registry that it came from.
+    pub repo_digests: Vec<String>,
+    /// Its entrypoint.
+    pub entrypoint: Vec<String>,
+    /// Its command.
+    pub cmd: Vec<String>,
+}
