@@ -3,7 +3,13 @@
 
 mod core;
 mod env;
+pub mod keyring;
+pub mod keyring_file;
+mod keyring_process;
+pub mod keyring_public;
 pub mod open;
 pub mod pull;
 pub mod resolve;
 pub mod source;
+
+pub use keyring_process::harden_process;
