@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     api::{DockerSecret, condition::Cause},
-    seal::{Context, Envelope, Plaintext, Ring, WrittenBy},
+    seal::{Envelope, Plaintext, Ring, WrittenBy},
 };
 
 /// What is known of an item without its bytes.

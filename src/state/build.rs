@@ -144,7 +144,7 @@ impl Parts<'_> {
         labels.insert(keys::label::CONTAINER.to_owned(), self.container.name.clone());
         let mut spec = ContainerSpec {
             name: String::new(),
-            image: self.container.image.clone().unwrap_or_default(),
+            image: self.container.image.clone(),
             entrypoint: (!resolved.command.is_empty()).then(|| resolved.command.clone()),
             cmd: (!resolved.args.is_empty()).then(|| resolved.args.clone()),
             working_dir: self.container.working_dir.clone().filter(|dir| !dir.is_empty()),
