@@ -18,8 +18,11 @@ use crate::{
 };
 
 pub mod bollard;
+pub mod decorate;
 pub mod error;
 pub mod fake;
+pub mod faulty;
+pub mod limited;
 
 pub use error::{Error, Kind, Op, Result};
 
