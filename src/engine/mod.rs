@@ -25,6 +25,8 @@ pub mod faulty;
 pub mod limited;
 
 pub use error::{Error, Kind, Op, Result};
+pub use faulty::{Fault, FaultKind, Faulty};
+pub use limited::{Limited, Meter};
 
 /// The bytes that belong into a container's slots, held only while it is created.
 pub type SecretEnv = BTreeMap<SlotId, Plaintext>;
