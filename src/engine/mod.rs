@@ -15,10 +15,15 @@ use crate::state::{
 };
 
 pub mod bollard;
+pub mod decorate;
 pub mod error;
 pub mod fake;
+pub mod faulty;
+pub mod limited;
 
 pub use error::{Error, Kind, Op, Result};
+pub use faulty::{Fault, FaultKind, Faulty};
+pub use limited::{Limited, Meter};
 
 pub use crate::state::plaintext::{RegistryCredential, SecretEnv};
 

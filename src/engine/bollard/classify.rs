@@ -4,9 +4,15 @@
 
 use crate::engine::{Kind, Op};
 
-/// What a refusal means for this call. `subject` is cut out of the text first, since users choose it.
+/// What a refusal means for this call. `subject` is what it was about: users choose the
+/// words of a reference, so they do not count.
 pub(super) fn kind(op: Op, status: u16, text: &str, subject: &str) -> Kind {
-    let text = without(text, subject).to_lowercase();
+    let text = if op == Op::PullImage {
+        without(text, subject)
+    } else {
+        text.to_owned()
+    }
+    .to_lowercase();
     let by_text = match op {
         Op::PullImage => pull(status, &text),
         Op::CreateContainer => host_path(&text),
@@ -154,19 +160,37 @@ fn has(text: &str, any: &[&str]) -> bool {
     any.iter().any(|part| text.contains(part))
 }
 
-fn without(text: &str, subject: &str) -> String {
-    let name = subject.split('@').next().unwrap_or(subject);
+/// The text of a pull's refusal without the reference, whose words the user chose.
+fn without(text: &str, reference: &str) -> String {
+    let name = reference.split('@').next().unwrap_or(reference);
     let repository = match name.rsplit_once(':') {
         Some((repository, tag)) if !tag.contains('/') => repository,
         _ => name,
     };
-    let mut text = text.to_owned();
-    for part in [subject, repository] {
-        if !part.is_empty() {
-            text = text.replace(part, "");
-        }
+    [reference, name, repository]
+        .iter()
+        .fold(text.to_owned(), |text, part| without_word(&text, part))
+}
+
+/// Cuts out a word where it stands alone, so that the image `a` does not eat every `a`.
+fn without_word(text: &str, word: &str) -> String {
+    if word.is_empty() {
+        return text.to_owned();
     }
-    text
+    let alone = |c: Option<char>| !c.is_some_and(char::is_alphanumeric);
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let (before, from) = rest.split_at(at);
+        let after = from.get(word.len()..).unwrap_or_default();
+        kept.push_str(before);
+        if !alone(before.chars().next_back()) || !alone(after.chars().next()) {
+            kept.push_str(word);
+        }
+        rest = after;
+    }
+    kept.push_str(rest);
+    kept
 }
 
 #[cfg(test)]
