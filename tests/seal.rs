@@ -1,5 +1,6 @@
 //! What the seal room promises, as properties: every value comes back where it was sealed for, nowhere else, and
 //! every damaged byte has its own proper error. Vectors are in `seal_vectors.rs`, the ring in `seal_ring.rs`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
 use proptest::prelude::*;
 use supercargo::seal::{

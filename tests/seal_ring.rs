@@ -1,5 +1,6 @@
 //! The key ring's life: which transitions exist, what opens in which state, and that its text at rest is read back
 //! exactly, while anything damaged is refused without being repeated.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
 use jiff::Timestamp;
 use supercargo::seal::{

@@ -1,5 +1,6 @@
 //! The frozen vectors of the envelope and of the ring's text: opened, and sealed again byte for byte.
 //! They were sealed by the independent implementation in `vectors/open_with_python.py`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
 use serde::Deserialize;
 use supercargo::seal::{

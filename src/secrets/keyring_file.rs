@@ -34,7 +34,7 @@ pub fn read(path: &Path) -> Result<Ring, KeyringError> {
     let size = check(path, &file)?;
     // One byte more than the file has, so that reading its end does not grow the buffer and leave a copy.
     let mut text = Zeroizing::new(Vec::with_capacity(size.saturating_add(1)));
-    Read::by_ref(&mut file).take(MAX_BYTES + 1).read_to_end(&mut text).map_err(unreadable)?;
+    Read::take(&mut file, MAX_BYTES + 1).read_to_end(&mut text).map_err(unreadable)?;
     Ring::from_text(&text)
         .map_err(|source| KeyringError::Foreign { place: path.display().to_string(), source })
 }
