@@ -80,7 +80,8 @@ pub(super) fn run(args: Args) -> Outcome {
 }
 
 fn init(path: &Path) -> Outcome {
-    let ring = Ring::generate(System.now(), &mut SystemEntropy).map_err(|source| KeyringError::NotMade { source })?;
+    let ring = Ring::generate(System.now(), &mut SystemEntropy)
+        .map_err(|source| KeyringError::NotMade { source })?;
     keyring_file::create(path, &ring)?;
     eprintln!(
         "made {} with primary key {}; back it up now: without it nothing that is sealed to it opens again",
@@ -103,7 +104,12 @@ fn list(args: &List) -> Outcome {
             let now = System.now();
             let row = |m: &&crate::seal::Member| {
                 let age = output::age(now.as_second() - m.created().as_second());
-                vec![m.kid().to_string(), m.state().to_string(), m.created().strftime("%FT%TZ").to_string(), age]
+                vec![
+                    m.kid().to_string(),
+                    m.state().to_string(),
+                    m.created().strftime("%FT%TZ").to_string(),
+                    age,
+                ]
             };
             let rows: Vec<_> = members.iter().map(row).collect();
             output::data(&output::table(&["KID", "STATE", "CREATED", "AGE"], &rows))?;
@@ -144,7 +150,9 @@ fn load(from: &Where) -> Result<Ring, Failure> {
     }
     let namespace = &from.operator_namespace;
     block_on(async {
-        let client = Client::try_default().await.context("no cluster to ask; give --keyring FILE")?;
+        let client = Client::try_default()
+            .await
+            .context("no cluster to ask; give --keyring FILE")?;
         let secrets: Api<Secret> = Api::namespaced(client, namespace);
         let secret = secrets.get(KEYRING_SECRET).await.with_context(|| {
             format!("the Secret {namespace}/{KEYRING_SECRET} cannot be read; give --operator-namespace, or --keyring FILE")

@@ -35,12 +35,17 @@ impl KeyArgs {
         let expected: Option<Kid> = match &self.expect_kid {
             None => None,
             Some(text) => Some(text.parse().map_err(|_| {
-                Failure::Usage(format!("--expect-kid {text:?} is not a key id: 16 lower-case hex digits"))
+                Failure::Usage(format!(
+                    "--expect-kid {text:?} is not a key id: 16 lower-case hex digits"
+                ))
             })?),
         };
         let (keys, source) = match local(self.public_key.as_deref())? {
             Some(found) => found,
-            None => (from_api(&self.operator_namespace)?, format!("ConfigMap {}/{PUBLIC_KEYS_CONFIG_MAP}", self.operator_namespace)),
+            None => (
+                from_api(&self.operator_namespace)?,
+                format!("ConfigMap {}/{PUBLIC_KEYS_CONFIG_MAP}", self.operator_namespace),
+            ),
         };
         let key = keys.seal_to();
         if let Some(expected) = expected.filter(|kid| *kid != key.kid()) {
@@ -74,7 +79,9 @@ pub(super) fn local(named: Option<&Path>) -> Result<Option<(PublicKeys, String)>
 pub(super) fn from_api(namespace: &str) -> Result<PublicKeys, Failure> {
     let next = "give --public-key FILE, or pin the keys in .supercargo-keys (`supercargo keys public`)";
     block_on(async {
-        let client = Client::try_default().await.with_context(|| format!("no public key, and no cluster to ask; {next}"))?;
+        let client = Client::try_default()
+            .await
+            .with_context(|| format!("no public key, and no cluster to ask; {next}"))?;
         let maps: Api<ConfigMap> = Api::namespaced(client, namespace);
         let map = maps.get(PUBLIC_KEYS_CONFIG_MAP).await.with_context(|| {
             format!("the ConfigMap {namespace}/{PUBLIC_KEYS_CONFIG_MAP} cannot be read; {next}")
@@ -85,5 +92,8 @@ pub(super) fn from_api(namespace: &str) -> Result<PublicKeys, Failure> {
 
 fn pinned() -> Result<Option<PathBuf>, Failure> {
     let here = std::env::current_dir().context("the working directory is gone")?;
-    Ok(here.ancestors().map(|dir| dir.join(PINNED_FILE)).find(|path| path.is_file()))
+    Ok(here
+        .ancestors()
+        .map(|dir| dir.join(PINNED_FILE))
+        .find(|path| path.is_file()))
 }

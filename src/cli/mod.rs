@@ -22,7 +22,13 @@ use crate::secrets::harden_process;
 
 /// kubectl apply for plain Docker hosts, with secrets that nobody else sees.
 #[derive(Debug, Parser)]
-#[command(name = "supercargo", version, about, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "supercargo",
+    version,
+    about,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -63,7 +69,10 @@ pub fn main() -> ExitCode {
     if let Err(e) = harden_process() {
         eprintln!("warning: core dumps could not be turned off ({e}); a crash may write secrets to disk");
     }
-    let cli = match command().try_get_matches().and_then(|m| Cli::from_arg_matches(&m)) {
+    let cli = match command()
+        .try_get_matches()
+        .and_then(|m| Cli::from_arg_matches(&m))
+    {
         Ok(cli) => cli,
         Err(e) => {
             let _ = e.print();
@@ -111,7 +120,10 @@ fn with_environment(command: clap::Command) -> clap::Command {
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     // kube and bollard share one TLS provider; a second call finds it installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 #[cfg(test)]
@@ -129,7 +141,11 @@ mod tests {
             for arg in command.get_arguments() {
                 if let Some(long) = arg.get_long().filter(|l| !matches!(*l, "help" | "version")) {
                     let name = arg.get_env().unwrap_or_default().to_string_lossy().into_owned();
-                    assert!(name.starts_with("SUPERCARGO_"), "--{long} of {}", command.get_name());
+                    assert!(
+                        name.starts_with("SUPERCARGO_"),
+                        "--{long} of {}",
+                        command.get_name()
+                    );
                 }
             }
             command.get_subcommands().for_each(check);

@@ -46,7 +46,10 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         }
     }
     let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let padded: Vec<String> = cells
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         padded.join("   ").trim_end().to_owned() + "\n"
     };
     let mut out = line(&mut header.iter().copied());
@@ -73,12 +76,18 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_lines_do_not_end_in_spaces() {
-        let text = table(&["KID", "STATE"], &[vec!["0123".into(), "x".into()], vec!["1".into(), String::new()]]);
+        let text = table(
+            &["KID", "STATE"],
+            &[vec!["0123".into(), "x".into()], vec!["1".into(), String::new()]],
+        );
         assert_eq!(text, "KID    STATE\n0123   x\n1\n");
     }
 
     #[test]
     fn ages_use_one_unit() {
-        assert_eq!([age(-1), age(90), age(600), age(7_200), age(864_000)], ["0s", "90s", "10m", "2h", "10d"]);
+        assert_eq!(
+            [age(-1), age(90), age(600), age(7_200), age(864_000)],
+            ["0s", "90s", "10m", "2h", "10d"]
+        );
     }
 }

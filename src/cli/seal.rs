@@ -14,7 +14,9 @@ use super::seal_manifest::{Head, manifest};
 use super::seal_values::{ValueArgs, Values, add, read_text};
 use super::secret_manifest::{CoreSecret, Metadata, Object, documents, parse};
 use super::{Failure, Outcome, output, seal_merge};
-use crate::seal::{Context, MAX_OBJECT_CHARS, MAX_VALUE_BYTES, Plaintext, PublicKey, ScopeKind, SystemEntropy};
+use crate::seal::{
+    Context, MAX_OBJECT_CHARS, MAX_VALUE_BYTES, Plaintext, PublicKey, ScopeKind, SystemEntropy,
+};
 
 /// Client-side apply keeps the whole object in an annotation of at most 256 KiB.
 const ADVISE_SERVER_SIDE: usize = 180 * 1024;
@@ -75,7 +77,8 @@ pub(super) fn run(args: Args) -> Outcome {
     }
     if !args.values.any() {
         return Err(Failure::Usage(
-            "nothing to seal: give --key KEY and pipe the value in, or --from-file, --from-env-file or -f".into(),
+            "nothing to seal: give --key KEY and pipe the value in, or --from-file, --from-env-file or -f"
+                .into(),
         ));
     }
     match &args.into {
@@ -88,11 +91,16 @@ fn print(args: &Args) -> Outcome {
     let (name, namespace) = (args.name.as_deref(), args.namespace.as_deref());
     check_names(args.scope, name, namespace)?;
     if !args.raw && name.is_none() {
-        return Err(Failure::Usage("a manifest needs --name (or print one envelope with --raw)".into()));
+        return Err(Failure::Usage(
+            "a manifest needs --name (or print one envelope with --raw)".into(),
+        ));
     }
     let values = args.values.read()?;
     if args.raw && values.len() != 1 {
-        return Err(Failure::Usage(format!("--raw prints one envelope, and {} values are given", values.len())));
+        return Err(Failure::Usage(format!(
+            "--raw prints one envelope, and {} values are given",
+            values.len()
+        )));
     }
     let to = args.to.choose()?;
     let envelopes = seal_all(&to, args.scope.kind(), namespace, name, &values)?;
@@ -101,7 +109,11 @@ fn print(args: &Args) -> Outcome {
         output::data(&format!("{line}\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let head = Head { name: name.unwrap_or_default(), namespace, ..Head::default() };
+    let head = Head {
+        name: name.unwrap_or_default(),
+        namespace,
+        ..Head::default()
+    };
     put(&manifest(&head, &envelopes))
 }
 
@@ -132,30 +144,50 @@ fn convert(args: &Args, path: &Path) -> Outcome {
         return Err(anyhow!("{place} is empty; give a manifest of a core Secret").into());
     }
     if documents.len() > 1 && args.name.is_some() {
-        return Err(Failure::Usage(format!("--name names one secret, and {place} has {}", documents.len())));
+        return Err(Failure::Usage(format!(
+            "--name names one secret, and {place} has {}",
+            documents.len()
+        )));
     }
     let (mut out, mut to) = (Vec::new(), None);
     for document in documents {
-        let bad = |line| anyhow!("{place}, line {line}: not a YAML manifest of a core Secret; correct it there");
+        let bad =
+            |line| anyhow!("{place}, line {line}: not a YAML manifest of a core Secret; correct it there");
         let object: Object = parse(&document).map_err(bad)?;
         let at = format!("{place}, document {}", document.number);
         if object.kind != "Secret" || object.api_version != "v1" {
-            return Err(anyhow!("{at}: not a core Secret (apiVersion: v1, kind: Secret); take it out of the file").into());
+            return Err(anyhow!(
+                "{at}: not a core Secret (apiVersion: v1, kind: Secret); take it out of the file"
+            )
+            .into());
         }
         let secret: CoreSecret = parse(&document).map_err(bad)?;
         let metadata = Metadata {
             name: args.name.clone().or_else(|| secret.metadata.name.clone()),
-            namespace: args.namespace.clone().or_else(|| secret.metadata.namespace.clone()),
+            namespace: args
+                .namespace
+                .clone()
+                .or_else(|| secret.metadata.namespace.clone()),
             labels: secret.metadata.labels.clone(),
         };
-        check_names(args.scope, metadata.name.as_deref(), metadata.namespace.as_deref())?;
+        check_names(
+            args.scope,
+            metadata.name.as_deref(),
+            metadata.namespace.as_deref(),
+        )?;
         let (values, type_) = core_values(&secret, &at)?;
         let to: &PublicKey = match &to {
             Some(to) => to,
             None => to.insert(args.to.choose()?),
         };
         let name = metadata.name.as_deref();
-        let envelopes = seal_all(to, args.scope.kind(), metadata.namespace.as_deref(), name, &values)?;
+        let envelopes = seal_all(
+            to,
+            args.scope.kind(),
+            metadata.namespace.as_deref(),
+            name,
+            &values,
+        )?;
         let head = Head {
             name: name.ok_or_else(|| anyhow!("{at}: it has no name; give --name"))?,
             namespace: metadata.namespace.as_deref(),
@@ -169,16 +201,33 @@ fn convert(args: &Args, path: &Path) -> Outcome {
 }
 
 /// The values of a core Secret and its type. Annotations stay behind: the last applied configuration has plaintext.
-pub(super) fn core_values<'a>(secret: &'a CoreSecret, at: &str) -> Result<(Values, Option<&'a str>), Failure> {
+pub(super) fn core_values<'a>(
+    secret: &'a CoreSecret,
+    at: &str,
+) -> Result<(Values, Option<&'a str>), Failure> {
     let type_ = secret.type_.as_deref();
-    let known = ["Opaque", "kubernetes.io/dockerconfigjson", "kubernetes.io/tls", "kubernetes.io/basic-auth", "kubernetes.io/ssh-auth"];
+    let known = [
+        "Opaque",
+        "kubernetes.io/dockerconfigjson",
+        "kubernetes.io/tls",
+        "kubernetes.io/basic-auth",
+        "kubernetes.io/ssh-auth",
+    ];
     if let Some(other) = type_.filter(|t| !known.contains(t)) {
-        return Err(anyhow!("{at}: type {other:?} cannot be a DockerSecret; its types are {}", known.join(", ")).into());
+        return Err(anyhow!(
+            "{at}: type {other:?} cannot be a DockerSecret; its types are {}",
+            known.join(", ")
+        )
+        .into());
     }
     let mut values = Values::new();
     for (key, bytes) in secret.values().with_context(|| at.to_owned())? {
         if bytes.len() > MAX_VALUE_BYTES {
-            return Err(anyhow!("{at}: key {key:?} has {} bytes, the limit is {MAX_VALUE_BYTES}", bytes.len()).into());
+            return Err(anyhow!(
+                "{at}: key {key:?} has {} bytes, the limit is {MAX_VALUE_BYTES}",
+                bytes.len()
+            )
+            .into());
         }
         add(&mut values, key, Plaintext::from_zeroizing(bytes))?;
     }
@@ -199,7 +248,12 @@ pub(super) fn seal_all(
     let mut envelopes = BTreeMap::new();
     let mut total = 0;
     for (key, value) in values {
-        let context = Context::at(scope, namespace.unwrap_or_default(), name.unwrap_or_default(), key)?;
+        let context = Context::at(
+            scope,
+            namespace.unwrap_or_default(),
+            name.unwrap_or_default(),
+            key,
+        )?;
         let envelope = crate::seal::seal(to, &context, value, &mut SystemEntropy)
             .with_context(|| format!("key {key:?} was not sealed"))?
             .to_string();
@@ -207,20 +261,28 @@ pub(super) fn seal_all(
         envelopes.insert(key.clone(), envelope);
     }
     if total > MAX_OBJECT_CHARS {
-        bail!("the envelopes have {total} characters together, the limit of one object is {MAX_OBJECT_CHARS}; make several DockerSecrets");
+        bail!(
+            "the envelopes have {total} characters together, the limit of one object is {MAX_OBJECT_CHARS}; make several DockerSecrets"
+        );
     }
     Ok(envelopes)
 }
 
 /// What the scope binds must be known.
-pub(super) fn check_names(scope: ScopeArg, name: Option<&str>, namespace: Option<&str>) -> Result<(), Failure> {
+pub(super) fn check_names(
+    scope: ScopeArg,
+    name: Option<&str>,
+    namespace: Option<&str>,
+) -> Result<(), Failure> {
     let missing = match scope {
         ScopeArg::Strict if name.is_none() => "--name",
         ScopeArg::Strict | ScopeArg::Namespace if namespace.is_none() => "--namespace",
         ScopeArg::Strict | ScopeArg::Namespace | ScopeArg::Cluster => return Ok(()),
     };
     let word = scope.kind().word();
-    Err(Failure::Usage(format!("scope {word} binds the value to where it is used: give {missing}")))
+    Err(Failure::Usage(format!(
+        "scope {word} binds the value to where it is used: give {missing}"
+    )))
 }
 
 fn put(text: &str) -> Outcome {
@@ -242,7 +304,10 @@ fn advise(text: &str) {
 fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
     let place = path.display();
     let path = path.canonicalize().with_context(|| format!("{place} is gone"))?;
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let half = path.with_file_name(format!(".{name}.{}.half", std::process::id()));
     let write = || -> std::io::Result<()> {
         let mut file = std::fs::File::create(&half)?;
@@ -251,8 +316,9 @@ fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
         file.sync_all()?;
         std::fs::rename(&half, &path)
     };
-    write().inspect_err(|_| {
-        let _ = std::fs::remove_file(&half);
-    })
-    .with_context(|| format!("{place} cannot be written; it is unchanged"))
+    write()
+        .inspect_err(|_| {
+            let _ = std::fs::remove_file(&half);
+        })
+        .with_context(|| format!("{place} cannot be written; it is unchanged"))
 }

@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 /// Words that YAML 1.1 readers take for something else than text.
-const RESERVED: [&str; 12] =
-    ["true", "false", "null", "yes", "no", "on", "off", "y", "n", ".inf", ".nan", "~"];
+const RESERVED: [&str; 12] = [
+    "true", "false", "null", "yes", "no", "on", "off", "y", "n", ".inf", ".nan", "~",
+];
 
 /// What a manifest says besides its values.
 #[derive(Debug, Default)]
@@ -50,8 +51,12 @@ pub(super) fn word(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '.' | '_'))
         && text.bytes().any(|b| b.is_ascii_alphabetic())
-        && !text.trim_start_matches('.').starts_with(|c: char| c.is_ascii_digit())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/'))
+        && !text
+            .trim_start_matches('.')
+            .starts_with(|c: char| c.is_ascii_digit())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/'))
         && !RESERVED.contains(&lower.as_str());
     if plain { text.to_owned() } else { quoted(text) }
 }
@@ -68,14 +73,27 @@ mod tests {
     #[test]
     fn a_manifest_reads_as_it_was_meant() {
         let labels = BTreeMap::from([("app".to_owned(), "no".to_owned())]);
-        let head = Head { name: "db", namespace: Some("123"), labels: Some(&labels), type_: Some("Opaque"), immutable: Some(true) };
+        let head = Head {
+            name: "db",
+            namespace: Some("123"),
+            labels: Some(&labels),
+            type_: Some("Opaque"),
+            immutable: Some(true),
+        };
         let envelopes = ["true", "1e3", ".5", ".dockerconfigjson", "tls.key", "-x", "y"];
-        let envelopes = envelopes.iter().map(|k| ((*k).to_owned(), format!("sc1.{k}"))).collect();
+        let envelopes = envelopes
+            .iter()
+            .map(|k| ((*k).to_owned(), format!("sc1.{k}")))
+            .collect();
         let text = manifest(&head, &envelopes);
         let read: crate::api::DockerSecret = serde_saphyr::from_str(&text).unwrap();
         assert_eq!(read.spec.encrypted_data, envelopes);
         assert_eq!(read.metadata.namespace.as_deref(), Some("123"));
         assert_eq!(read.metadata.labels, Some(labels));
-        assert!(text.contains("    \"true\": ") && text.contains("    tls.key: ") && text.contains("    .dockerconfigjson: "));
+        assert!(
+            text.contains("    \"true\": ")
+                && text.contains("    tls.key: ")
+                && text.contains("    .dockerconfigjson: ")
+        );
     }
 }

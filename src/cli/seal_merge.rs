@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use anyhow::{anyhow, bail};
 
-use super::secret_manifest::{Document, Object, Text, documents, parse};
 use super::seal_manifest::word;
+use super::secret_manifest::{Document, Object, Text, documents, parse};
 
 /// The DockerSecret in a stream that values go into.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,27 +23,40 @@ pub(super) struct Target {
 ///
 /// # Errors
 /// None or several fit, or a document is not YAML.
-pub(super) fn target(stream: &str, place: &str, name: Option<&str>, namespace: Option<&str>) -> anyhow::Result<Target> {
+pub(super) fn target(
+    stream: &str,
+    place: &str,
+    name: Option<&str>,
+    namespace: Option<&str>,
+) -> anyhow::Result<Target> {
     let mut found = Vec::new();
     for document in documents(stream) {
         let object = read(&document, place)?;
         if object.kind != "DockerSecret" {
             continue;
         }
-        let Some(its_name) = object.metadata.name else { continue };
+        let Some(its_name) = object.metadata.name else {
+            continue;
+        };
         let its_namespace = object.metadata.namespace;
         let fits = name.is_none_or(|n| n == its_name)
             && (namespace.is_none() || its_namespace.is_none() || namespace == its_namespace.as_deref());
         if fits {
             let range = document.start..document.start + document.text.len();
-            found.push(Target { range, name: its_name, namespace: its_namespace });
+            found.push(Target {
+                range,
+                name: its_name,
+                namespace: its_namespace,
+            });
         }
     }
     let several = found.len() > 1;
     match found.into_iter().next() {
         Some(target) if !several => Ok(target),
         Some(_) => bail!("{place} has several DockerSecrets that fit; say which with --name and --namespace"),
-        None => bail!("{place} has no DockerSecret of that name; make one with `supercargo seal` without --into"),
+        None => {
+            bail!("{place} has no DockerSecret of that name; make one with `supercargo seal` without --into")
+        }
     }
 }
 
@@ -57,13 +70,22 @@ pub(super) fn merge(
     target: &Target,
     envelopes: &BTreeMap<String, String>,
 ) -> anyhow::Result<String> {
-    let strange = || anyhow!("{place}: spec.encryptedData is not written one key to a line; use --raw and paste the line");
+    let strange = || {
+        anyhow!("{place}: spec.encryptedData is not written one key to a line; use --raw and paste the line")
+    };
     let old = stream.get(target.range.clone()).ok_or_else(strange)?;
     let new = edit(old, envelopes).ok_or_else(strange)?;
     let (before, after) = (stream.get(..target.range.start), stream.get(target.range.end..));
-    let merged = format!("{}{new}{}", before.ok_or_else(strange)?, after.ok_or_else(strange)?);
+    let merged = format!(
+        "{}{new}{}",
+        before.ok_or_else(strange)?,
+        after.ok_or_else(strange)?
+    );
     let expected = expected(&document(old), place, envelopes)?;
-    if read(&document(&new), place).ok().and_then(|o| o.spec?.encrypted_data) == Some(expected)
+    if read(&document(&new), place)
+        .ok()
+        .and_then(|o| o.spec?.encrypted_data)
+        == Some(expected)
         && rest(old) == rest(&new)
     {
         return Ok(merged);
@@ -72,7 +94,12 @@ pub(super) fn merge(
 }
 
 fn document(text: &str) -> Document<'_> {
-    Document { number: 1, line: 1, start: 0, text }
+    Document {
+        number: 1,
+        line: 1,
+        start: 0,
+        text,
+    }
 }
 
 fn read(document: &Document<'_>, place: &str) -> anyhow::Result<Object> {
@@ -84,8 +111,13 @@ fn expected(
     place: &str,
     envelopes: &BTreeMap<String, String>,
 ) -> anyhow::Result<BTreeMap<String, Text>> {
-    let mut data = read(old, place)?.spec.and_then(|s| s.encrypted_data).unwrap_or_default();
-    let fresh = envelopes.iter().map(|(k, e)| (k.clone(), Text::Line(zeroize::Zeroizing::new(e.clone()))));
+    let mut data = read(old, place)?
+        .spec
+        .and_then(|s| s.encrypted_data)
+        .unwrap_or_default();
+    let fresh = envelopes
+        .iter()
+        .map(|(k, e)| (k.clone(), Text::Line(zeroize::Zeroizing::new(e.clone()))));
     data.extend(fresh);
     Ok(data)
 }
@@ -94,7 +126,9 @@ fn expected(
 fn rest(text: &str) -> Option<serde_json::Value> {
     let mut value: serde_json::Value = serde_saphyr::from_str(text).ok()?;
     let object = value.as_object_mut()?;
-    let spec = object.entry("spec").or_insert_with(|| serde_json::Value::Object(serde_json::Map::new()));
+    let spec = object
+        .entry("spec")
+        .or_insert_with(|| serde_json::Value::Object(serde_json::Map::new()));
     spec.as_object_mut()?.remove("encryptedData");
     Some(value)
 }
@@ -109,19 +143,31 @@ fn edit(text: &str, envelopes: &BTreeMap<String, String>) -> Option<String> {
     let Some(spec) = lines.iter().position(|l| is_key(l, "spec")) else {
         let indent = "    ";
         lines.push(format!("spec:{newline}  encryptedData:{newline}"));
-        lines.extend(envelopes.iter().map(|(key, e)| format!("{indent}{}: {e}{newline}", word(key))));
+        lines.extend(
+            envelopes
+                .iter()
+                .map(|(key, e)| format!("{indent}{}: {e}{newline}", word(key))),
+        );
         return Some(lines.concat());
     };
     if !value_of(lines.get(spec)?)?.is_empty() {
         return None;
     }
     let spec_end = block_end(&lines, spec, 0);
-    let child = (spec + 1..spec_end).filter_map(|at| lines.get(at)).find(|l| is_content(l)).map_or(2, |l| indent(l));
-    let data = (spec + 1..spec_end)
-        .find(|at| lines.get(*at).is_some_and(|l| indent(l) == child && is_key(l.trim_start(), "encryptedData")));
+    let child = (spec + 1..spec_end)
+        .filter_map(|at| lines.get(at))
+        .find(|l| is_content(l))
+        .map_or(2, |l| indent(l));
+    let data = (spec + 1..spec_end).find(|at| {
+        lines
+            .get(*at)
+            .is_some_and(|l| indent(l) == child && is_key(l.trim_start(), "encryptedData"))
+    });
     let Some(data) = data else {
         let pad = " ".repeat(child);
-        let added = envelopes.iter().map(|(key, e)| format!("{pad}{pad}{}: {e}{newline}", word(key)));
+        let added = envelopes
+            .iter()
+            .map(|(key, e)| format!("{pad}{pad}{}: {e}{newline}", word(key)));
         let block = format!("{pad}encryptedData:{newline}{}", added.collect::<String>());
         lines.insert(spec + 1, block);
         return Some(lines.concat());
@@ -145,22 +191,35 @@ fn set_entries(
     for (key, envelope) in envelopes {
         let end = block_end(lines, data, child);
         let first = (data + 1..end).find(|at| lines.get(*at).is_some_and(|l| is_content(l)));
-        let depth = first.and_then(|at| lines.get(at)).map_or(child + 2, |l| indent(l));
+        let depth = first
+            .and_then(|at| lines.get(at))
+            .map_or(child + 2, |l| indent(l));
         let entry = (data + 1..end).find(|at| {
-            lines.get(*at).is_some_and(|l| is_content(l) && indent(l) == depth && key_of(l) == Some(key))
+            lines
+                .get(*at)
+                .is_some_and(|l| is_content(l) && indent(l) == depth && key_of(l) == Some(key))
         });
         match entry {
             Some(at) => {
                 let entry_end = block_end(lines, at, depth).min(end);
                 let line = lines.get(at)?;
                 let written = line.get(..line.find(':')?)?;
-                let comment = line.trim_end().find(" #").and_then(|c| line.trim_end().get(c..)).unwrap_or("");
+                let comment = line
+                    .trim_end()
+                    .find(" #")
+                    .and_then(|c| line.trim_end().get(c..))
+                    .unwrap_or("");
                 let new = format!("{written}: {envelope}{comment}{newline}");
                 lines.splice(at..entry_end, [new]);
             }
             None => {
-                let last = (data..end).rev().find(|at| lines.get(*at).is_some_and(|l| is_content(l)))?;
-                lines.insert(last + 1, format!("{}{}: {envelope}{newline}", " ".repeat(depth), word(key)));
+                let last = (data..end)
+                    .rev()
+                    .find(|at| lines.get(*at).is_some_and(|l| is_content(l)))?;
+                lines.insert(
+                    last + 1,
+                    format!("{}{}: {envelope}{newline}", " ".repeat(depth), word(key)),
+                );
             }
         }
     }
@@ -170,9 +229,15 @@ fn set_entries(
 /// The line after the block that the key on line `at` opens: the next content that is not deeper. Blank lines and
 /// comments at the end belong to what follows.
 fn block_end(lines: &[String], at: usize, depth: usize) -> usize {
-    let next = lines.iter().enumerate().skip(at + 1).find(|(_, l)| is_content(l) && indent(l) <= depth);
+    let next = lines
+        .iter()
+        .enumerate()
+        .skip(at + 1)
+        .find(|(_, l)| is_content(l) && indent(l) <= depth);
     let end = next.map_or(lines.len(), |(n, _)| n);
-    let last = (at..end).rev().find(|n| lines.get(*n).is_some_and(|l| is_content(l)));
+    let last = (at..end)
+        .rev()
+        .find(|n| lines.get(*n).is_some_and(|l| is_content(l)));
     last.map_or(end, |n| n + 1)
 }
 
@@ -211,7 +276,10 @@ mod tests {
 
     fn merged(stream: &str, keys: &[&str]) -> anyhow::Result<String> {
         let target = target(stream, "f", None, None)?;
-        let envelopes = keys.iter().map(|k| ((*k).to_owned(), format!("sc1.new-{k}"))).collect();
+        let envelopes = keys
+            .iter()
+            .map(|k| ((*k).to_owned(), format!("sc1.new-{k}")))
+            .collect();
         merge(stream, "f", &target, &envelopes)
     }
 
@@ -219,7 +287,10 @@ mod tests {
     fn one_changed_key_changes_one_line() {
         assert_eq!(merged(OLD, &["a"]).unwrap(), OLD.replace("sc1.A", "sc1.new-a"));
         assert_eq!(merged(OLD, &["c"]).unwrap(), OLD.replace("sc1.C", "sc1.new-c"));
-        assert_eq!(merged(OLD, &["b"]).unwrap(), OLD.replace("\"b\":\n      sc1.B", "\"b\": sc1.new-b"));
+        assert_eq!(
+            merged(OLD, &["b"]).unwrap(),
+            OLD.replace("\"b\":\n      sc1.B", "\"b\": sc1.new-b")
+        );
     }
 
     #[test]
@@ -232,9 +303,18 @@ mod tests {
     #[test]
     fn values_go_where_there_were_none() {
         let head = "kind: DockerSecret\nmetadata:\n  name: db\n";
-        for tail in ["", "spec:\n  immutable: false\n", "spec:\n  encryptedData: {}\n", "spec:\n  encryptedData:\n", "spec:\n"] {
+        for tail in [
+            "",
+            "spec:\n  immutable: false\n",
+            "spec:\n  encryptedData: {}\n",
+            "spec:\n  encryptedData:\n",
+            "spec:\n",
+        ] {
             let new = merged(&format!("{head}{tail}"), &["a", "b"]).unwrap();
-            assert!(new.starts_with(head) && new.contains("    a: sc1.new-a\n    b: sc1.new-b\n"), "{new}");
+            assert!(
+                new.starts_with(head) && new.contains("    a: sc1.new-a\n    b: sc1.new-b\n"),
+                "{new}"
+            );
         }
         let no_newline = merged("kind: DockerSecret\nmetadata: {name: db}", &["a"]).unwrap();
         assert!(no_newline.contains("}\nspec:\n"));
@@ -253,14 +333,22 @@ mod tests {
             "kind: DockerSecret\nmetadata: {name: db}\nspec: {encryptedData: {a: sc1.A}}\n",
             "kind: DockerSecret\nmetadata: {name: db}\nspec:\n  encryptedData: {a: sc1.A}\n",
         ] {
-            assert!(merged(text, &["a"]).unwrap_err().to_string().contains("--raw"), "{text}");
+            assert!(
+                merged(text, &["a"]).unwrap_err().to_string().contains("--raw"),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn the_target_is_never_guessed() {
         let two = "kind: DockerSecret\nmetadata: {name: a}\n---\nkind: DockerSecret\nmetadata: {name: b}\n";
-        assert!(target(two, "f", None, None).unwrap_err().to_string().contains("several"));
+        assert!(
+            target(two, "f", None, None)
+                .unwrap_err()
+                .to_string()
+                .contains("several")
+        );
         assert_eq!(target(two, "f", Some("b"), None).unwrap().name, "b");
         assert!(target(two, "f", Some("c"), None).is_err());
         assert!(target("kind: Secret\nmetadata: {name: a}\n", "f", None, None).is_err());

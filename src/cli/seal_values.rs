@@ -63,7 +63,9 @@ impl ValueArgs {
 pub(super) fn add(values: &mut Values, key: &str, value: Plaintext) -> Result<(), Failure> {
     check_key(key)?;
     if values.insert(key.to_owned(), value).is_some() {
-        return Err(Failure::Usage(format!("the key {key:?} is given twice; give each key once")));
+        return Err(Failure::Usage(format!(
+            "the key {key:?} is given twice; give each key once"
+        )));
     }
     Ok(())
 }
@@ -122,7 +124,9 @@ fn read_at_most(mut from: impl Read, place: &str, limit: usize) -> anyhow::Resul
         }
     }
     if filled > limit {
-        bail!("{place} has more than {limit} bytes, which is the limit; split it over several keys or deliver it another way");
+        bail!(
+            "{place} has more than {limit} bytes, which is the limit; split it over several keys or deliver it another way"
+        );
     }
     buffer.truncate(filled);
     Ok(buffer)
@@ -150,8 +154,15 @@ fn read_env(text: &[u8], place: &str, values: &mut Values) -> Result<(), Failure
         let (name, value) = equals.and_then(|at| line.split_at_checked(at)).ok_or_else(|| {
             anyhow!("{place}, line {}: not NAME=VALUE; write the value into the file, it is not taken from the environment", at + 1)
         })?;
-        let name = std::str::from_utf8(name).ok().filter(|name| check_key(name).is_ok());
-        let name = name.ok_or_else(|| anyhow!("{place}, line {}: the name has other characters than letters, digits, '-', '_' and '.'", at + 1))?;
+        let name = std::str::from_utf8(name)
+            .ok()
+            .filter(|name| check_key(name).is_ok());
+        let name = name.ok_or_else(|| {
+            anyhow!(
+                "{place}, line {}: the name has other characters than letters, digits, '-', '_' and '.'",
+                at + 1
+            )
+        })?;
         let value = value.get(1..).unwrap_or_default();
         if value.len() > MAX_VALUE_BYTES {
             bail_too_large(place, at + 1, value.len())?;
@@ -162,7 +173,9 @@ fn read_env(text: &[u8], place: &str, values: &mut Values) -> Result<(), Failure
 }
 
 fn bail_too_large(place: &str, line: usize, size: usize) -> anyhow::Result<()> {
-    bail!("{place}, line {line}: the value has {size} bytes, the limit is {MAX_VALUE_BYTES}; deliver it another way")
+    bail!(
+        "{place}, line {line}: the value has {size} bytes, the limit is {MAX_VALUE_BYTES}; deliver it another way"
+    )
 }
 
 #[cfg(test)]
@@ -178,14 +191,22 @@ mod tests {
     fn env_files_keep_quotes_spaces_and_equals_signs() {
         let values = env("\u{feff}# c\n\nA=1\r\n  B= x=\"y\" \nC=\n").unwrap();
         let of = |key: &str| values[key].expose().to_vec();
-        assert_eq!((of("A"), of("B"), of("C")), (b"1".to_vec(), b" x=\"y\" ".to_vec(), b"".to_vec()));
+        assert_eq!(
+            (of("A"), of("B"), of("C")),
+            (b"1".to_vec(), b" x=\"y\" ".to_vec(), b"".to_vec())
+        );
     }
 
     #[test]
     fn a_bad_env_line_is_named_and_not_repeated() {
         for text in ["A=1\nhunter2\n", "A=1\nhunter2 x=1\n"] {
-            let Err(Failure::Failed(e)) = env(text) else { panic!("accepted") };
-            assert!(e.to_string().contains("line 2") && !e.to_string().contains("hunter2"), "{e}");
+            let Err(Failure::Failed(e)) = env(text) else {
+                panic!("accepted")
+            };
+            assert!(
+                e.to_string().contains("line 2") && !e.to_string().contains("hunter2"),
+                "{e}"
+            );
         }
         assert!(matches!(env("A=1\nA=2\n"), Err(Failure::Usage(_))));
     }

@@ -103,7 +103,9 @@ async fn connect(namespace: Option<String>) -> Result<(Client, String), Failure>
 
 fn create(args: &Create, namespace: Option<String>) -> Outcome {
     if !args.values.any() {
-        return Err(Failure::Usage("no values: give --key KEY and pipe the value in, or --from-file or --from-env-file".into()));
+        return Err(Failure::Usage(
+            "no values: give --key KEY and pipe the value in, or --from-file or --from-env-file".into(),
+        ));
     }
     let type_ = args.type_.as_deref().map(secret_type).transpose()?;
     let values = args.values.read()?;
@@ -111,11 +113,27 @@ fn create(args: &Create, namespace: Option<String>) -> Outcome {
     block_on(async {
         let (client, namespace) = connect(namespace).await?;
         check_names(args.scope, Some(&args.name), Some(&namespace))?;
-        let encrypted_data = seal_all(&to, args.scope.kind(), Some(&namespace), Some(&args.name), &values)?;
-        let mut secret = DockerSecret::new(&args.name, DockerSecretSpec { type_, encrypted_data, ..DockerSecretSpec::default() });
+        let encrypted_data = seal_all(
+            &to,
+            args.scope.kind(),
+            Some(&namespace),
+            Some(&args.name),
+            &values,
+        )?;
+        let mut secret = DockerSecret::new(
+            &args.name,
+            DockerSecretSpec {
+                type_,
+                encrypted_data,
+                ..DockerSecretSpec::default()
+            },
+        );
         // The status is the operator's: none is sent.
         secret.status = None;
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
         let secrets: Api<DockerSecret> = Api::namespaced(client, &namespace);
         secrets.create(&params, &secret).await.with_context(|| {
             format!("the DockerSecret {namespace}/{} was not created; if it exists, `supercargo seal --into` changes its manifest", args.name)
@@ -126,7 +144,13 @@ fn create(args: &Create, namespace: Option<String>) -> Outcome {
 }
 
 fn secret_type(text: &str) -> Result<SecretType, Failure> {
-    let all = [SecretType::Opaque, SecretType::DockerConfigJson, SecretType::Tls, SecretType::BasicAuth, SecretType::SshAuth];
+    let all = [
+        SecretType::Opaque,
+        SecretType::DockerConfigJson,
+        SecretType::Tls,
+        SecretType::BasicAuth,
+        SecretType::SshAuth,
+    ];
     let names = all.map(SecretType::as_str).join(", ");
     all.into_iter()
         .find(|t| t.as_str() == text)
@@ -135,13 +159,21 @@ fn secret_type(text: &str) -> Result<SecretType, Failure> {
 
 async fn list(args: &List, namespace: Option<String>) -> Outcome {
     let (client, namespace) = connect(namespace).await?;
-    let api: Api<DockerSecret> =
-        if args.all_namespaces { Api::all(client) } else { Api::namespaced(client, &namespace) };
-    let found = api.list(&ListParams::default()).await.context("DockerSecrets cannot be listed; see `supercargo doctor`")?;
+    let api: Api<DockerSecret> = if args.all_namespaces {
+        Api::all(client)
+    } else {
+        Api::namespaced(client, &namespace)
+    };
+    let found = api
+        .list(&ListParams::default())
+        .await
+        .context("DockerSecrets cannot be listed; see `supercargo doctor`")?;
     match args.output {
         Format::Name => {
-            let names: String =
-                found.iter().map(|s| format!("dockersecret.supercargo.dev/{}\n", s.name_any())).collect();
+            let names: String = found
+                .iter()
+                .map(|s| format!("dockersecret.supercargo.dev/{}\n", s.name_any()))
+                .collect();
             output::data(&names)?;
         }
         Format::Json | Format::Yaml => output::document(&found.items, args.output)?,
@@ -177,7 +209,12 @@ fn table(secrets: &[DockerSecret], all_namespaces: bool) -> String {
 }
 
 fn envelopes(secret: &DockerSecret) -> BTreeMap<&str, Result<Envelope, crate::seal::OpenError>> {
-    secret.spec.encrypted_data.iter().map(|(key, text)| (key.as_str(), text.parse())).collect()
+    secret
+        .spec
+        .encrypted_data
+        .iter()
+        .map(|(key, text)| (key.as_str(), text.parse()))
+        .collect()
 }
 
 fn kid_of(envelope: Option<&Envelope>) -> String {
@@ -186,13 +223,20 @@ fn kid_of(envelope: Option<&Envelope>) -> String {
 
 fn condition(secret: &DockerSecret, type_: &str) -> String {
     let conditions = secret.status.iter().flat_map(|s| &s.conditions);
-    conditions.filter(|c| c.type_ == type_).map(|c| c.status.clone()).next().unwrap_or_else(|| "Unknown".into())
+    conditions
+        .filter(|c| c.type_ == type_)
+        .map(|c| c.status.clone())
+        .next()
+        .unwrap_or_else(|| "Unknown".into())
 }
 
 async fn describe(name: &str, namespace: Option<String>) -> Outcome {
     let (client, namespace) = connect(namespace).await?;
     let api: Api<DockerSecret> = Api::namespaced(client.clone(), &namespace);
-    let secret = api.get(name).await.with_context(|| format!("the DockerSecret {namespace}/{name} cannot be read"))?;
+    let secret = api
+        .get(name)
+        .await
+        .with_context(|| format!("the DockerSecret {namespace}/{name} cannot be read"))?;
     let users = users(&client, &namespace, &secret).await?;
     output::data(&description(&secret, &namespace, &users))?;
     Ok(ExitCode::SUCCESS)
@@ -201,9 +245,20 @@ async fn describe(name: &str, namespace: Option<String>) -> Outcome {
 fn description(secret: &DockerSecret, namespace: &str, users: &BTreeSet<String>) -> String {
     let name = secret.name_any();
     let mut out = format!("Name:        {name}\nNamespace:   {namespace}\n");
-    out.push_str(&format!("Type:        {}\n", secret.spec.type_.unwrap_or_default().as_str()));
-    out.push_str(&format!("Immutable:   {}\n\nKeys:\n", secret.spec.immutable.unwrap_or(false)));
-    let seen = secret.status.iter().flat_map(|s| &s.keys).map(|k| (k.name.as_str(), k)).collect::<BTreeMap<_, _>>();
+    out.push_str(&format!(
+        "Type:        {}\n",
+        secret.spec.type_.unwrap_or_default().as_str()
+    ));
+    out.push_str(&format!(
+        "Immutable:   {}\n\nKeys:\n",
+        secret.spec.immutable.unwrap_or(false)
+    ));
+    let seen = secret
+        .status
+        .iter()
+        .flat_map(|s| &s.keys)
+        .map(|k| (k.name.as_str(), k))
+        .collect::<BTreeMap<_, _>>();
     let row = |(key, envelope): (&str, Result<Envelope, crate::seal::OpenError>)| {
         let scope = envelope.as_ref().map_or("?", |e| e.scope().kind().word());
         let here = envelope.as_ref().map_err(Clone::clone).and_then(|e| {
@@ -217,20 +272,38 @@ fn description(secret: &DockerSecret, namespace: &str, users: &BTreeSet<String>)
             (Ok(()), Some(s)) => s.reason.clone().unwrap_or_else(|| "invalid".into()),
             (Ok(()), None) => "not looked at yet".to_owned(),
         };
-        let fingerprint = status.and_then(|s| s.fingerprint.clone()).unwrap_or_else(|| "-".into());
-        vec![format!("  {key}"), kid_of(envelope.as_ref().ok()), scope.to_owned(), fingerprint, state]
+        let fingerprint = status
+            .and_then(|s| s.fingerprint.clone())
+            .unwrap_or_else(|| "-".into());
+        vec![
+            format!("  {key}"),
+            kid_of(envelope.as_ref().ok()),
+            scope.to_owned(),
+            fingerprint,
+            state,
+        ]
     };
     let rows: Vec<_> = envelopes(secret).into_iter().map(row).collect();
-    out.push_str(&output::table(&["  NAME", "KID", "SCOPE", "FINGERPRINT", "STATE"], &rows));
+    out.push_str(&output::table(
+        &["  NAME", "KID", "SCOPE", "FINGERPRINT", "STATE"],
+        &rows,
+    ));
     out.push_str("\nConditions:\n");
     let conditions: Vec<_> = secret.status.iter().flat_map(|s| &s.conditions).collect();
     if conditions.is_empty() {
         out.push_str("  none yet\n");
     }
     for c in conditions {
-        out.push_str(&format!("  {} {} {}: {}\n", c.type_, c.status, c.reason, c.message));
+        out.push_str(&format!(
+            "  {} {} {}: {}\n",
+            c.type_, c.status, c.reason, c.message
+        ));
     }
-    let users = if users.is_empty() { "nobody".to_owned() } else { users.iter().cloned().collect::<Vec<_>>().join(", ") };
+    let users = if users.is_empty() {
+        "nobody".to_owned()
+    } else {
+        users.iter().cloned().collect::<Vec<_>>().join(", ")
+    };
     out.push_str(&format!("\nUsed by:     {users}\n"));
     out
 }
@@ -239,7 +312,10 @@ async fn delete(args: &Delete, namespace: Option<String>) -> Outcome {
     let (client, namespace) = connect(namespace).await?;
     let api: Api<DockerSecret> = Api::namespaced(client.clone(), &namespace);
     let name = &args.name;
-    let secret = api.get(name).await.with_context(|| format!("the DockerSecret {namespace}/{name} cannot be read"))?;
+    let secret = api
+        .get(name)
+        .await
+        .with_context(|| format!("the DockerSecret {namespace}/{name} cannot be read"))?;
     let users = users(&client, &namespace, &secret).await?;
     if !users.is_empty() && !args.force {
         let users: Vec<String> = users.into_iter().collect();
@@ -250,12 +326,18 @@ async fn delete(args: &Delete, namespace: Option<String>) -> Outcome {
         .into());
     }
     if args.force && !users.is_empty() {
-        let patch = serde_json::json!({ "metadata": { "annotations": { annotation::FORCE_DELETE: "true" } } });
+        let patch =
+            serde_json::json!({ "metadata": { "annotations": { annotation::FORCE_DELETE: "true" } } });
         let params = kube::api::PatchParams::apply(FIELD_MANAGER);
-        let params = kube::api::PatchParams { force: false, ..params };
+        let params = kube::api::PatchParams {
+            force: false,
+            ..params
+        };
         api.patch(name, &params, &kube::api::Patch::Merge(&patch))
             .await
-            .with_context(|| format!("the DockerSecret {namespace}/{name} cannot be marked; it was not deleted"))?;
+            .with_context(|| {
+                format!("the DockerSecret {namespace}/{name} cannot be marked; it was not deleted")
+            })?;
     }
     api.delete(name, &DeleteParams::default())
         .await
@@ -268,7 +350,9 @@ async fn delete(args: &Delete, namespace: Option<String>) -> Outcome {
 /// deployment the operator has not looked at yet counts too.
 async fn users(client: &Client, namespace: &str, secret: &DockerSecret) -> Result<BTreeSet<String>, Failure> {
     let known = secret.status.iter().flat_map(|s| &s.used_by);
-    let mut users: BTreeSet<String> = known.map(|u| format!("{} {}/{}", u.kind, u.namespace, u.name)).collect();
+    let mut users: BTreeSet<String> = known
+        .map(|u| format!("{} {}/{}", u.kind, u.namespace, u.name))
+        .collect();
     let api: Api<DockerDeployment> = Api::namespaced(client.clone(), namespace);
     let deployments = api
         .list(&ListParams::default())
@@ -295,7 +379,9 @@ fn refers(template: &serde_json::Value, name: &str) -> bool {
         serde_json::Value::Object(map) => map.iter().any(|(field, value)| match field.as_str() {
             "secretKeyRef" | "secretRef" => ours(value, "name"),
             "secret" => ours(value, "secretName") || ours(value, "name"),
-            "imagePullSecrets" => value.as_array().is_some_and(|all| all.iter().any(|one| ours(one, "name"))),
+            "imagePullSecrets" => value
+                .as_array()
+                .is_some_and(|all| all.iter().any(|one| ours(one, "name"))),
             _ => refers(value, name),
         }),
         serde_json::Value::Array(all) => all.iter().any(|value| refers(value, name)),

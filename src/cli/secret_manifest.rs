@@ -29,14 +29,24 @@ pub(super) fn documents(stream: &str) -> Vec<Document<'_>> {
     let (mut found, mut number, mut start, mut first, mut offset) = (Vec::new(), 1, 0, 1, 0);
     let mut push = |number, start: usize, end: usize, line| {
         let text = stream.get(start..end).unwrap_or_default();
-        if text.lines().any(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#')) {
-            found.push(Document { number, line, start, text });
+        if text
+            .lines()
+            .any(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#'))
+        {
+            found.push(Document {
+                number,
+                line,
+                start,
+                text,
+            });
             return number + 1;
         }
         number
     };
     for (at, line) in stream.split_inclusive('\n').enumerate() {
-        let marker = line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        let marker = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
         if marker {
             number = push(number, start, offset, first);
             (start, first) = (offset + line.len(), at + 2);
@@ -51,7 +61,10 @@ pub(super) fn documents(stream: &str) -> Vec<Document<'_>> {
 pub(super) fn parse<T: DeserializeOwned>(document: &Document<'_>) -> Result<T, usize> {
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(document.text, options).map_err(|e| {
-        let within = e.location().and_then(|l| usize::try_from(l.line()).ok()).unwrap_or(1);
+        let within = e
+            .location()
+            .and_then(|l| usize::try_from(l.line()).ok())
+            .unwrap_or(1);
         document.line + within.saturating_sub(1)
     })
 }
@@ -193,7 +206,8 @@ impl CoreSecret {
                 Text::Line(line) => decode(line),
                 Text::NotText => None,
             };
-            let bytes = bytes.ok_or_else(|| anyhow!("data key {key:?} is not base64; put plain text under stringData"))?;
+            let bytes = bytes
+                .ok_or_else(|| anyhow!("data key {key:?} is not base64; put plain text under stringData"))?;
             out.insert(key.as_str(), bytes);
         }
         for (key, text) in self.string_data.iter().flatten() {
@@ -223,8 +237,14 @@ mod tests {
     #[test]
     fn documents_are_split_at_markers_only() {
         let stream = "# head\n---\na: |\n  ---\n  x\n--- # second\nb: 1\n---\n\n---x: 1\n";
-        let found: Vec<_> = documents(stream).iter().map(|d| (d.number, d.line, d.text.trim())).collect();
-        assert_eq!(found, [(1, 3, "a: |\n  ---\n  x"), (2, 7, "b: 1"), (3, 9, "---x: 1")]);
+        let found: Vec<_> = documents(stream)
+            .iter()
+            .map(|d| (d.number, d.line, d.text.trim()))
+            .collect();
+        assert_eq!(
+            found,
+            [(1, 3, "a: |\n  ---\n  x"), (2, 7, "b: 1"), (3, 9, "---x: 1")]
+        );
     }
 
     fn core(text: &str) -> CoreSecret {
@@ -235,14 +255,25 @@ mod tests {
     fn string_data_wins_over_data_and_both_are_bytes() {
         let secret = core("kind: Secret\ndata: {a: aHVudGVyMg==, b: /w==}\nstringData: {a: \"x\\ny\"}\n");
         let values = secret.values().unwrap();
-        assert_eq!((values["a"].as_slice(), values["b"].as_slice()), (&b"x\ny"[..], &b"\xFF"[..]));
+        assert_eq!(
+            (values["a"].as_slice(), values["b"].as_slice()),
+            (&b"x\ny"[..], &b"\xFF"[..])
+        );
     }
 
     #[test]
     fn bad_values_are_named_by_key_and_never_shown() {
-        for text in ["data: {a: hunter2!}", "data: {a: 12}", "stringData: {a: 12345}", "stringData: {a: [hunter2]}"] {
+        for text in [
+            "data: {a: hunter2!}",
+            "data: {a: 12}",
+            "stringData: {a: 12345}",
+            "stringData: {a: [hunter2]}",
+        ] {
             let err = core(text).values().unwrap_err().to_string();
-            assert!(err.contains("\"a\"") && !err.contains("hunter2") && !err.contains("12"), "{err}");
+            assert!(
+                err.contains("\"a\"") && !err.contains("hunter2") && !err.contains("12"),
+                "{err}"
+            );
         }
     }
 

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::secret_manifest::{Document, Object, Text, documents, parse};
 use super::seal_values::check_key;
+use super::secret_manifest::{Document, Object, Text, documents, parse};
 use super::{Failure, Outcome, keys_source, output};
 use crate::api::secret::MAX_KEYS;
 use crate::seal::{Envelope, MAX_OBJECT_CHARS, Suite};
@@ -43,9 +43,19 @@ pub(super) fn run(args: &Args) -> Outcome {
             None
         }
     };
-    let mut check = Check { pinned, namespace: args.namespace.clone(), findings: Vec::new(), values: 0, objects: 0 };
+    let mut check = Check {
+        pinned,
+        namespace: args.namespace.clone(),
+        findings: Vec::new(),
+        values: 0,
+        objects: 0,
+    };
     let stdin = [PathBuf::from("-")];
-    let paths = if args.paths.is_empty() { &stdin[..] } else { &args.paths };
+    let paths = if args.paths.is_empty() {
+        &stdin[..]
+    } else {
+        &args.paths
+    };
     for path in paths {
         for (place, text) in read(path)? {
             check.stream(&place, &text);
@@ -53,7 +63,12 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     let lines: String = check.findings.iter().map(|f| format!("{f}\n")).collect();
     output::data(&lines)?;
-    eprintln!("{} values in {} DockerSecrets, {} findings", check.values, check.objects, check.findings.len());
+    eprintln!(
+        "{} values in {} DockerSecrets, {} findings",
+        check.values,
+        check.objects,
+        check.findings.len()
+    );
     Ok(ExitCode::from(u8::from(!check.findings.is_empty())))
 }
 
@@ -61,7 +76,10 @@ pub(super) fn run(args: &Args) -> Outcome {
 fn read(path: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     if path == Path::new("-") {
         let mut text = Vec::new();
-        io::stdin().lock().read_to_end(&mut text).context("standard input cannot be read")?;
+        io::stdin()
+            .lock()
+            .read_to_end(&mut text)
+            .context("standard input cannot be read")?;
         return Ok(vec![("-".to_owned(), text)]);
     }
     let mut files = BTreeSet::new();
@@ -83,7 +101,9 @@ fn walk(directory: &Path, files: &mut BTreeSet<PathBuf>) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(directory).with_context(place)? {
         let entry = entry.with_context(place)?;
         let (path, kind) = (entry.path(), entry.file_type().with_context(place)?);
-        let manifest = path.extension().is_some_and(|e| ["yaml", "yml", "json"].iter().any(|m| e == *m));
+        let manifest = path
+            .extension()
+            .is_some_and(|e| ["yaml", "yml", "json"].iter().any(|m| e == *m));
         if kind.is_dir() {
             // Links to directories are not followed, so there are no circles; hidden ones are git's and tools'.
             if !entry.file_name().to_string_lossy().starts_with('.') {
@@ -107,7 +127,8 @@ struct Check {
 impl Check {
     fn stream(&mut self, place: &str, text: &[u8]) {
         let Ok(text) = std::str::from_utf8(text) else {
-            self.findings.push(format!("{place}:1: not UTF-8 text; give YAML or JSON"));
+            self.findings
+                .push(format!("{place}:1: not UTF-8 text; give YAML or JSON"));
             return;
         };
         for document in documents(text) {
@@ -121,7 +142,9 @@ impl Check {
             Ok(object) => self.object(&at, &object),
             // Other people's manifests are not judged, unless they carry our values.
             Err(line) if document.text.contains("DockerSecret") || document.text.contains("sc1.") => {
-                self.findings.push(format!("{at} line {line}: not a manifest that can be read; correct it there"));
+                self.findings.push(format!(
+                    "{at} line {line}: not a manifest that can be read; correct it there"
+                ));
             }
             Err(_) => {}
         }
@@ -138,22 +161,33 @@ impl Check {
         let metadata = &object.metadata;
         let namespace = metadata.namespace.as_deref().or(self.namespace.as_deref());
         let name = metadata.name.as_deref();
-        let who = format!("{at} DockerSecret {}/{}", namespace.unwrap_or("-"), name.unwrap_or("-"));
+        let who = format!(
+            "{at} DockerSecret {}/{}",
+            namespace.unwrap_or("-"),
+            name.unwrap_or("-")
+        );
         let spec = object.spec.as_ref();
-        let plaintext = [&object.data, &object.string_data].into_iter().any(Option::is_some)
+        let plaintext = [&object.data, &object.string_data]
+            .into_iter()
+            .any(Option::is_some)
             || spec.is_some_and(|s| s.data.is_some() || s.string_data.is_some());
         if plaintext {
             self.findings.push(format!("{who}: data and stringData are no fields of a DockerSecret; seal the values, and rotate them if they were committed"));
         }
         let Some(name) = name else {
-            self.findings.push(format!("{who}: it has no metadata.name; give it one"));
+            self.findings
+                .push(format!("{who}: it has no metadata.name; give it one"));
             return;
         };
         let data = spec.and_then(|s| s.encrypted_data.as_ref());
         let mut total = 0;
         for (key, text) in data.into_iter().flatten() {
             self.values += 1;
-            total += if let Text::Line(line) = text { line.len() } else { 0 };
+            total += if let Text::Line(line) = text {
+                line.len()
+            } else {
+                0
+            };
             if let Err(problem) = self.value(namespace, name, key, text) {
                 self.findings.push(format!("{who} key {key:?}: {problem}"));
             }
@@ -163,7 +197,9 @@ impl Check {
         }
         let keys = data.map_or(0, |d| d.len());
         if keys > MAX_KEYS {
-            self.findings.push(format!("{who}: it has {keys} keys, the limit is {MAX_KEYS}; make several DockerSecrets"));
+            self.findings.push(format!(
+                "{who}: it has {keys} keys, the limit is {MAX_KEYS}; make several DockerSecrets"
+            ));
         }
     }
 
@@ -182,14 +218,22 @@ impl Check {
             return Err(format!(
                 "sealed to key {}, which the pinned file does not name (it names {}); seal it again with a pinned key, or pin that key after checking whose it is",
                 envelope.kid(),
-                pinned.iter().map(|k| k.kid().to_string()).collect::<Vec<_>>().join(", ")
+                pinned
+                    .iter()
+                    .map(|k| k.kid().to_string())
+                    .collect::<Vec<_>>()
+                    .join(", ")
             ));
         }
         let bound = envelope.scope().kind() != crate::seal::ScopeKind::Cluster;
         if bound && namespace.is_none() {
-            return Err("the object names no namespace, so its scope cannot be checked; give --namespace".into());
+            return Err(
+                "the object names no namespace, so its scope cannot be checked; give --namespace".into(),
+            );
         }
-        let context = envelope.context_at(namespace.unwrap_or_default(), name, key).map_err(|e| e.to_string())?;
+        let context = envelope
+            .context_at(namespace.unwrap_or_default(), name, key)
+            .map_err(|e| e.to_string())?;
         envelope.check_scope(&context).map_err(|e| e.to_string())
     }
 }
