@@ -126,9 +126,10 @@ fn expected(
 fn rest(text: &str) -> Option<serde_json::Value> {
     let mut value: serde_json::Value = serde_saphyr::from_str(text).ok()?;
     let object = value.as_object_mut()?;
-    let spec = object
-        .entry("spec")
-        .or_insert_with(|| serde_json::Value::Object(serde_json::Map::new()));
+    let spec = object.entry("spec").or_insert(serde_json::Value::Null);
+    if spec.is_null() {
+        *spec = serde_json::Value::Object(serde_json::Map::new());
+    }
     spec.as_object_mut()?.remove("encryptedData");
     Some(value)
 }
