@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;
 use supercargo::api::crd;
 
@@ -62,9 +63,13 @@ fn generated_files_are_current() {
 
 #[test]
 fn the_yaml_says_what_the_types_say() {
-    for ((_, text), document) in crd::files().expect("files").iter().zip(documents()) {
-        let parsed: Value = serde_saphyr::from_str(text).expect("yaml");
-        assert_eq!(parsed, document);
+    for ((_, text), crd) in crd::files()
+        .expect("files")
+        .iter()
+        .zip(crd::crds().expect("crds"))
+    {
+        let parsed: CustomResourceDefinition = serde_saphyr::from_str(text).expect("yaml");
+        assert_eq!(parsed, crd);
     }
 }
 

@@ -105,7 +105,7 @@ fn schema_of(document: &mut Value) -> Result<&mut Value, CrdError> {
     Ok(schema)
 }
 
-/// Removes what says nothing: clients that compare a CRD with what they applied would see a difference for ever.
+/// Removes what says nothing and writes numbers as the API server does: clients that compare a CRD with what they applied would see a difference for ever.
 fn remove_noise(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -115,8 +115,21 @@ fn remove_noise(value: &mut Value) {
             });
         }
         Value::Array(items) => items.iter_mut().for_each(remove_noise),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        Value::Number(number) => {
+            if let Some(whole) = number.as_f64().and_then(whole) {
+                *number = whole.into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
+}
+
+/// The whole number that a bound such as `65535.0` is: the API server writes it so, too.
+fn whole(number: f64) -> Option<i64> {
+    format!("{number:.0}")
+        .parse::<i64>()
+        .ok()
+        .filter(|_| number.fract() == 0.0)
 }
 
 /// Takes from a schema what the Rust types put there for themselves: nullability, defaults, titles.
