@@ -36,6 +36,19 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether the call is about a network.
+    #[must_use]
+    pub fn is_network(self) -> bool {
+        matches!(
+            self,
+            Self::ListNetworks
+                | Self::CreateNetwork
+                | Self::RemoveNetwork
+                | Self::ConnectNetwork
+                | Self::DisconnectNetwork
+        )
+    }
+
     /// The word used in metrics and messages, such as `create_container`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -1,1 +1,115 @@
-//! Decisions.
+//! Decisions: desired and observed in, a plan out. Synchronous, total and deterministic: the same two states give the
+//! same plan in whatever order the engine listed them, and a plan that has been carried out gives an empty one.
+//! Does nothing and knows no engine; `execute` does. Called by `controllers` (step 5) and by `supercargo plan`.
+//!
+//! A replica's life, seen from here:
+//! ```text
+//! (missing) --create--> created --start--> running --(its process ends)--> exited --start, after a back-off--> running
+//!                          old revision: running --stop--> exited --remove--> (gone)
+//! ```
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::state::{
+    container::ContainerId,
+    desired::Desired,
+    observed::{Observed, Replica},
+};
+
+pub mod action;
+pub mod heal;
+pub mod prepare;
+pub mod restart;
+pub mod rollout;
+pub mod subnet;
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
+mod properties;
+
+pub use action::{Action, Chain, Hold, Plan, Target, Why};
+use prepare::Prepared;
+
+/// How far the fetching of the wanted image is, as far as this process knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pull {
+    /// Nobody has asked.
+    #[default]
+    NotAsked,
+    /// Under way.
+    Running,
+    /// Done, for the containers that are to be made now.
+    Done,
+    /// Failed; to be tried again at the given time.
+    Failed(Timestamp),
+}
+
+/// What a decision needs besides the two states.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// The time.
+    pub now: Timestamp,
+    /// What is remembered of each container's restarts; a missing one means zero.
+    pub restarts: BTreeMap<ContainerId, restart::Restarts>,
+    /// How far the pull is.
+    pub pull: Pull,
+    /// Where networks get their subnets from.
+    pub pool: subnet::Cidr,
+}
+
+/// Decides what to do now.
+#[must_use]
+pub fn plan(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Plan {
+    let decision = rollout::decide(desired, observed, inputs);
+    let mut plan = Plan { stages: Vec::new(), holds: decision.holds };
+    let mut first = decision.chains;
+    let mut second = Vec::new();
+    if !decision.create.is_empty() || !decision.yielding.is_empty() {
+        match prepare::prepare(desired, observed, inputs) {
+            Prepared::NotYet { chain, hold } => {
+                first.push(chain);
+                plan.holds.push(hold);
+            }
+            Prepared::After(chains) => {
+                first.extend(chains);
+                make_room(desired, &decision.yielding, &mut first, &mut plan.holds);
+                second = decision.create.iter().filter_map(|slot| create(desired, *slot)).collect();
+            }
+        }
+    }
+    first.retain(|chain| !chain.is_empty());
+    plan.stages.extend([first, second, last(desired, observed)].into_iter().filter(|stage| !stage.is_empty()));
+    plan
+}
+
+/// Retires what yields; it is not mended first.
+fn make_room(desired: &Desired, yielding: &[&Replica], chains: &mut Vec<Chain>, holds: &mut Vec<Hold>) {
+    for replica in yielding {
+        chains.retain(|chain| !chain.iter().any(|a| a.target().is_some_and(|t| t.id == replica.view.id)));
+        holds.retain(|hold| !matches!(hold, Hold::BackOff { slot, .. } if *slot == replica.slot));
+        chains.push(heal::retire(desired, replica, Why::Replaced));
+    }
+    if !yielding.is_empty() {
+        holds.push(Hold::Draining);
+    }
+}
+
+fn create(desired: &Desired, slot: u32) -> Option<Chain> {
+    let spec = desired.container(slot).ok()?;
+    let name = spec.name.clone();
+    let create = Action::Create { slot, spec: Box::new(spec), why: Why::Missing };
+    Some(vec![create, Action::StartCreated { name }])
+}
+
+/// The namespace's network goes with its last container.
+fn last(desired: &Desired, observed: &Observed) -> Vec<Chain> {
+    match &observed.network {
+        Some(network) if desired.replicas == 0 && observed.replicas.is_empty() && observed.neighbours == 0 => {
+            vec![vec![Action::RemoveNetwork { id: network.id.clone(), name: network.name.clone() }]]
+        }
+        Some(_) | None => Vec::new(),
+    }
+}

@@ -1,0 +1,55 @@
+//! Every label, annotation, finalizer and field manager that we write or read, once.
+//! Owns the strings; what they carry is decided where they are written.
+//! Used by every room that touches metadata, of Kubernetes objects or of Docker's.
+
+/// Prefix of everything that is ours; users cannot set labels under it.
+pub const PREFIX: &str = "supercargo.dev/";
+
+/// Labels of Docker containers, networks and volumes.
+pub mod label {
+    /// Identity of the control plane: uid of its namespace `kube-system`. Objects of another instance are foreign.
+    pub const INSTANCE: &str = "supercargo.dev/instance";
+    /// Namespace of the owning object.
+    pub const NAMESPACE: &str = "supercargo.dev/namespace";
+    /// Name of the owning `DockerDeployment`.
+    pub const DEPLOYMENT: &str = "supercargo.dev/deployment";
+    /// `metadata.uid` of the owning object.
+    pub const UID: &str = "supercargo.dev/uid";
+    /// Name of the container in the template.
+    pub const CONTAINER: &str = "supercargo.dev/container";
+    /// Number of the replica, from 0.
+    pub const REPLICA: &str = "supercargo.dev/replica";
+    /// Revision that the container was made from.
+    pub const REVISION: &str = "supercargo.dev/revision";
+    /// Hash of the canonical template, with its version.
+    pub const TEMPLATE_HASH: &str = "supercargo.dev/template-hash";
+    /// Id of the fingerprint root that [`FINGERPRINTS`] are keyed with; another root says nothing about a value.
+    pub const FINGERPRINT_ROOT: &str = "supercargo.dev/fingerprint-root";
+    /// Keyed fingerprints of the secrets that the container was given.
+    pub const FINGERPRINTS: &str = "supercargo.dev/fingerprints";
+    /// `metadata.generation` that the container was made for.
+    pub const GENERATION: &str = "supercargo.dev/generation";
+}
+
+/// Annotations of Kubernetes objects that users may set.
+pub mod annotation {
+    /// `"true"`: drops our finalizer without touching Docker, with a warning that names what is left.
+    pub const FORCE_DELETE: &str = "supercargo.dev/force-delete";
+    /// [`ORPHAN`]: deletion leaves the containers alone.
+    pub const DELETION_POLICY: &str = "supercargo.dev/deletion-policy";
+    /// The value of [`DELETION_POLICY`] that leaves the containers alone.
+    pub const ORPHAN: &str = "Orphan";
+    /// `"true"`: the object is observed and planned for, and nothing is done to Docker.
+    pub const SUSPEND: &str = "supercargo.dev/suspend";
+    /// On the template: a new value is a new revision, as `kubectl rollout restart` does.
+    pub const RESTARTED_AT: &str = "supercargo.dev/restartedAt";
+    /// Any new value asks for a reconcile now.
+    pub const RECONCILE_AT: &str = "supercargo.dev/reconcile-at";
+}
+
+/// Finalizer: the object stays until what it owns in Docker is gone.
+pub const FINALIZER: &str = "supercargo.dev/teardown";
+/// Field manager of everything that we write to the API server.
+pub const FIELD_MANAGER: &str = "supercargo";
+/// ConfigMap of the operator's namespace with the public keys.
+pub const PUBLIC_KEYS_CONFIG_MAP: &str = "supercargo-public-keys";

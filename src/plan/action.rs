@@ -1,0 +1,409 @@
+//! What can be done to an engine, as data. An action carries everything that its execution needs, its precondition
+//! included, so that `execute` has no meaningful choice left. Serializable, because it holds slots and never plaintext.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::condition::Reason,
+    state::{
+        container::{ContainerId, ContainerSpec, Limits},
+        desired::{Blocked, PullPolicy},
+        network::NetworkSpec,
+        volume::Volume,
+    },
+};
+
+/// A container that an action is about, with what must still be true of it right before the action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The engine's id: another container under the same name is another target.
+    pub id: ContainerId,
+    /// Its name when it was seen, for people.
+    pub name: String,
+    /// The revision on its label, which must still be there.
+    pub revision: String,
+    /// The owner on its label, which must still be there.
+    pub owner_uid: String,
+}
+
+/// Why an action is taken; one word in logs and plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Why {
+    /// A replica is missing.
+    Missing,
+    /// Another revision is wanted.
+    Replaced,
+    /// Fewer replicas are wanted.
+    ScaledDown,
+    /// The deployment is being deleted.
+    Deleted,
+    /// Two containers hold one place.
+    Duplicate,
+    /// The engine half removed it.
+    Broken,
+    /// Its process ended.
+    Exited,
+    /// It was made and never started.
+    NeverStarted,
+    /// Somebody froze it.
+    PausedByHand,
+    /// Somebody renamed it.
+    Renamed,
+    /// Somebody changed its limits or restart policy.
+    LimitsChanged,
+    /// Somebody changed its networks.
+    NetworksChanged,
+    /// The first container of the namespace needs it.
+    NeededFirst,
+    /// The last container of the namespace has gone.
+    NeededNoMore,
+    /// The image must be fetched first.
+    ImageNeeded,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "action")]
+pub enum Action {
+    /// Makes the namespace's network unless it exists.
+    EnsureNetwork {
+        /// The network.
+        network: NetworkSpec,
+    },
+    /// Makes a data volume unless it exists.
+    EnsureVolume {
+        /// The volume.
+        volume: Volume,
+    },
+    /// Fetches an image; watched, not waited for.
+    Pull {
+        /// The reference.
+        image: String,
+        /// Why it is fetched although it may be present.
+        policy: PullPolicy,
+    },
+    /// Makes a container. Its name must be free.
+    Create {
+        /// Its place.
+        slot: u32,
+        /// The container.
+        spec: Box<ContainerSpec>,
+        /// Why.
+        why: Why,
+    },
+    /// Starts the container that the action before it in the chain made.
+    StartCreated {
+        /// Its name.
+        name: String,
+    },
+    /// Starts an existing container, which must not be running.
+    Start {
+        /// The container.
+        target: Target,
+        /// Why.
+        why: Why,
+    },
+    /// Thaws it.
+    Unpause {
+        /// The container.
+        target: Target,
+        /// Why.
+        why: Why,
+    },
+    /// Gives it its name back.
+    Rename {
+        /// The container.
+        target: Target,
+        /// Its name.
+        to: String,
+    },
+    /// Sets limits and restart policy again.
+    Update {
+        /// The container.
+        target: Target,
+        /// The limits.
+        limits: Limits,
+    },
+    /// Puts it back on its network.
+    Connect {
+        /// The container.
+        target: Target,
+        /// The network's name.
+        network: String,
+        /// Its names there.
+        aliases: Vec<String>,
+    },
+    /// Takes it off a network.
+    Disconnect {
+        /// The container.
+        target: Target,
+        /// The network's name.
+        network: String,
+    },
+    /// Asks it to end; watched, not waited for: its end wakes the next reconcile.
+    Stop {
+        /// The container.
+        target: Target,
+        /// Seconds until it is killed.
+        grace_seconds: i64,
+        /// Why.
+        why: Why,
+    },
+    /// Removes it, which must not be running.
+    Remove {
+        /// The container.
+        target: Target,
+        /// Why.
+        why: Why,
+    },
+    /// Removes the namespace's network, which must have no endpoints.
+    RemoveNetwork {
+        /// The engine's id.
+        id: String,
+        /// Its name, for people.
+        name: String,
+    },
+}
+
+impl Action {
+    /// The word for logs, such as `create`.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::EnsureNetwork { .. } => "ensure-network",
+            Self::EnsureVolume { .. } => "ensure-volume",
+            Self::Pull { .. } => "pull",
+            Self::Create { .. } => "create",
+            Self::StartCreated { .. } | Self::Start { .. } => "start",
+            Self::Unpause { .. } => "unpause",
+            Self::Rename { .. } => "rename",
+            Self::Update { .. } => "update",
+            Self::Connect { .. } => "connect",
+            Self::Disconnect { .. } => "disconnect",
+            Self::Stop { .. } => "stop",
+            Self::Remove { .. } => "remove",
+            Self::RemoveNetwork { .. } => "remove-network",
+        }
+    }
+
+    /// What it is done to.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        match self {
+            Self::EnsureNetwork { network } => &network.name,
+            Self::EnsureVolume { volume } => &volume.name,
+            Self::Pull { image, .. } => image,
+            Self::Create { spec, .. } => &spec.name,
+            Self::StartCreated { name } => name,
+            Self::Start { target, .. }
+            | Self::Unpause { target, .. }
+            | Self::Rename { target, .. }
+            | Self::Update { target, .. }
+            | Self::Connect { target, .. }
+            | Self::Disconnect { target, .. }
+            | Self::Stop { target, .. }
+            | Self::Remove { target, .. } => &target.name,
+            Self::RemoveNetwork { name, .. } => name,
+        }
+    }
+
+    /// Why it is done.
+    #[must_use]
+    pub fn why(&self) -> Why {
+        match self {
+            Self::EnsureNetwork { .. } | Self::EnsureVolume { .. } => Why::NeededFirst,
+            Self::Pull { .. } => Why::ImageNeeded,
+            Self::StartCreated { .. } => Why::NeverStarted,
+            Self::Create { why, .. }
+            | Self::Start { why, .. }
+            | Self::Unpause { why, .. }
+            | Self::Stop { why, .. }
+            | Self::Remove { why, .. } => *why,
+            Self::Rename { .. } => Why::Renamed,
+            Self::Update { .. } => Why::LimitsChanged,
+            Self::Connect { .. } | Self::Disconnect { .. } => Why::NetworksChanged,
+            Self::RemoveNetwork { .. } => Why::NeededNoMore,
+        }
+    }
+
+    /// The existing container that it is about.
+    #[must_use]
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            Self::Start { target, .. }
+            | Self::Unpause { target, .. }
+            | Self::Rename { target, .. }
+            | Self::Update { target, .. }
+            | Self::Connect { target, .. }
+            | Self::Disconnect { target, .. }
+            | Self::Stop { target, .. }
+            | Self::Remove { target, .. } => Some(target),
+            Self::EnsureNetwork { .. }
+            | Self::EnsureVolume { .. }
+            | Self::Pull { .. }
+            | Self::Create { .. }
+            | Self::StartCreated { .. }
+            | Self::RemoveNetwork { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({})", self.verb(), self.subject(), self.why())
+    }
+}
+
+/// Something that is wanted and deliberately not done now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "hold")]
+pub enum Hold {
+    /// New containers wait.
+    Blocked {
+        /// For what.
+        why: Blocked,
+    },
+    /// The rollout waits, as `spec.paused` says.
+    Paused,
+    /// A replica ended and is started again later.
+    BackOff {
+        /// Its place.
+        slot: u32,
+        /// When.
+        until: Timestamp,
+    },
+    /// A pull failed and is tried again later.
+    PullBackOff {
+        /// When.
+        until: Timestamp,
+    },
+    /// An image is being fetched.
+    Pulling,
+    /// The policy forbids fetching an image that the engine does not have.
+    ImageAbsent,
+    /// The next replica waits until this one is available.
+    Waiting {
+        /// Its place.
+        slot: u32,
+        /// When it will be, if it goes on running.
+        until: Option<Timestamp>,
+    },
+    /// Old replicas end before new ones come.
+    Draining,
+    /// No subnet of the pool is free.
+    NoSubnet,
+}
+
+impl Hold {
+    /// The reason under which people are told, for those holds that are somebody's problem.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Blocked { why } => Some(match why {
+                Blocked::SecretsUnresolved => Reason::SecretResolutionError,
+                Blocked::ConfigUnresolved => Reason::ConfigResolutionError,
+                Blocked::InvalidSpec => Reason::InvalidSpec,
+                Blocked::PolicyViolation => Reason::PolicyViolation,
+            }),
+            Self::BackOff { .. } => Some(Reason::BackOff),
+            Self::PullBackOff { .. } | Self::ImageAbsent => Some(Reason::ImagePullError),
+            Self::NoSubnet => Some(Reason::NetworkUnavailable),
+            Self::Paused | Self::Pulling | Self::Waiting { .. } | Self::Draining => None,
+        }
+    }
+
+    /// When to look again, for those holds that end by themselves.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::BackOff { until, .. } | Self::PullBackOff { until } => Some(*until),
+            Self::Waiting { until, .. } => *until,
+            Self::Blocked { .. }
+            | Self::Paused
+            | Self::Pulling
+            | Self::ImageAbsent
+            | Self::Draining
+            | Self::NoSubnet => None,
+        }
+    }
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blocked { why } => write!(f, "hold new containers ({why:?})"),
+            Self::Paused => f.write_str("hold the rollout (paused)"),
+            Self::BackOff { slot, until } => write!(f, "hold the restart of replica {slot} until {until}"),
+            Self::PullBackOff { until } => write!(f, "hold the pull until {until}"),
+            Self::Pulling => f.write_str("wait for the image"),
+            Self::ImageAbsent => f.write_str("hold new containers (image absent, policy Never)"),
+            Self::Waiting { slot, .. } => write!(f, "wait until replica {slot} is available"),
+            Self::Draining => f.write_str("wait until the old replicas have ended"),
+            Self::NoSubnet => f.write_str("hold new containers (no free subnet in the pool)"),
+        }
+    }
+}
+
+/// Actions that must follow each other; a failed one ends its chain.
+pub type Chain = Vec<Action>;
+
+/// What to do now, in stages: the chains of a stage are independent, and a stage begins when the one before it has
+/// ended without a failure.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The stages.
+    pub stages: Vec<Vec<Chain>>,
+    /// What is wanted and not done now.
+    pub holds: Vec<Hold>,
+}
+
+impl Plan {
+    /// All actions, in order.
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.stages.iter().flatten().flatten()
+    }
+
+    /// Whether there is nothing to do (though something may be held).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.actions().next().is_none()
+    }
+
+    /// Whether it makes a container, so that bytes are needed.
+    #[must_use]
+    pub fn creates(&self) -> bool {
+        self.actions().any(|a| matches!(a, Action::Create { .. }))
+    }
+
+    /// When to look again although nothing happens.
+    #[must_use]
+    pub fn look_again_at(&self) -> Option<Timestamp> {
+        self.holds.iter().filter_map(Hold::until).min()
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() && self.holds.is_empty() {
+            return f.write_str("nothing to do\n");
+        }
+        for action in self.actions() {
+            writeln!(f, "{action}")?;
+        }
+        for hold in &self.holds {
+            writeln!(f, "{hold}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! Owns the ring's text at rest. One line per fact, ended by `end`, so that a cut file is never a smaller ring:
+//! ```text
+//! supercargo-keyring 1
+//! cluster-scope refused|allowed
+//! fingerprint-root scroot1.<id>.<key>
+//! key <state> <created, RFC 3339 UTC> scsec1.<kid>.<seed>     (scpub1.<kid>.<key> when destroyed)
+//! end
+//! ```
+//! Buffers are wiped; errors name the line and never repeat it. Called by `secrets::keyring`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use super::error::Error;
+use super::fingerprint::FingerprintRoot;
+use super::keys::{Kid, PrivateKey, PublicKey};
+use super::ring::{KeyState, Material, Member, Ring};
+
+const MAGIC: &[u8] = b"supercargo-keyring ";
+const VERSION: &[u8] = b"1";
+/// More bytes than any line needs, so that a buffer never grows and leaves a copy behind.
+const LINE_BYTES: usize = 160;
+/// The largest ring that is read.
+const MAX_BYTES: usize = 1024 * 1024;
+
+impl Ring {
+    /// The ring's text. It holds every private key: it belongs in a file of mode 0600 or in one Secret.
+    #[must_use]
+    pub fn to_text(&self) -> Zeroizing<Vec<u8>> {
+        let mut out = Zeroizing::new(Vec::with_capacity(LINE_BYTES * (self.members.len() + 4)));
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(VERSION);
+        let policy = if self.allow_cluster_scope { "allowed" } else { "refused" };
+        out.extend_from_slice(b"\ncluster-scope ");
+        out.extend_from_slice(policy.as_bytes());
+        out.extend_from_slice(b"\nfingerprint-root ");
+        self.root.write_text(&mut out);
+        for member in self.members() {
+            let facts = format!("\nkey {} {} ", member.state(), member.created());
+            out.extend_from_slice(facts.as_bytes());
+            match &member.material {
+                Material::Whole(key) => key.write_text(&mut out),
+                Material::PublicOnly(key) => out.extend_from_slice(key.to_string().as_bytes()),
+            }
+        }
+        out.extend_from_slice(b"\nend\n");
+        out
+    }
+
+    /// Reads what [`Ring::to_text`] writes, and nothing else. Total on arbitrary bytes.
+    ///
+    /// # Errors
+    /// [`Error::BadRing`] with the line and what is wrong with it, never what stands there.
+    pub fn from_text(text: &[u8]) -> Result<Self, Error> {
+        let mut lines = Lines { rest: text, line: 0 };
+        if text.len() > MAX_BYTES {
+            return Err(lines.bad("it is over 1 MiB"));
+        }
+        let version = lines.next()?.strip_prefix(MAGIC).ok_or_else(|| {
+            lines.bad("it does not begin with `supercargo-keyring 1`: this is something else, or encrypted")
+        })?;
+        if version != VERSION {
+            return Err(lines.bad("a later version of the key ring's format; upgrade supercargo"));
+        }
+        let allow_cluster_scope = match lines.field(b"cluster-scope ")? {
+            b"refused" => false,
+            b"allowed" => true,
+            _ => return Err(lines.bad("cluster-scope is neither refused nor allowed")),
+        };
+        let root = lines.field(b"fingerprint-root ")?;
+        let root = FingerprintRoot::read_text(root).map_err(|detail| lines.bad(detail))?;
+        let (members, primary) = read_members(&mut lines)?;
+        if !lines.rest.is_empty() {
+            lines.line += 1;
+            return Err(lines.bad("something follows the line `end`"));
+        }
+        Ok(Self { members, primary, root, allow_cluster_scope })
+    }
+}
+
+fn read_members(lines: &mut Lines<'_>) -> Result<(BTreeMap<Kid, Member>, Kid), Error> {
+    let mut members = BTreeMap::new();
+    let mut primary = None;
+    loop {
+        let line = lines.next()?;
+        if line == b"end" {
+            break;
+        }
+        let member = read_member(line).map_err(|detail| lines.bad(detail))?;
+        let kid = member.kid();
+        if member.state() == KeyState::Primary && primary.replace(kid).is_some() {
+            return Err(lines.bad("a second primary key"));
+        }
+        if members.insert(kid, member).is_some() {
+            return Err(lines.bad("a key that stands above already"));
+        }
+    }
+    let primary = primary.ok_or_else(|| lines.bad("no key is primary"))?;
+    Ok((members, primary))
+}
+
+fn read_member(line: &[u8]) -> Result<Member, &'static str> {
+    let mut words = line.split(|b| *b == b' ');
+    let (Some(b"key"), Some(state), Some(created), Some(key), None) =
+        (words.next(), words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err("it is not `key <state> <created> <key>` nor `end`");
+    };
+    let state = KeyState::from_word(state).ok_or("the key's state is none of the five")?;
+    let created = std::str::from_utf8(created)
+        .ok()
+        .and_then(|text| Some((text, text.parse::<Timestamp>().ok()?)))
+        .and_then(|(text, at)| (at.to_string() == text).then_some(at));
+    let created = created.ok_or("the key's date is not RFC 3339 in UTC")?;
+    let material = match state {
+        KeyState::Destroyed => {
+            let text = std::str::from_utf8(key).map_err(|_| "a destroyed key is its public key")?;
+            let public: PublicKey = text.parse().map_err(|_| "a destroyed key is its public key (scpub1...)")?;
+            Material::PublicOnly(public)
+        }
+        KeyState::Pending | KeyState::Primary | KeyState::DecryptOnly | KeyState::Revoked => {
+            Material::Whole(PrivateKey::read_text(key)?)
+        }
+    };
+    Ok(Member { state, created, material })
+}
+
+/// Lines of the text, counted from 1. A line without its newline is a cut file.
+struct Lines<'a> {
+    rest: &'a [u8],
+    line: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn next(&mut self) -> Result<&'a [u8], Error> {
+        self.line += 1;
+        let at = self.rest.iter().position(|b| *b == b'\n').ok_or_else(|| {
+            if self.rest.is_empty() && self.line == 1 {
+                self.bad("it is empty")
+            } else {
+                self.bad("the text ends before `end`: it was cut")
+            }
+        })?;
+        let (line, rest) = self.rest.split_at_checked(at).unwrap_or((self.rest, &[]));
+        self.rest = rest.get(1..).unwrap_or(&[]);
+        Ok(line)
+    }
+
+    fn field(&mut self, name: &'static [u8]) -> Result<&'a [u8], Error> {
+        let line = self.next()?;
+        line.strip_prefix(name).ok_or_else(|| match name {
+            b"cluster-scope " => self.bad("cluster-scope is missing"),
+            _ => self.bad("fingerprint-root is missing"),
+        })
+    }
+
+    const fn bad(&self, detail: &'static str) -> Error {
+        Error::BadRing { line: if self.line == 0 { 1 } else { self.line }, detail }
+    }
+}

@@ -1,0 +1,119 @@
+//! What the engine has of one deployment: one consistent snapshot, stale the moment it is taken, with what its labels
+//! say read out. Built by `controllers` from the cache; read by `plan` and `status`. An observation that could not be
+//! made is no [`Observed`] at all: unknown is not empty.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    container::{ContainerView, RunState},
+    network::NetworkView,
+    owner::Owner,
+    revision::{Fingerprints, TemplateHash},
+};
+use crate::api::keys::label;
+
+/// A container of the deployment: the view, and its labels' meaning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replica {
+    /// Its place, from 0.
+    pub slot: u32,
+    /// The revision it was made from.
+    pub revision: String,
+    /// The template it was made from.
+    pub template_hash: TemplateHash,
+    /// What it was given.
+    pub fingerprints: Fingerprints,
+    /// The container.
+    pub view: ContainerView,
+}
+
+impl Replica {
+    /// Reads the labels; a label that somebody broke gives the last slot and no revision, so that it is replaced.
+    #[must_use]
+    pub fn of(view: ContainerView) -> Self {
+        Self {
+            slot: view.label(label::REPLICA).parse().unwrap_or(u32::MAX),
+            revision: view.label(label::REVISION).to_owned(),
+            template_hash: TemplateHash(view.label(label::TEMPLATE_HASH).to_owned()),
+            fingerprints: Fingerprints::from_label(
+                view.label(label::FINGERPRINT_ROOT),
+                view.label(label::FINGERPRINTS),
+            ),
+            view,
+        }
+    }
+
+    /// Whether it serves: its process runs and is not frozen.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.view.state == RunState::Running
+    }
+
+    /// Whether it has been ready for at least `seconds`.
+    #[must_use]
+    pub fn is_available(&self, seconds: u32, now: Timestamp) -> bool {
+        self.is_ready() && (seconds == 0 || self.available_at(seconds).is_some_and(|at| at <= now))
+    }
+
+    /// When it will have run for `seconds`; `None` before its first start.
+    #[must_use]
+    pub fn available_at(&self, seconds: u32) -> Option<Timestamp> {
+        self.view.started_at.map(|at| at + jiff::SignedDuration::from_secs(i64::from(seconds)))
+    }
+}
+
+/// One snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Observed {
+    /// The deployment's containers, sorted by slot, then age, then id, whatever order the engine listed them in.
+    pub replicas: Vec<Replica>,
+    /// The namespace's network, when it exists.
+    pub network: Option<NetworkView>,
+    /// How many containers of other deployments of ours are in the same namespace.
+    pub neighbours: usize,
+    /// Subnets of all networks of the engine and routes of the host, in CIDR form.
+    pub subnets: Vec<String>,
+    /// Whether the engine has the wanted image; unknown (as absent) while nothing is wanted.
+    pub image_present: bool,
+}
+
+impl Observed {
+    /// Takes the owner's containers out of a listing; others are counted or left alone.
+    #[must_use]
+    pub fn of(
+        owner: &Owner,
+        views: Vec<ContainerView>,
+        networks: &[NetworkView],
+        host_routes: &[String],
+        image_present: bool,
+    ) -> Self {
+        let mut neighbours = 0;
+        let mut replicas = Vec::new();
+        for view in views {
+            if owner.owns(&view.labels) {
+                replicas.push(Replica::of(view));
+            } else if view.label(label::INSTANCE) == owner.instance.as_str()
+                && view.label(label::NAMESPACE) == owner.namespace
+            {
+                neighbours += 1;
+            }
+        }
+        replicas.sort_by(|a, b| {
+            (a.slot, a.view.created_at, &a.view.id).cmp(&(b.slot, b.view.created_at, &b.view.id))
+        });
+        let name = super::names::network(&owner.instance, &owner.namespace);
+        let network = networks
+            .iter()
+            .filter(|n| n.name == name)
+            .find(|n| n.labels.get(label::INSTANCE).map(String::as_str) == Some(owner.instance.as_str()))
+            .cloned();
+        let mut subnets: Vec<String> = networks.iter().flat_map(|n| n.subnets.clone()).collect();
+        subnets.extend_from_slice(host_routes);
+        subnets.sort();
+        subnets.dedup();
+        Self { replicas, network, neighbours, subnets, image_present }
+    }
+}
