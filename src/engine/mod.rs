@@ -161,7 +161,8 @@ pub trait Networks: Send + Sync + 'static {
     /// Removes it; one that is gone is a success. [`Kind::NetworkInUse`] while endpoints are left.
     fn remove_network(&self, id: &str) -> impl Future<Output = Result<()>> + Send;
 
-    /// Puts a container on a network under these names; one that is on it already is [`Kind::Conflict`].
+    /// Puts a container on a network under these names; one that runs and is on it already is [`Kind::Conflict`], one
+    /// that does not run keeps the names that it has there (20.10 says nothing), so disconnect it first.
     fn connect_network(
         &self,
         network: &str,

@@ -96,8 +96,9 @@ fn docker_host() -> Option<String> {
 /// Removes what carries this run's label.
 fn clean(run: &str) {
     let label = format!("label={RUN}={run}");
-    let ids = |args: &[&str]| -> Vec<String> {
-        let args = [args, &["--quiet", "--filter", &label]].concat();
+    let foreign = format!("label={RUN}.foreign={run}");
+    let ids = |label: &str, args: &[&str]| -> Vec<String> {
+        let args = [args, &["--quiet", "--filter", label]].concat();
         let output = Command::new("docker").args(args).stdin(Stdio::null()).output();
         output
             .map(|o| {
@@ -117,9 +118,29 @@ fn clean(run: &str) {
                 .output();
         }
     };
-    remove(&["rm", "--force", "--volumes"], ids(&["ps", "--all"]));
-    remove(&["network", "rm"], ids(&["network", "ls"]));
-    remove(&["volume", "rm"], ids(&["volume", "ls"]));
+    remove(&["rm", "--force", "--volumes"], ids(&label, &["ps", "--all"]));
+    remove(&["rm", "--force", "--volumes"], ids(&foreign, &["ps", "--all"]));
+    remove(&["network", "rm"], ids(&label, &["network", "ls"]));
+    remove(&["volume", "rm"], ids(&label, &["volume", "ls"]));
+}
+
+/// Removes the names that this run's registry left in the engine; the image itself is the test image.
+fn forget_images(run: &str) {
+    let format = "{{.Repository}} {{.Tag}} {{.Digest}}";
+    let all = Command::new("docker")
+        .args(["image", "ls", "--digests", "--format", format])
+        .output();
+    let all = all
+        .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
+        .unwrap_or_default();
+    for line in all.lines().filter(|line| line.contains(&format!("/{run}/"))) {
+        let [repository, tag, digest] = line.split(' ').collect::<Vec<_>>()[..] else {
+            continue;
+        };
+        for name in [format!("{repository}:{tag}"), format!("{repository}@{digest}")] {
+            let _ = Command::new("docker").args(["rmi", &name]).output();
+        }
+    }
 }
 
 impl Drop for DockerLab {
@@ -134,17 +155,8 @@ impl Drop for DockerLab {
             let _ = child.kill();
             let _ = child.wait();
             drop(dir);
+            forget_images(&self.run);
         }
-        let images = Command::new("docker")
-            .args([
-                "image",
-                "ls",
-                "--quiet",
-                "--filter",
-                &format!("reference=127.0.0.1:*/{}", self.run),
-            ])
-            .output();
-        let _ = images;
     }
 }
 
@@ -197,12 +209,11 @@ impl Lab for DockerLab {
     async fn is_stubborn(&self, _: &ContainerId) {}
 
     async fn has_spoken(&self, id: &ContainerId) {
-        // The traps are set before the lines are written. A restarted program has written them twice.
+        // The traps are set before the lines are written.
         for _ in 0..200 {
             let state = self.view(id).await;
-            let since = state.started_at.map(|at| at.to_string()).unwrap_or_default();
             let output = Command::new("docker")
-                .args(["logs", "--since", &since, id.as_str()])
+                .args(["logs", id.as_str()])
                 .output()
                 .unwrap();
             if state.state == RunState::Running && !output.stderr.is_empty() {

@@ -17,7 +17,10 @@ pub(super) fn kind(op: Op, status: u16, text: &str, subject: &str) -> Kind {
         Op::PullImage => pull(status, &text),
         Op::CreateContainer => host_path(&text),
         Op::StartContainer => start(status, &text),
-        Op::CreateNetwork => address_space(&text),
+        // 20.10 answers 500 for a subnet that is none
+        Op::CreateNetwork => has(&text, &["invalid cidr"])
+            .then_some(Kind::Invalid)
+            .or_else(|| address_space(&text)),
         Op::RemoveNetwork => has(&text, &["has active endpoints"]).then_some(Kind::NetworkInUse),
         // 403 `endpoint with name X already exists in network Y`
         Op::ConnectNetwork => has(

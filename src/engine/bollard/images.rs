@@ -1,7 +1,7 @@
 //! Docker's images. A pull goes past bollard, which would copy the credential into strings of its own: the login header
 //! is built in a buffer that is wiped and marked as sensitive, and what a registry answered to it is not repeated.
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64ct::{Base64Url, Encoding};
 use bytes::Bytes;
 use futures::{StreamExt, pin_mut};
 use http::{HeaderValue, Method};
@@ -110,9 +110,9 @@ fn login(credential: &RegistryCredential) -> std::result::Result<HeaderValue, St
     let mut json = Zeroizing::new(Vec::with_capacity(longest));
     serde_json::to_writer(&mut *json, &login)
         .map_err(|_| "the registry's login cannot be written".to_owned())?;
-    let mut encoded = Zeroizing::new(vec![0; Base64UrlUnpadded::encoded_len(&json)]);
-    Base64UrlUnpadded::encode(&json, &mut encoded)
-        .map_err(|_| "the registry's login is too long".to_owned())?;
+    // Padded: 20.10 reads an unpadded one only when its length needs no padding, and else as no login at all.
+    let mut encoded = Zeroizing::new(vec![0; Base64Url::encoded_len(&json)]);
+    Base64Url::encode(&json, &mut encoded).map_err(|_| "the registry's login is too long".to_owned())?;
     let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(encoded))
         .map_err(|_| "the registry's login is no header".to_owned())?;
     header.set_sensitive(true);
@@ -160,7 +160,7 @@ mod tests {
         };
         let header = login(&credential).unwrap();
         assert_eq!(format!("{header:?}"), "Sensitive");
-        let json = Base64UrlUnpadded::decode_vec(header.to_str().unwrap()).unwrap();
+        let json = Base64Url::decode_vec(header.to_str().unwrap()).unwrap();
         let parsed: serde_json::Value = serde_json::from_slice(&json).unwrap();
         assert_eq!(
             parsed,

@@ -113,8 +113,8 @@ impl Inspect {
 }
 
 impl State {
-    /// How it ended, if it has run and has ended. A start that failed leaves exit code 128 and the finish time of the
-    /// run before, or none.
+    /// How it ended, if it has run and has ended. A start that failed leaves the end of the run before, but
+    /// for an exit code of 0, which becomes 128; after no run it leaves none.
     fn exit(&self, state: RunState) -> Result<Option<ExitInfo>, String> {
         let ended = matches!(state, RunState::Exited | RunState::Dead | RunState::Removing);
         let finished_at = time(self.finished_at.as_deref())?.filter(|_| ended);

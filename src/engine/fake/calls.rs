@@ -11,7 +11,8 @@ use futures::{
 
 use super::{
     Fake,
-    world::{Subscriber, absent, is_up},
+    events::Subscriber,
+    world::{absent, is_up},
 };
 use crate::{
     engine::{

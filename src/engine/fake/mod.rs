@@ -12,6 +12,8 @@ use super::{Error, Kind, Op, Result};
 use crate::clock::Clock;
 
 mod calls;
+mod environment;
+mod events;
 mod hands;
 mod networks;
 mod registry;

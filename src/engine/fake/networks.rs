@@ -134,13 +134,16 @@ impl World {
             .get_mut(id)
             .ok_or_else(|| absent(op, id.as_str()))?;
         let up = is_up(container.view.state);
-        // A stopped container may be put on a network twice; the last names win.
-        if up && container.view.networks.contains_key(&name) {
-            let message = format!(
-                "endpoint with name {} already exists in network {name}",
-                container.view.name
-            );
-            return Err(Error::new(op, network, Kind::Conflict, message));
+        if container.view.networks.contains_key(&name) {
+            if up {
+                let message = format!(
+                    "endpoint with name {} already exists in network {name}",
+                    container.view.name
+                );
+                return Err(Error::new(op, network, Kind::Conflict, message));
+            }
+            // Answered with 200, and the names stay those of the first time.
+            return Ok(());
         }
         let place = Attachment {
             aliases: aliases.to_vec(),

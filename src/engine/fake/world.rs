@@ -3,23 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::channel::mpsc::UnboundedSender;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{networks::Network, registry::Registry};
+use super::{environment::env, events::Subscriber, networks::Network, registry::Registry};
 use crate::{
-    engine::{Error, Event, Kind, LabelFilter, LogChunk, Op, Result, SecretEnv},
+    engine::{Error, Kind, LogChunk, Op, Result, SecretEnv},
     state::{
         container::{
-            Attachment, ContainerId, ContainerSpec, ContainerView, EnvValue, ExitInfo, Limits, MountSource,
+            Attachment, ContainerId, ContainerSpec, ContainerView, ExitInfo, Limits, MountSource,
             PublishedPort, RunState,
         },
         volume::Volume,
     },
 };
 
-/// 128: what the engine gives as exit code of a start that failed.
+/// What the engine gives as exit code of a start that failed, where there is none but zero.
 const NEVER_STARTED: i64 = 128;
 
 pub(super) struct Container {
@@ -30,11 +29,6 @@ pub(super) struct Container {
     /// Whether the program goes on when asked to end.
     pub(super) ignores_term: bool,
     pub(super) log: Vec<LogChunk>,
-}
-
-pub(super) struct Subscriber {
-    pub(super) filter: LabelFilter,
-    pub(super) to: UnboundedSender<Result<Event>>,
 }
 
 pub(super) struct World {
@@ -203,8 +197,9 @@ impl World {
         }
         if let Err((kind, message)) = self.can_start(id) {
             self.release_addresses(id);
-            // The engine keeps the state and the time of the run before, and gives this exit code.
-            if let Some(exit) = self.get(Op::StartContainer, id)?.view.exit.as_mut() {
+            // The engine keeps the end of the run before, but for an exit code of zero.
+            let exit = self.get(Op::StartContainer, id)?.view.exit.as_mut();
+            if let Some(exit) = exit.filter(|exit| exit.code == 0) {
                 exit.code = NEVER_STARTED;
             }
             return Err(Error::new(Op::StartContainer, id.as_str(), kind, message));
@@ -365,48 +360,6 @@ impl World {
         self.container_event(id, "update", &[]);
         Ok(())
     }
-
-    pub(super) fn container_event(&mut self, id: &ContainerId, action: &str, more: &[(&str, &str)]) {
-        let Some(container) = self.containers.get(id) else {
-            return;
-        };
-        let mut labels = container.view.labels.clone();
-        // As on the wire: attributes and labels are one map.
-        labels.insert("name".to_owned(), container.view.name.clone());
-        labels.insert("image".to_owned(), container.view.image.clone());
-        labels.extend(
-            more.iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
-        );
-        let event = Event {
-            action: action.to_owned(),
-            container: Some(id.clone()),
-            labels,
-            at: self.now,
-        };
-        self.events.retain(|subscriber| {
-            let wanted = container.view.labels.get(&subscriber.filter.key) == Some(&subscriber.filter.value);
-            if wanted {
-                subscriber.to.unbounded_send(Ok(event.clone())).is_ok()
-            } else {
-                !subscriber.to.is_closed()
-            }
-        });
-    }
-
-    pub(super) fn network_event(&mut self, id: &ContainerId, action: &str, network: &str) {
-        if !self.networks.contains_key(network) {
-            return;
-        }
-        let event = Event {
-            action: action.to_owned(),
-            container: Some(id.clone()),
-            labels: BTreeMap::new(),
-            at: self.now,
-        };
-        self.events
-            .retain(|subscriber| subscriber.to.unbounded_send(Ok(event.clone())).is_ok());
-    }
 }
 
 pub(super) fn absent(op: Op, id_or_name: &str) -> Error {
@@ -421,34 +374,6 @@ pub(super) fn absent(op: Op, id_or_name: &str) -> Error {
 /// Whether there is a process.
 pub(super) fn is_up(state: RunState) -> bool {
     matches!(state, RunState::Running | RunState::Paused | RunState::Restarting)
-}
-
-/// The name of each variable and the digest of its value; refuses what the real adapter refuses before it asks.
-fn env(spec: &ContainerSpec, secrets: &SecretEnv) -> std::result::Result<BTreeMap<String, String>, String> {
-    let mut env = BTreeMap::new();
-    for var in &spec.env {
-        let value = match &var.value {
-            EnvValue::Literal(text) => text.as_bytes(),
-            EnvValue::Slot(slot) => match secrets.get(slot) {
-                Some(value) => value.expose(),
-                None => return Err(format!("there is no value for the variable {}", var.name)),
-            },
-        };
-        if var.name.is_empty() || var.name.contains(['=', '\0']) {
-            return Err(format!(
-                "the name {:?} is not one of an environment variable",
-                var.name
-            ));
-        }
-        if value.contains(&0) || std::str::from_utf8(value).is_err() {
-            return Err(format!(
-                "the value of the variable {} contains a NUL byte or is not UTF-8",
-                var.name
-            ));
-        }
-        env.insert(var.name.clone(), digest(value));
-    }
-    Ok(env)
 }
 
 /// SHA-256 in hex.
