@@ -153,13 +153,13 @@ pub(super) const DEPLOYMENT_RULES: &[Rule] = &[
     r(
         "spec.strategy.rollingUpdate",
         "maxSurge",
-        "!has(self.maxSurge) || string(self.maxSurge).matches('^[0-9]{1,9}%?$')",
+        "!has(self.maxSurge) || (type(self.maxSurge) == int ? self.maxSurge >= 0 : self.maxSurge.matches('^[0-9]{1,9}%$'))",
         PERCENT_MESSAGE,
     ),
     r(
         "spec.strategy.rollingUpdate",
         "maxUnavailable",
-        "!has(self.maxUnavailable) || string(self.maxUnavailable).matches('^[0-9]{1,9}%?$')",
+        "!has(self.maxUnavailable) || (type(self.maxUnavailable) == int ? self.maxUnavailable >= 0 : self.maxUnavailable.matches('^[0-9]{1,9}%$'))",
         PERCENT_MESSAGE,
     ),
     r(
