@@ -37,6 +37,16 @@ const NAME: &str = "self.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')";
 const NAME_MESSAGE: &str =
     "name is not a DNS label: use lower-case letters, digits and - (not first or last)";
 
+const RESOURCES: &str = "spec.template.spec.containers[].resources";
+const LIMITS: &str = "!has(self.limits) || self.limits.all(k, isQuantity(string(self.limits[k])) && \
+     quantity(string(self.limits[k])).isGreaterThan(quantity('0')))";
+const REQUESTS: &str = "!has(self.requests) || self.requests.all(k, isQuantity(string(self.requests[k])) && \
+     !quantity(string(self.requests[k])).isLessThan(quantity('0')))";
+const QUANTITIES_MESSAGE: &str = "must be quantities: write positive numbers such as 2, 500m, 256Mi or 1Gi";
+const PERCENT_MESSAGE: &str = "must be a number from 0, or a percentage such as 25%: write one of these";
+const MOUNTS: &str = "self.containers.all(c, !has(c.volumeMounts) || c.volumeMounts.all(m, has(self.volumes) && \
+     self.volumes.exists(v, v.name == m.name)))";
+
 /// The rules of `DockerDeployment`.
 pub(super) const DEPLOYMENT_RULES: &[Rule] = &[
     r(
@@ -101,8 +111,7 @@ pub(super) const DEPLOYMENT_RULES: &[Rule] = &[
     r(
         POD,
         "containers",
-        "self.containers.all(c, !has(c.volumeMounts) || c.volumeMounts.all(m, has(self.volumes) && \
-         self.volumes.exists(v, v.name == m.name)))",
+        MOUNTS,
         "a volumeMount names a volume that is not in spec.template.spec.volumes: add it there, or correct the name",
     ),
     r(CONTAINER, "name", NAME, NAME_MESSAGE),
@@ -132,6 +141,26 @@ pub(super) const DEPLOYMENT_RULES: &[Rule] = &[
         "limits",
         "!has(self.limits) || self.limits.all(k, k in ['cpu', 'memory'])",
         "only cpu and memory are supported: remove the others",
+    ),
+    r(RESOURCES, "limits", LIMITS, QUANTITIES_MESSAGE),
+    r(RESOURCES, "requests", REQUESTS, QUANTITIES_MESSAGE),
+    r(
+        "spec.template.spec.volumes[].emptyDir",
+        "sizeLimit",
+        "!has(self.sizeLimit) || isQuantity(string(self.sizeLimit)) && quantity(string(self.sizeLimit)).isGreaterThan(quantity('0'))",
+        QUANTITIES_MESSAGE,
+    ),
+    r(
+        "spec.strategy.rollingUpdate",
+        "maxSurge",
+        "!has(self.maxSurge) || (type(self.maxSurge) == int ? self.maxSurge >= 0 : self.maxSurge.matches('^[0-9]{1,9}%$'))",
+        PERCENT_MESSAGE,
+    ),
+    r(
+        "spec.strategy.rollingUpdate",
+        "maxUnavailable",
+        "!has(self.maxUnavailable) || (type(self.maxUnavailable) == int ? self.maxUnavailable >= 0 : self.maxUnavailable.matches('^[0-9]{1,9}%$'))",
+        PERCENT_MESSAGE,
     ),
     r(
         "spec.template.spec.containers[].securityContext",
@@ -244,6 +273,12 @@ pub(super) const EXACTLY_ONE: &[(&str, &str)] = &[
 /// The rules of `DockerSecret`. No message and no error contains a value: a `pattern` in the schema would echo it.
 pub(super) const SECRET_RULES: &[Rule] = &[
     r(
+        "",
+        "",
+        "has(self.spec)",
+        "spec is missing: put the sealed values in spec.encryptedData",
+    ),
+    r(
         "spec",
         "immutable",
         "!has(oldSelf.immutable) || !oldSelf.immutable || has(self.immutable) && self.immutable",
@@ -259,6 +294,7 @@ pub(super) const SECRET_RULES: &[Rule] = &[
     r(
         "spec",
         "encryptedData",
+        // The whole grammar is 17 times what the API server's cost estimate permits for values of this size.
         "!has(self.encryptedData) || self.encryptedData.all(k, self.encryptedData[k].startsWith('sc1.'))",
         "a value is not sealed: seal it with `supercargo seal`, and change it, since it was sent in the clear",
     ),
@@ -280,7 +316,18 @@ pub(super) const SECRET_TABLES: &[Table] = &[
     Table {
         at: "",
         definition: "",
-        fields: &[plaintext("data"), plaintext("stringData")],
+        fields: &[
+            plaintext("data"),
+            plaintext("stringData"),
+            Field {
+                name: "type",
+                treatment: Treatment::Refused(Shape::Text, "write it as spec.type"),
+            },
+            Field {
+                name: "immutable",
+                treatment: Treatment::Refused(Shape::Bool, "write it as spec.immutable"),
+            },
+        ],
     },
     Table {
         at: "spec",
