@@ -162,7 +162,8 @@ pub trait Networks: Send + Sync + 'static {
     fn remove_network(&self, id: &str) -> impl Future<Output = Result<()>> + Send;
 
     /// Puts a container on a network under these names; one that runs and is on it already is [`Kind::Conflict`], one
-    /// that does not run keeps the names that it has there (20.10 says nothing), so disconnect it first.
+    /// that does not run keeps the names that it has there, so disconnect it first. [`Kind::NotFound`] for a network that
+    /// is not there, but of a container that does not run only its next start says so. (20.10.)
     fn connect_network(
         &self,
         network: &str,

@@ -60,25 +60,13 @@ pub fn prepare() -> Docker {
     READY.get_or_init(|| {
         script("image", &[]);
         let format = format!("{{{{.Label {RUN:?}}}}}");
-        let labels = sh(
-            "docker",
-            &[
-                "ps",
-                "--all",
-                "--filter",
-                &format!("label={RUN}"),
-                "--format",
-                &format,
-            ],
-        );
-        for run in labels.lines() {
-            let alive = run
-                .split('-')
-                .nth(1)
-                .is_some_and(|pid| Path::new("/proc").join(pid).exists());
-            if !alive {
-                clean(run);
-            }
+        let filter = format!("label={RUN}");
+        for list in [&["ps", "--all"][..], &["network", "ls"], &["volume", "ls"]] {
+            let labels = sh(
+                "docker",
+                &[list, &["--filter", &filter, "--format", &format]].concat(),
+            );
+            labels.lines().filter(|run| !is_alive(run)).for_each(clean);
         }
     });
     let host = docker_host().unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());

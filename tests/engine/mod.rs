@@ -10,6 +10,7 @@ mod lab;
 mod limits;
 mod networks;
 mod start;
+mod tls;
 mod volumes;
 mod wire;
 
@@ -79,6 +80,7 @@ contract! {
         a_network_in_use_is_not_removed_until_it_is_not
         a_container_is_reached_by_its_aliases_and_no_other_names_are_shown
         connecting_twice_conflicts_and_disconnecting_twice_does_not
+        a_network_that_is_gone_is_noticed_by_what_runs_and_by_the_next_start
         a_full_subnet_fails_the_start;
     images:
         an_absent_image_is_not_found

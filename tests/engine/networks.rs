@@ -129,11 +129,21 @@ pub async fn connecting_twice_conflicts_and_disconnecting_twice_does_not(lab: &i
         kind_of(engine.connect_network(&network.id, &absent, &[]).await),
         Kind::NotFound
     );
-    engine.remove_network(&network.id).await.unwrap();
-    assert_eq!(
-        kind_of(engine.connect_network(&network.id, &id, &[]).await),
-        Kind::NotFound
-    );
+}
+
+pub async fn a_network_that_is_gone_is_noticed_by_what_runs_and_by_the_next_start(lab: &impl Lab) {
+    let network = lab.network("n", 24).await;
+    let mut spec = lab.spec("c");
+    let home = lab.network("home", 24).await;
+    spec.network = join(&home, &[]);
+    let id = lab.running(&spec).await;
+    lab.engine().remove_network(&network.id).await.unwrap();
+    let connect = async || lab.engine().connect_network(&network.name, &id, &[]).await;
+    assert_eq!(kind_of(connect().await), Kind::NotFound);
+    lab.kill(&id).await;
+    lab.becomes(&id, RunState::Exited).await;
+    connect().await.unwrap();
+    assert_eq!(kind_of(lab.engine().start_container(&id).await), Kind::NotFound);
 }
 
 pub async fn a_full_subnet_fails_the_start(lab: &impl Lab) {

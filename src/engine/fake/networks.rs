@@ -121,7 +121,14 @@ impl World {
 
     pub(super) fn connect(&mut self, network: &str, id: &ContainerId, aliases: &[String]) -> Result<()> {
         let op = Op::ConnectNetwork;
-        let Some(name) = self.network_name(network) else {
+        let known = self.network_name(network);
+        let container = self
+            .containers
+            .get_mut(id)
+            .ok_or_else(|| absent(op, id.as_str()))?;
+        let up = is_up(container.view.state);
+        // A container that does not run is put on anything; its start then fails.
+        let Some(name) = known.or_else(|| (!up).then(|| network.to_owned())) else {
             return Err(Error::new(
                 op,
                 network,
@@ -129,11 +136,6 @@ impl World {
                 format!("network {network} not found"),
             ));
         };
-        let container = self
-            .containers
-            .get_mut(id)
-            .ok_or_else(|| absent(op, id.as_str()))?;
-        let up = is_up(container.view.state);
         if container.view.networks.contains_key(&name) {
             if up {
                 let message = format!(
