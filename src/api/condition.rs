@@ -172,6 +172,8 @@ words! {
         Expired,
         /// Its key is not the name of an environment variable.
         InvalidEnvName,
+        /// The value cannot be an environment variable: it is not text, or contains a NUL byte.
+        InvalidEnvValue,
         /// It is not a registry credential.
         InvalidPullCredential,
     }
@@ -194,7 +196,7 @@ mod tests {
         for reason in Reason::ALL {
             assert_eq!(reason.as_str().parse(), Ok(*reason));
         }
-        assert_eq!(Cause::ALL.len(), 16);
+        assert_eq!(Cause::ALL.len(), 17);
         assert_eq!(Reason::OOMKilled.to_string(), "OOMKilled");
         assert!("Nonsense".parse::<Cause>().is_err());
     }

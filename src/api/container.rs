@@ -19,9 +19,8 @@ pub struct Container {
     pub name: String,
 
     /// Image to run, such as nginx:1.29 or registry.example.com/team/app@sha256:...
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
-    pub image: Option<String>,
+    pub image: String,
 
     /// When to pull. If absent: Always for the tag latest (also if no tag is given), else IfNotPresent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

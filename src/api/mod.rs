@@ -4,24 +4,37 @@
 
 pub mod condition;
 pub mod container;
+pub mod crd;
 pub mod deployment;
+pub mod expansion;
+pub mod fields;
+pub mod image;
 pub mod keys;
 pub mod pod;
+pub mod quantity;
 pub mod reference;
+mod rules;
 pub mod schema;
 pub mod secret;
 pub mod status;
+pub mod unsupported;
+pub mod validate;
+pub mod validate_secret;
+pub mod violation;
 
 pub use condition::{Cause, ConditionType, Reason};
 pub use container::{
     Capabilities, Container, ContainerPort, ImagePullPolicy, Protocol, Resources, SecurityContext,
     VolumeMount,
 };
+pub use crd::{CrdError, crds};
 pub use deployment::{
     DeploymentStrategy, DockerDeployment, DockerDeploymentSpec, LabelSelector, LabelSelectorRequirement,
     PodTemplate, RollingUpdate, SecretEnv, StrategyType, TemplateMetadata,
 };
+pub use image::{ImageError, ImageReference};
 pub use pod::{DockerVolume, EmptyDir, HostPath, ImagePullSecret, PodSpec, RestartPolicy, Volume};
+pub use quantity::{Quantity, QuantityError};
 pub use reference::{
     ConfigMapEnvSource, ConfigMapKeySelector, EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector,
     SecretEnvSource, SecretKeySelector, SecretKind,
@@ -32,6 +45,9 @@ pub use secret::{
     SecretType,
 };
 pub use status::{DockerDeploymentStatus, InstanceStatus, LastExit, SecretUse};
+pub use validate::{FieldPath, Parsed, Policy, Validated, check, validate};
+pub use validate_secret::validate_secret;
+pub use violation::{Violation, ViolationKind};
 
 /// The API group of all our kinds.
 pub const GROUP: &str = "supercargo.dev";

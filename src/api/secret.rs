@@ -15,6 +15,7 @@ use super::status::{UNOBSERVED, unobserved};
 
 /// Named values, sealed with `supercargo seal`.
 #[derive(CustomResource, Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::duplicated_attributes, reason = "columns share their type")]
 #[kube(
     group = "supercargo.dev",
     version = "v1alpha1",

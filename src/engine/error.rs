@@ -36,6 +36,19 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether the call is about a network.
+    #[must_use]
+    pub fn is_network(self) -> bool {
+        matches!(
+            self,
+            Self::ListNetworks
+                | Self::CreateNetwork
+                | Self::RemoveNetwork
+                | Self::ConnectNetwork
+                | Self::DisconnectNetwork
+        )
+    }
+
     /// The word used in metrics and messages, such as `create_container`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -118,6 +131,19 @@ pub struct Error {
     pub kind: Kind,
     /// What the engine said, or a fixed sentence with its status code where its text may quote plaintext.
     pub message: String,
+}
+
+impl Error {
+    /// An error of this call about this subject.
+    #[must_use]
+    pub fn new(op: Op, subject: impl Into<String>, kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            op,
+            subject: subject.into(),
+            kind,
+            message: message.into(),
+        }
+    }
 }
 
 /// The result of a call to the engine.

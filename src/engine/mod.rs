@@ -7,22 +7,25 @@ use std::{collections::BTreeMap, future::Future};
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 
-use crate::{
-    seal::Plaintext,
-    state::{
-        container::{ContainerId, ContainerSpec, ContainerView, Limits, SlotId},
-        image::ImageView,
-        network::{NetworkSpec, NetworkView},
-        volume::Volume,
-    },
+use crate::state::{
+    container::{ContainerId, ContainerSpec, ContainerView, Limits},
+    image::ImageView,
+    network::{NetworkSpec, NetworkView},
+    volume::Volume,
 };
 
+pub mod bollard;
+pub mod decorate;
 pub mod error;
+pub mod fake;
+pub mod faulty;
+pub mod limited;
 
 pub use error::{Error, Kind, Op, Result};
+pub use faulty::{Fault, FaultKind, Faulty};
+pub use limited::{Limited, Meter};
 
-/// The bytes that belong into a container's slots, held only while it is created.
-pub type SecretEnv = BTreeMap<SlotId, Plaintext>;
+pub use crate::state::plaintext::{RegistryCredential, SecretEnv};
 
 /// Selects what carries this label with this value; all our listings go by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,16 +34,6 @@ pub struct LabelFilter {
     pub key: String,
     /// Its value.
     pub value: String,
-}
-
-/// What is used to log in to a registry for one pull.
-pub struct RegistryCredential {
-    /// The user's name.
-    pub username: String,
-    /// The password or token.
-    pub password: Plaintext,
-    /// The registry's address as in a Docker config file.
-    pub server: String,
 }
 
 /// Something that happened to a container or a network of ours.
@@ -168,7 +161,8 @@ pub trait Networks: Send + Sync + 'static {
     /// Removes it; one that is gone is a success. [`Kind::NetworkInUse`] while endpoints are left.
     fn remove_network(&self, id: &str) -> impl Future<Output = Result<()>> + Send;
 
-    /// Puts a container on a network under these names; one that is on it already is [`Kind::Conflict`].
+    /// Puts a container on a network under these names; one that runs and is on it already is [`Kind::Conflict`], one
+    /// that does not run keeps the names that it has there (20.10 says nothing), so disconnect it first.
     fn connect_network(
         &self,
         network: &str,

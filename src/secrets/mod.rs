@@ -1,8 +1,15 @@
-//! References to plaintext.
+//! References -> plaintext: looks up, opens, and says why not. Owns the words of a failed reference and the key ring at
+//! rest; does not decide what follows from a failure. Called by `controllers` and `cli`.
 
+mod core;
+mod env;
 pub mod keyring;
 pub mod keyring_file;
 mod keyring_process;
 pub mod keyring_public;
+pub mod open;
+pub mod pull;
+pub mod resolve;
+pub mod source;
 
 pub use keyring_process::harden_process;

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::network::NetworkJoin;
+use super::{network::NetworkJoin, resolved::REPLICA_NAME};
 
 /// The engine's id of a container: 64 hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -180,6 +180,24 @@ pub struct ContainerSpec {
     pub network: Option<NetworkJoin>,
     /// Seconds between the stop signal and the kill.
     pub stop_timeout: i64,
+}
+
+impl ContainerSpec {
+    /// Puts the replica's name where a manifest asks for it.
+    pub(super) fn name_replica(&mut self, name: &str) {
+        let put = |text: &mut String| {
+            if text.contains(REPLICA_NAME) {
+                *text = text.replace(REPLICA_NAME, name);
+            }
+        };
+        for var in &mut self.env {
+            if let EnvValue::Literal(text) = &mut var.value {
+                put(text);
+            }
+        }
+        self.entrypoint.iter_mut().flatten().for_each(put);
+        self.cmd.iter_mut().flatten().for_each(put);
+    }
 }
 
 /// What the engine says a container is doing (`State.Status`).

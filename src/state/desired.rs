@@ -150,7 +150,9 @@ impl Desired {
         let revision = revision(hash, fingerprints);
         let mut spec = prototype.spec.clone();
         spec.name = names::container(&self.owner, slot, &revision);
-        spec.hostname = Some(names::hostname(&self.owner.name, slot));
+        let hostname = names::hostname(&self.owner.name, slot);
+        spec.name_replica(&hostname);
+        spec.hostname = Some(hostname);
         spec.labels.extend(self.owner.labels());
         for (key, value) in [
             (label::REPLICA, slot.to_string()),

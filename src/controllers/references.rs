@@ -1,0 +1,93 @@
+//! Which objects a deployment names, read from the raw object, so that a change of one wakes exactly its users, also
+//! while the deployment itself is invalid. Knows the shape of references and nothing of their meaning.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::api::reference::SecretKind;
+
+/// An object that is named.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Named {
+    /// A secret.
+    Secret(SecretKind, String),
+    /// A ConfigMap.
+    ConfigMap(String),
+}
+
+/// All objects that a deployment names.
+#[must_use]
+pub fn of(spec: &Value) -> BTreeSet<Named> {
+    let mut found = BTreeSet::new();
+    walk(spec, &mut found);
+    found
+}
+
+fn walk(value: &Value, found: &mut BTreeSet<Named>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let name = value.get("name").and_then(Value::as_str).map(str::to_owned);
+                match (key.as_str(), name) {
+                    ("secretKeyRef" | "secretRef", Some(name)) => {
+                        found.insert(Named::Secret(kind(value), name));
+                    }
+                    ("configMapKeyRef" | "configMapRef", Some(name)) => {
+                        found.insert(Named::ConfigMap(name));
+                    }
+                    ("imagePullSecrets", _) => {
+                        for item in value.as_array().into_iter().flatten() {
+                            if let Some(name) = item.get("name").and_then(Value::as_str) {
+                                found.insert(Named::Secret(kind(item), name.to_owned()));
+                            }
+                        }
+                    }
+                    _ => walk(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn kind(reference: &Value) -> SecretKind {
+    match reference.get("kind").and_then(Value::as_str) {
+        Some("Secret") => SecretKind::Secret,
+        Some(_) | None => SecretKind::DockerSecret,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_form_of_reference_is_found() {
+        let spec = json!({"template": {"spec": {
+            "imagePullSecrets": [{"name": "reg"}, {"name": "core", "kind": "Secret"}],
+            "containers": [{
+                "env": [
+                    {"name": "A", "valueFrom": {"secretKeyRef": {"name": "db", "key": "k"}}},
+                    {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "cm", "key": "k"}}},
+                ],
+                "envFrom": [{"secretRef": {"name": "all", "kind": "Secret"}}, {"configMapRef": {"name": "cm2"}}],
+            }],
+        }}});
+        let names: Vec<Named> = of(&spec).into_iter().collect();
+        assert_eq!(
+            names,
+            [
+                Named::Secret(SecretKind::DockerSecret, "db".into()),
+                Named::Secret(SecretKind::DockerSecret, "reg".into()),
+                Named::Secret(SecretKind::Secret, "all".into()),
+                Named::Secret(SecretKind::Secret, "core".into()),
+                Named::ConfigMap("cm".into()),
+                Named::ConfigMap("cm2".into()),
+            ]
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! What the API server has, as this process knows it: reflector stores of secrets and ConfigMaps behind the port that
+//! `secrets` reads. A kind that could not be listed is denied, never absent: unknown is not empty here either.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{
+    Resource,
+    runtime::reflector::{ObjectRef, Store},
+};
+
+use crate::{
+    api::DockerSecret,
+    secrets::source::{Lookup, Source},
+};
+
+/// A store, and whether it has been filled once.
+pub struct Shelf<K: Resource<DynamicType = ()> + 'static> {
+    store: Store<K>,
+    filled: std::sync::atomic::AtomicBool,
+    denied: String,
+}
+
+impl<K: Resource<DynamicType = ()> + Clone + 'static> Shelf<K> {
+    /// Takes a store; `denied` says what would permit reading what it should hold.
+    #[must_use]
+    pub fn new(store: Store<K>, denied: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self { store, filled: false.into(), denied: denied.into() })
+    }
+
+    /// Waits until the first list has arrived.
+    pub async fn fill(&self) {
+        if self.store.wait_until_ready().await.is_ok() {
+            self.filled.store(true, std::sync::atomic::Ordering::Release);
+        }
+    }
+
+    /// Whether the first list has arrived.
+    #[must_use]
+    pub fn is_filled(&self) -> bool {
+        self.filled.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    /// Everything in it.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.store.state()
+    }
+
+    fn get(&self, namespace: &str, name: &str) -> Lookup<K> {
+        if !self.is_filled() {
+            return Lookup::Denied(self.denied.clone());
+        }
+        match self.store.get(&ObjectRef::new(name).within(namespace)) {
+            Some(found) => Lookup::Found(found),
+            None => Lookup::Absent,
+        }
+    }
+}
+
+/// All stores of one controller.
+pub struct Shelves {
+    /// Sealed secrets.
+    pub docker_secrets: Arc<Shelf<DockerSecret>>,
+    /// ConfigMaps.
+    pub config_maps: Arc<Shelf<ConfigMap>>,
+    /// Core Secrets, by the namespaces in which they may be read.
+    pub secrets: BTreeMap<String, Arc<Shelf<Secret>>>,
+}
+
+impl Source for Shelves {
+    fn docker_secret(&self, namespace: &str, name: &str) -> Lookup<DockerSecret> {
+        self.docker_secrets.get(namespace, name)
+    }
+
+    fn secret(&self, namespace: &str, name: &str) -> Lookup<Secret> {
+        match self.secrets.get(namespace) {
+            Some(shelf) => shelf.get(namespace, name),
+            None => Lookup::Denied(format!(
+                "core Secrets of namespace {namespace} are not read; start the operator with \
+                 --core-secrets-namespace {namespace}, or seal the value into a DockerSecret"
+            )),
+        }
+    }
+
+    fn config_map(&self, namespace: &str, name: &str) -> Lookup<ConfigMap> {
+        self.config_maps.get(namespace, name)
+    }
+}

@@ -1,0 +1,177 @@
+//! Docker's images. A pull goes past bollard, which would copy the credential into strings of its own: the login header
+//! is built in a buffer that is wiped and marked as sensitive, and what a registry answered to it is not repeated.
+
+use base64ct::{Base64Url, Encoding};
+use bytes::Bytes;
+use futures::{StreamExt, pin_mut};
+use http::{HeaderValue, Method};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{Docker, Failure, classify, limit, quoted, streams};
+use crate::{
+    engine::{Error, Images, Kind, Op, RegistryCredential, Result},
+    state::image::ImageView,
+};
+
+/// One line of a pull's progress: a failure after the first byte comes as 200 and a line with an error.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Progress {
+    error: Option<String>,
+    error_detail: Option<Detail>,
+}
+
+#[derive(Deserialize)]
+struct Detail {
+    message: Option<String>,
+}
+
+impl Images for Docker {
+    async fn inspect_image(&self, reference: &str) -> Result<ImageView> {
+        let found = self
+            .ask(Op::InspectImage, reference, self.api.inspect_image(reference))
+            .await?;
+        let config = found.config.unwrap_or_default();
+        Ok(ImageView {
+            id: found.id.unwrap_or_default(),
+            repo_digests: found.repo_digests.unwrap_or_default(),
+            entrypoint: config.entrypoint.unwrap_or_default(),
+            cmd: config.cmd.unwrap_or_default(),
+        })
+    }
+
+    async fn pull_image(&self, reference: &str, credential: Option<&RegistryCredential>) -> Result<()> {
+        let op = Op::PullImage;
+        let auth = match credential.map(login).transpose() {
+            Ok(auth) => auth,
+            Err(message) => return Err(Error::new(op, reference, Kind::Invalid, message)),
+        };
+        let path = format!("/images/create?fromImage={}", quoted(&with_tag(reference)));
+        match self.within(op, limit(op), self.pull(&path, auth)).await {
+            Ok(()) => Ok(()),
+            Err(Failure::Answer { status, text }) if credential.is_some() => {
+                Err(reticent(reference, status, &text))
+            }
+            Err(failure) => Err(self.error(op, reference, failure)),
+        }
+    }
+}
+
+impl Docker {
+    async fn pull(&self, path: &str, auth: Option<HeaderValue>) -> std::result::Result<(), Failure> {
+        let response = self.raw(Method::POST, path, Bytes::new(), auth).await?;
+        let lines = streams::lines(response);
+        pin_mut!(lines);
+        while let Some(line) = lines.next().await {
+            let line = line.map_err(|e| Failure::Silent(format!("the answer broke off: {e}")))?;
+            let progress: Progress =
+                serde_json::from_slice(&line).map_err(|e| Failure::Nonsense(e.to_string()))?;
+            if let Some(text) = progress
+                .error_detail
+                .and_then(|detail| detail.message)
+                .or(progress.error)
+            {
+                return Err(Failure::Answer { status: 500, text });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Without a tag or a digest the API would pull every tag of the repository.
+fn with_tag(reference: &str) -> String {
+    let last = reference.rsplit('/').next().unwrap_or(reference);
+    if last.contains([':', '@']) {
+        reference.to_owned()
+    } else {
+        format!("{reference}:latest")
+    }
+}
+
+#[derive(Serialize)]
+struct Login<'a> {
+    username: &'a str,
+    password: &'a str,
+    serveraddress: &'a str,
+}
+
+/// The login header, in memory that is wiped with it; or why there can be none.
+fn login(credential: &RegistryCredential) -> std::result::Result<HeaderValue, String> {
+    let password = std::str::from_utf8(credential.password.expose())
+        .map_err(|_| "the registry's password is not UTF-8 text".to_owned())?;
+    let login = Login {
+        username: &credential.username,
+        password,
+        serveraddress: &credential.server,
+    };
+    // Six bytes hold any escaped byte, so neither buffer grows and leaves a copy behind.
+    let longest = 64 + 6 * (login.username.len() + login.password.len() + login.serveraddress.len());
+    let mut json = Zeroizing::new(Vec::with_capacity(longest));
+    serde_json::to_writer(&mut *json, &login)
+        .map_err(|_| "the registry's login cannot be written".to_owned())?;
+    // Padded: 20.10 reads an unpadded one only when its length needs no padding, and else as no login at all.
+    let mut encoded = Zeroizing::new(vec![0; Base64Url::encoded_len(&json)]);
+    Base64Url::encode(&json, &mut encoded).map_err(|_| "the registry's login is too long".to_owned())?;
+    let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(encoded))
+        .map_err(|_| "the registry's login is no header".to_owned())?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// An error of a pull that carried a credential: its class, and none of the registry's words.
+fn reticent(reference: &str, status: u16, text: &str) -> Error {
+    let kind = classify::kind(Op::PullImage, status, text, reference);
+    let meaning = match kind {
+        Kind::RegistryDenied => "the registry refused the credential that was given",
+        Kind::ImageNotFound => "the registry has no such image, tag or digest",
+        Kind::RegistryUnavailable => "the registry cannot be reached or failed",
+        Kind::Invalid => "the reference is not one of an image",
+        _ => "the engine failed",
+    };
+    Error::new(
+        Op::PullImage,
+        reference,
+        kind,
+        format!("{meaning} (the engine answered {status})"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seal::Plaintext;
+
+    #[test]
+    fn only_a_reference_without_tag_and_digest_gets_one() {
+        assert_eq!(with_tag("h:5/a"), "h:5/a:latest");
+        assert_eq!(with_tag("a"), "a:latest");
+        assert_eq!(with_tag("h:5/a:1"), "h:5/a:1");
+        assert_eq!(with_tag("a@sha256:00"), "a@sha256:00");
+    }
+
+    #[test]
+    fn a_login_is_what_the_engine_reads_and_does_not_print_itself() {
+        let password = "p\"\u{1}\\ü".to_owned();
+        let credential = RegistryCredential {
+            username: "u".into(),
+            password: Plaintext::new(password.clone().into_bytes()),
+            server: "h:5".into(),
+        };
+        let header = login(&credential).unwrap();
+        assert_eq!(format!("{header:?}"), "Sensitive");
+        let json = Base64Url::decode_vec(header.to_str().unwrap()).unwrap();
+        let parsed: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(
+            parsed,
+            serde_json::json!({"username": "u", "password": password, "serveraddress": "h:5"})
+        );
+    }
+
+    #[test]
+    fn a_refused_credential_is_a_class_and_not_the_registrys_words() {
+        let error = reticent("h/r:t", 500, "unauthorized: bad password hunter2");
+        assert_eq!(error.kind, Kind::RegistryDenied);
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}

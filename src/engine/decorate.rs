@@ -1,0 +1,205 @@
+//! What the decorators of an engine share: a call is passed, unpolled, to one function, which may run it, delay it or
+//! drop it. Owns the delegation of all five traits and nothing else; `faulty` and `limited` own what happens to a call.
+
+use std::future::Future;
+
+use futures::stream::BoxStream;
+
+use super::{
+    Containers, Daemon, Engine, EngineInfo, Event, Images, LabelFilter, LogChunk, LogOptions, Networks, Op,
+    RegistryCredential, Result, SecretEnv, Volumes,
+};
+use crate::state::{
+    container::{ContainerId, ContainerSpec, ContainerView, Limits},
+    image::ImageView,
+    network::{NetworkSpec, NetworkView},
+    volume::Volume,
+};
+
+/// An engine around another.
+pub trait Decorator: Send + Sync + 'static {
+    /// The engine within.
+    type Inner: Engine;
+
+    /// The engine within.
+    fn inner(&self) -> &Self::Inner;
+
+    /// Does with a call of the inner engine what this decorator is for. The call has no effect unless it is polled.
+    fn around<T: Send>(
+        &self,
+        op: Op,
+        subject: &str,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> impl Future<Output = Result<T>> + Send;
+}
+
+impl<D: Decorator> Containers for D {
+    async fn list_containers(&self, filter: &LabelFilter) -> Result<Vec<ContainerId>> {
+        self.around(Op::ListContainers, "", self.inner().list_containers(filter))
+            .await
+    }
+
+    async fn inspect_container(&self, id_or_name: &str) -> Result<ContainerView> {
+        self.around(
+            Op::InspectContainer,
+            id_or_name,
+            self.inner().inspect_container(id_or_name),
+        )
+        .await
+    }
+
+    async fn create_container(&self, spec: &ContainerSpec, env: &SecretEnv) -> Result<ContainerId> {
+        self.around(
+            Op::CreateContainer,
+            &spec.name,
+            self.inner().create_container(spec, env),
+        )
+        .await
+    }
+
+    async fn start_container(&self, id: &ContainerId) -> Result<()> {
+        self.around(Op::StartContainer, id.as_str(), self.inner().start_container(id))
+            .await
+    }
+
+    async fn stop_container(&self, id: &ContainerId, grace_seconds: i64) -> Result<()> {
+        self.around(
+            Op::StopContainer,
+            id.as_str(),
+            self.inner().stop_container(id, grace_seconds),
+        )
+        .await
+    }
+
+    async fn unpause_container(&self, id: &ContainerId) -> Result<()> {
+        self.around(
+            Op::UnpauseContainer,
+            id.as_str(),
+            self.inner().unpause_container(id),
+        )
+        .await
+    }
+
+    async fn remove_container(&self, id: &ContainerId, force: bool) -> Result<()> {
+        self.around(
+            Op::RemoveContainer,
+            id.as_str(),
+            self.inner().remove_container(id, force),
+        )
+        .await
+    }
+
+    async fn rename_container(&self, id: &ContainerId, name: &str) -> Result<()> {
+        self.around(
+            Op::RenameContainer,
+            id.as_str(),
+            self.inner().rename_container(id, name),
+        )
+        .await
+    }
+
+    async fn update_container(&self, id: &ContainerId, limits: &Limits) -> Result<()> {
+        self.around(
+            Op::UpdateContainer,
+            id.as_str(),
+            self.inner().update_container(id, limits),
+        )
+        .await
+    }
+
+    async fn logs(
+        &self,
+        id: &ContainerId,
+        options: &LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogChunk>>> {
+        self.around(Op::Logs, id.as_str(), self.inner().logs(id, options))
+            .await
+    }
+}
+
+impl<D: Decorator> Images for D {
+    async fn inspect_image(&self, reference: &str) -> Result<ImageView> {
+        self.around(Op::InspectImage, reference, self.inner().inspect_image(reference))
+            .await
+    }
+
+    async fn pull_image(&self, reference: &str, credential: Option<&RegistryCredential>) -> Result<()> {
+        self.around(
+            Op::PullImage,
+            reference,
+            self.inner().pull_image(reference, credential),
+        )
+        .await
+    }
+}
+
+impl<D: Decorator> Networks for D {
+    async fn list_networks(&self) -> Result<Vec<NetworkView>> {
+        self.around(Op::ListNetworks, "", self.inner().list_networks())
+            .await
+    }
+
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<String> {
+        self.around(Op::CreateNetwork, &spec.name, self.inner().create_network(spec))
+            .await
+    }
+
+    async fn remove_network(&self, id: &str) -> Result<()> {
+        self.around(Op::RemoveNetwork, id, self.inner().remove_network(id))
+            .await
+    }
+
+    async fn connect_network(
+        &self,
+        network: &str,
+        container: &ContainerId,
+        aliases: &[String],
+    ) -> Result<()> {
+        self.around(
+            Op::ConnectNetwork,
+            network,
+            self.inner().connect_network(network, container, aliases),
+        )
+        .await
+    }
+
+    async fn disconnect_network(&self, network: &str, container: &ContainerId) -> Result<()> {
+        self.around(
+            Op::DisconnectNetwork,
+            network,
+            self.inner().disconnect_network(network, container),
+        )
+        .await
+    }
+}
+
+impl<D: Decorator> Volumes for D {
+    async fn list_volumes(&self, filter: &LabelFilter) -> Result<Vec<Volume>> {
+        self.around(Op::ListVolumes, "", self.inner().list_volumes(filter))
+            .await
+    }
+
+    async fn create_volume(&self, volume: &Volume) -> Result<()> {
+        self.around(Op::CreateVolume, &volume.name, self.inner().create_volume(volume))
+            .await
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<()> {
+        self.around(Op::RemoveVolume, name, self.inner().remove_volume(name))
+            .await
+    }
+}
+
+impl<D: Decorator> Daemon for D {
+    async fn ping(&self) -> Result<()> {
+        self.around(Op::Ping, "", self.inner().ping()).await
+    }
+
+    async fn info(&self) -> Result<EngineInfo> {
+        self.around(Op::Info, "", self.inner().info()).await
+    }
+
+    async fn events(&self, filter: &LabelFilter) -> Result<BoxStream<'static, Result<Event>>> {
+        self.around(Op::Events, "", self.inner().events(filter)).await
+    }
+}

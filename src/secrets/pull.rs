@@ -1,0 +1,219 @@
+//! Registry credentials: `imagePullSecrets` -> the credential for one image's registry, wiped after the pull.
+//! Reads Docker's config file format out of `.dockerconfigjson`; no text of it ever becomes part of an error.
+//! Credentials enter no revision: a new password rolls nothing. Called by `controllers`, before a pull only.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::{
+    core,
+    open::{Closed, Opener},
+    source::{Lookup, Source},
+};
+use crate::{
+    api::{
+        DockerDeployment,
+        condition::Cause,
+        pod::ImagePullSecret,
+        reference::SecretKind,
+    },
+    seal::Plaintext,
+    state::{
+        plaintext::RegistryCredential,
+        resolved::{Failure, Form, Use},
+    },
+};
+
+/// The one key of a secret of type `kubernetes.io/dockerconfigjson`.
+pub const CONFIG_KEY: &str = ".dockerconfigjson";
+
+/// What became of all `imagePullSecrets` of a deployment.
+#[derive(Default)]
+pub struct PullCredentials {
+    /// The credential for the image's registry; absent when none of the secrets names it.
+    pub credential: Option<RegistryCredential>,
+    /// Secrets that resolve.
+    pub uses: Vec<Use>,
+    /// Secrets that do not.
+    pub failures: Vec<Failure>,
+}
+
+/// Resolves the pull secrets for an image of `registry` (`docker.io`, `host:port`).
+#[must_use]
+pub fn credentials(
+    deployment: &DockerDeployment,
+    registry: &str,
+    source: &dyn Source,
+    opener: &Opener,
+) -> PullCredentials {
+    let namespace = deployment.metadata.namespace.as_deref().unwrap_or_default();
+    let mut out = PullCredentials::default();
+    for (index, secret) in deployment.spec.template.spec.image_pull_secrets.iter().enumerate() {
+        let path = format!("spec.template.spec.imagePullSecrets[{index}]");
+        let kind = secret.kind.unwrap_or_default();
+        match one(namespace, secret, source, opener) {
+            Ok((fingerprint, kid, config)) => {
+                out.uses.push(Use {
+                    kind,
+                    name: secret.name.clone(),
+                    key: CONFIG_KEY.to_owned(),
+                    form: Form::PullCredential,
+                    path,
+                    fingerprint,
+                    kid,
+                });
+                if out.credential.is_none() {
+                    out.credential = config.matching(registry);
+                }
+            }
+            Err(closed) => out.failures.push(Failure {
+                kind,
+                namespace: namespace.to_owned(),
+                name: secret.name.clone(),
+                key: Some(CONFIG_KEY.to_owned()),
+                path,
+                cause: closed.cause,
+                advice: closed.advice,
+            }),
+        }
+    }
+    out
+}
+
+fn one(
+    namespace: &str,
+    secret: &ImagePullSecret,
+    source: &dyn Source,
+    opener: &Opener,
+) -> Result<(String, Option<String>, Config), Closed> {
+    let (known, plaintext) = match secret.kind.unwrap_or_default() {
+        SecretKind::DockerSecret => match source.docker_secret(namespace, &secret.name) {
+            Lookup::Found(found) => opener.open(&found, CONFIG_KEY)?,
+            Lookup::Absent => return Err(absent()),
+            Lookup::Denied(advice) => return Err(Closed { cause: Cause::AccessDenied, advice }),
+        },
+        SecretKind::Secret => {
+            core::item(source, opener, namespace, &secret.name, CONFIG_KEY)?.ok_or_else(absent)?
+        }
+    };
+    Ok((known.fingerprint, known.kid, Config::parse(&plaintext)?))
+}
+
+fn absent() -> Closed {
+    Closed {
+        cause: Cause::SecretNotFound,
+        advice: "create it from a Docker config file with `supercargo seal --type kubernetes.io/dockerconfigjson \
+                 --from-file .dockerconfigjson=PATH`"
+            .to_owned(),
+    }
+}
+
+/// Docker's config file, as far as it concerns us.
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    auths: BTreeMap<String, Auth>,
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    #[serde(default)]
+    auth: Option<Zeroizing<String>>,
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    password: Option<Zeroizing<String>>,
+}
+
+impl Config {
+    fn parse(plaintext: &Plaintext) -> Result<Self, Closed> {
+        // The parser's error quotes its input, so it is dropped.
+        let config: Self = serde_json::from_slice(plaintext.expose()).map_err(|_quotes_plaintext| invalid("is not JSON of that form"))?;
+        if config.auths.is_empty() {
+            return Err(invalid("has no `auths`; a credential helper cannot be used here"));
+        }
+        if config.auths.values().any(|auth| auth.credential("").is_none()) {
+            return Err(invalid("has an entry without `auth` and without `username` and `password`"));
+        }
+        Ok(config)
+    }
+
+    fn matching(&self, registry: &str) -> Option<RegistryCredential> {
+        let (server, auth) = self.auths.iter().find(|(server, _)| host(server) == canonical(registry))?;
+        auth.credential(server)
+    }
+}
+
+impl Auth {
+    fn credential(&self, server: &str) -> Option<RegistryCredential> {
+        let (username, password) = match (&self.username, &self.password, &self.auth) {
+            (Some(username), Some(password), _) => {
+                (username.clone(), Zeroizing::new(password.as_bytes().to_vec()))
+            }
+            (_, _, Some(auth)) => {
+                let decoded = Zeroizing::new(<base64ct::Base64 as base64ct::Encoding>::decode_vec(auth).ok()?);
+                let colon = decoded.iter().position(|byte| *byte == b':')?;
+                let username = std::str::from_utf8(decoded.get(..colon)?).ok()?.to_owned();
+                (username, Zeroizing::new(decoded.get(colon + 1..)?.to_vec()))
+            }
+            _ => return None,
+        };
+        Some(RegistryCredential {
+            username,
+            password: Plaintext::from_zeroizing(password),
+            server: server.to_owned(),
+        })
+    }
+}
+
+/// The host of an entry such as `https://index.docker.io/v1/`.
+fn host(server: &str) -> &str {
+    let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
+    canonical(rest.split('/').next().unwrap_or_default())
+}
+
+fn canonical(host: &str) -> &str {
+    match host {
+        "index.docker.io" | "registry-1.docker.io" => "docker.io",
+        other => other,
+    }
+}
+
+fn invalid(what: &str) -> Closed {
+    Closed {
+        cause: Cause::InvalidPullCredential,
+        advice: format!("its key {CONFIG_KEY} {what}; seal the file that `docker login` wrote without a credential helper"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, Closed> {
+        Config::parse(&Plaintext::new(text.as_bytes().to_vec()))
+    }
+
+    #[test]
+    fn the_entry_of_the_registry_is_used() {
+        let config = parse(
+            r#"{"auths":{"https://index.docker.io/v1/":{"auth":"YTpi"},"localhost:5000":{"username":"u","password":"p:w"}}}"#,
+        )
+        .unwrap();
+        let hub = config.matching("docker.io").unwrap();
+        assert_eq!((hub.username.as_str(), hub.password.expose()), ("a", &b"b"[..]));
+        assert_eq!(config.matching("localhost:5000").unwrap().password.expose(), b"p:w");
+        assert!(config.matching("ghcr.io").is_none());
+    }
+
+    #[test]
+    fn bad_files_are_refused_without_quoting_them() {
+        for text in ["", "[]", "{}", r#"{"auths":{}}"#, r#"{"auths":{"h":{}}}"#, r#"{"auths":{"h":{"auth":"%SECRET%"}}}"#] {
+            let closed = parse(text).err().unwrap();
+            assert_eq!(closed.cause, Cause::InvalidPullCredential);
+            assert!(!closed.advice.contains("SECRET"), "{}", closed.advice);
+        }
+    }
+}

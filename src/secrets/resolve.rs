@@ -1,0 +1,402 @@
+//! References of one deployment -> its environment with slots, fingerprints, and every failure at once, as data.
+//! Looks up through [`Source`], opens through [`Opener`]; keeps bytes only when asked, for a container that is about to be
+//! made. Decides nothing about containers. Called by `controllers` (step 2), `cli` (plan, explain).
+
+use std::collections::BTreeMap;
+
+use crate::{
+    api::{
+        DockerDeployment, DockerSecret,
+        condition::Cause,
+        reference::{EnvFromSource, EnvVar, EnvVarSource, SecretKind},
+    },
+    seal::Plaintext,
+    secrets::{
+        env::Environment,
+        open::{Closed, Known, Opener, key_not_found},
+        source::{Lookup, Source},
+    },
+    state::{
+        container::SlotId,
+        hash,
+        plaintext::SecretEnv,
+        resolved::{Failure, Form, Problem, REPLICA_NAME, Resolution, Resolved, Use, reference},
+        revision::{CONFIG_MAP_PREFIX, Fingerprints},
+    },
+};
+
+/// Whether bytes are wanted or only what is known about them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Fingerprints.
+    Fingerprints,
+    /// Bytes too.
+    Bytes,
+}
+
+/// Resolves all references of the environment. The second part is empty unless bytes were wanted and all resolved.
+#[must_use]
+pub fn resolve(
+    deployment: &DockerDeployment,
+    host: &str,
+    source: &dyn Source,
+    opener: &Opener,
+    want: Want,
+) -> (Resolution, SecretEnv) {
+    let mut walk = Walk {
+        deployment,
+        namespace: deployment.metadata.namespace.as_deref().unwrap_or_default(),
+        host,
+        source,
+        opener,
+        want,
+        out: Resolution::default(),
+        fingerprints: BTreeMap::new(),
+        env: Environment::default(),
+    };
+    walk.containers();
+    walk.finish()
+}
+
+struct Walk<'a> {
+    deployment: &'a DockerDeployment,
+    namespace: &'a str,
+    host: &'a str,
+    source: &'a dyn Source,
+    opener: &'a Opener,
+    want: Want,
+    out: Resolution,
+    fingerprints: BTreeMap<String, String>,
+    env: Environment,
+}
+
+/// One reference to a secret, as it stands in the object.
+struct Reference<'a> {
+    kind: SecretKind,
+    namespace: Option<&'a str>,
+    name: &'a str,
+    key: Option<&'a str>,
+    optional: bool,
+    path: String,
+}
+
+impl Walk<'_> {
+    fn containers(&mut self) {
+        let Some(container) = self.deployment.spec.template.spec.container() else { return };
+        for (index, from) in container.env_from.iter().enumerate() {
+            self.env_from(from, &format!("spec.template.spec.containers[0].envFrom[{index}]"));
+        }
+        for (index, var) in container.env.iter().enumerate() {
+            self.env_var(var, &format!("spec.template.spec.containers[0].env[{index}]"));
+        }
+    }
+
+    fn env_var(&mut self, var: &EnvVar, path: &str) {
+        if let Some(text) = &var.value {
+            if let Err(error) = self.env.set_text(&var.name, text) {
+                self.out.invalid.push(Problem { path: format!("{path}.value"), message: error.to_string() });
+            }
+            return;
+        }
+        match &var.value_from {
+            Some(EnvVarSource { secret_key_ref: Some(selector), .. }) => {
+                let reference = Reference {
+                    kind: selector.kind.unwrap_or_default(),
+                    namespace: selector.namespace.as_deref(),
+                    name: &selector.name,
+                    key: Some(&selector.key),
+                    optional: selector.optional.unwrap_or(false),
+                    path: format!("{path}.valueFrom.secretKeyRef"),
+                };
+                self.secret_key(&reference, &selector.key, &var.name);
+            }
+            Some(EnvVarSource { config_map_key_ref: Some(selector), .. }) => {
+                let path = format!("{path}.valueFrom.configMapKeyRef");
+                self.config_key(&selector.name, &selector.key, selector.optional.unwrap_or(false), &var.name, &path);
+            }
+            Some(EnvVarSource { field_ref: Some(field), .. }) => match self.field(&field.field_path) {
+                Some(value) => self.env.set_plain(&var.name, value),
+                None => self.out.invalid.push(Problem {
+                    path: format!("{path}.valueFrom.fieldRef.fieldPath"),
+                    message: format!(
+                        "{:?} is not supported; use metadata.name, metadata.namespace, metadata.uid, \
+                         metadata.labels['KEY'], metadata.annotations['KEY'] or spec.nodeName",
+                        field.field_path
+                    ),
+                }),
+            },
+            _ => self.env.set_plain(&var.name, String::new()),
+        }
+    }
+
+    fn env_from(&mut self, from: &EnvFromSource, path: &str) {
+        let prefix = from.prefix.as_deref().unwrap_or_default();
+        if let Some(secret) = &from.secret_ref {
+            let reference = Reference {
+                kind: secret.kind.unwrap_or_default(),
+                namespace: secret.namespace.as_deref(),
+                name: &secret.name,
+                key: None,
+                optional: secret.optional.unwrap_or(false),
+                path: format!("{path}.secretRef"),
+            };
+            for key in self.keys(&reference).unwrap_or_default() {
+                self.imported(&reference, prefix, &key);
+            }
+        }
+        if let Some(config) = &from.config_map_ref {
+            let path = format!("{path}.configMapRef");
+            self.config_all(&config.name, config.optional.unwrap_or(false), prefix, &path);
+        }
+    }
+
+    fn imported(&mut self, reference: &Reference<'_>, prefix: &str, key: &str) {
+        let variable = format!("{prefix}{key}");
+        let problem = self.env.refuses_import(&variable, &reference.path);
+        if let Some(advice) = problem {
+            self.fail(reference, Some(key), Closed { cause: Cause::InvalidEnvName, advice });
+            return;
+        }
+        self.env.imported(&variable, &reference.path);
+        self.secret_key(reference, key, &variable);
+    }
+
+    /// The keys of a referenced secret; `None` when it failed or is optional and absent.
+    fn keys(&mut self, reference: &Reference<'_>) -> Option<Vec<String>> {
+        let result = self.permitted(reference).and_then(|()| match reference.kind {
+            SecretKind::DockerSecret => {
+                self.docker_secret(reference).map(|s| s.map(|s| s.spec.encrypted_data.keys().cloned().collect()))
+            }
+            SecretKind::Secret => super::core::keys(self.source, self.namespace, reference.name),
+        });
+        match result {
+            Ok(Some(keys)) => Some(keys),
+            Ok(None) if reference.optional => None,
+            Ok(None) => {
+                let closed = self.not_found(reference);
+                self.fail(reference, None, closed);
+                None
+            }
+            Err(closed) => {
+                self.fail(reference, None, closed);
+                None
+            }
+        }
+    }
+
+    fn secret_key(&mut self, reference: &Reference<'_>, key: &str, variable: &str) {
+        match self.item(reference, key) {
+            Ok(Some((known, plaintext))) => {
+                let name = reference_name(reference, key);
+                self.fingerprints.insert(name, known.fingerprint.clone());
+                self.out.uses.push(Use {
+                    kind: reference.kind,
+                    name: reference.name.to_owned(),
+                    key: key.to_owned(),
+                    form: Form::Env,
+                    path: reference.path.clone(),
+                    fingerprint: known.fingerprint,
+                    kid: known.kid,
+                });
+                self.env.set_slot(variable, SlotId(variable.to_owned()), plaintext);
+            }
+            Ok(None) if reference.optional => {}
+            Ok(None) => {
+                let closed = self.not_found(reference);
+                self.fail(reference, Some(key), closed);
+            }
+            Err(closed) if reference.optional && closed.cause == Cause::KeyNotFound => {}
+            Err(closed) => {
+                self.env.reserve_secret(variable);
+                self.fail(reference, Some(key), closed);
+            }
+        }
+    }
+
+    /// One item; `Ok(None)` when the secret does not exist.
+    fn item(&self, reference: &Reference<'_>, key: &str) -> Result<Option<(Known, Option<Plaintext>)>, Closed> {
+        self.permitted(reference)?;
+        let bytes = self.want == Want::Bytes;
+        let (known, plaintext) = match reference.kind {
+            SecretKind::DockerSecret => {
+                let Some(secret) = self.docker_secret(reference)? else { return Ok(None) };
+                if bytes {
+                    let (known, plaintext) = self.opener.open(&secret, key)?;
+                    (known, Some(plaintext))
+                } else {
+                    (self.opener.look(&secret, key)?, None)
+                }
+            }
+            SecretKind::Secret => {
+                let found = super::core::item(self.source, self.opener, self.namespace, reference.name, key)?;
+                let Some((known, plaintext)) = found else { return Ok(None) };
+                (known, bytes.then_some(plaintext))
+            }
+        };
+        known.as_env.clone()?;
+        Ok(Some((known, plaintext)))
+    }
+
+    fn permitted(&self, reference: &Reference<'_>) -> Result<(), Closed> {
+        match reference.namespace {
+            Some(other) if other != self.namespace => Err(Closed {
+                cause: Cause::ConsentMissing,
+                advice: format!(
+                    "secrets of namespace {other} cannot be used here; seal the value for namespace {}",
+                    self.namespace
+                ),
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn docker_secret(&self, reference: &Reference<'_>) -> Result<Option<std::sync::Arc<DockerSecret>>, Closed> {
+        let secret = match self.source.docker_secret(self.namespace, reference.name) {
+            Lookup::Found(secret) => secret,
+            Lookup::Absent => return Ok(None),
+            Lookup::Denied(advice) => return Err(Closed { cause: Cause::AccessDenied, advice }),
+        };
+        let Some(allowed) = &secret.spec.allowed_consumers else { return Ok(Some(secret)) };
+        let name = self.deployment.metadata.name.as_deref().unwrap_or_default();
+        let labels = self.deployment.metadata.labels.clone().unwrap_or_default();
+        let by_name = allowed.names.iter().any(|allowed| allowed == name);
+        if by_name || allowed.selector.as_ref().is_some_and(|selector| selector.matches(&labels)) {
+            return Ok(Some(secret));
+        }
+        Err(Closed {
+            cause: Cause::ConsumerNotAllowed,
+            advice: format!("add {name} to spec.allowedConsumers of the secret, or use another secret"),
+        })
+    }
+
+    fn not_found(&self, reference: &Reference<'_>) -> Closed {
+        let other = match reference.kind {
+            SecretKind::DockerSecret => self.source.secret(self.namespace, reference.name).is_found().then_some(
+                "; a core Secret of that name exists: to use it, write `kind: Secret` in the reference",
+            ),
+            SecretKind::Secret => self.source.docker_secret(self.namespace, reference.name).is_found().then_some(
+                "; a DockerSecret of that name exists: to use it, leave `kind` out of the reference",
+            ),
+        };
+        let next = match reference.kind {
+            SecretKind::DockerSecret => "create it with `supercargo seal` and kubectl apply",
+            SecretKind::Secret => "create it, or correct the name",
+        };
+        Closed { cause: Cause::SecretNotFound, advice: format!("{next}{}", other.unwrap_or_default()) }
+    }
+
+    fn fail(&mut self, reference: &Reference<'_>, key: Option<&str>, closed: Closed) {
+        self.out.failures.push(Failure {
+            kind: reference.kind,
+            namespace: reference.namespace.unwrap_or(self.namespace).to_owned(),
+            name: reference.name.to_owned(),
+            key: key.or(reference.key).map(str::to_owned),
+            path: reference.path.clone(),
+            cause: closed.cause,
+            advice: closed.advice,
+        });
+    }
+
+    fn config_key(&mut self, name: &str, key: &str, optional: bool, variable: &str, path: &str) {
+        let map = match self.source.config_map(self.namespace, name) {
+            Lookup::Found(map) => map,
+            Lookup::Absent if optional => return,
+            Lookup::Absent => return self.config_missing(name, path),
+            Lookup::Denied(why) => return self.config_problem(path, why),
+        };
+        match map.data.as_ref().and_then(|data| data.get(key)) {
+            Some(value) => self.config_value(name, key, variable, value),
+            None if optional => {}
+            None => {
+                let keys: Vec<String> = map.data.iter().flatten().map(|(k, _)| k.clone()).collect();
+                let advice = key_not_found(keys.iter(), "add it to the ConfigMap").advice;
+                let message = format!("ConfigMap {}/{name} has no key {key:?}; {advice}", self.namespace);
+                self.config_problem(path, message);
+            }
+        }
+    }
+
+    fn config_all(&mut self, name: &str, optional: bool, prefix: &str, path: &str) {
+        let map = match self.source.config_map(self.namespace, name) {
+            Lookup::Found(map) => map,
+            Lookup::Absent if optional => return,
+            Lookup::Absent => return self.config_missing(name, path),
+            Lookup::Denied(why) => return self.config_problem(path, why),
+        };
+        for (key, value) in map.data.iter().flatten() {
+            let variable = format!("{prefix}{key}");
+            if let Some(advice) = self.env.refuses_import(&variable, path) {
+                self.out.invalid.push(Problem { path: path.to_owned(), message: advice });
+                continue;
+            }
+            self.env.imported(&variable, path);
+            self.config_value(name, key, &variable, value);
+        }
+    }
+
+    fn config_value(&mut self, name: &str, key: &str, variable: &str, value: &str) {
+        self.fingerprints.insert(format!("{CONFIG_MAP_PREFIX}{name}/{key}"), hash::hex(&[value], 16));
+        self.env.set_plain(variable, value.to_owned());
+    }
+
+    fn config_missing(&mut self, name: &str, path: &str) {
+        let message = format!("ConfigMap {}/{name} does not exist; create it or correct the name", self.namespace);
+        self.config_problem(path, message);
+    }
+
+    fn config_problem(&mut self, path: &str, message: String) {
+        self.out.config.push(Problem { path: path.to_owned(), message });
+    }
+
+    fn field(&self, path: &str) -> Option<String> {
+        let template = self.deployment.spec.template.metadata.clone().unwrap_or_default();
+        let entry = |text: &str| text.strip_prefix("['").and_then(|t| t.strip_suffix("']")).map(str::to_owned);
+        Some(match path {
+            "metadata.name" => REPLICA_NAME.to_owned(),
+            "metadata.namespace" => self.namespace.to_owned(),
+            "metadata.uid" => self.deployment.metadata.uid.clone().unwrap_or_default(),
+            "spec.nodeName" => self.host.to_owned(),
+            _ => match path.strip_prefix("metadata.labels") {
+                Some(rest) => template.labels.get(&entry(rest)?).cloned().unwrap_or_default(),
+                None => {
+                    let key = entry(path.strip_prefix("metadata.annotations")?)?;
+                    template.annotations.get(&key).cloned().unwrap_or_default()
+                }
+            },
+        })
+    }
+
+    fn finish(mut self) -> (Resolution, SecretEnv) {
+        let (mut command, mut args) = (Vec::new(), Vec::new());
+        if let Some(container) = self.deployment.spec.template.spec.container() {
+            for (field, from, to) in
+                [("command", &container.command, &mut command), ("args", &container.args, &mut args)]
+            {
+                for (index, text) in from.iter().enumerate() {
+                    match self.env.expand(text) {
+                        Ok(text) => to.push(text),
+                        Err(error) => self.out.invalid.push(Problem {
+                            path: format!("spec.template.spec.containers[0].{field}[{index}]"),
+                            message: error.to_string(),
+                        }),
+                    }
+                }
+            }
+        }
+        self.out.failures.sort();
+        self.out.config.sort();
+        if !self.out.failures.is_empty() || !self.out.config.is_empty() || !self.out.invalid.is_empty() {
+            return (self.out, SecretEnv::new());
+        }
+        let keyed = self.out.uses.iter().any(|u| u.form == Form::Env);
+        let root = if keyed { self.opener.root() } else { String::new() };
+        let (env, bytes) = self.env.into_parts();
+        let fingerprints = Fingerprints { root, values: self.fingerprints };
+        self.out.resolved = Some(Resolved { env, command, args, fingerprints });
+        (self.out, bytes)
+    }
+}
+
+fn reference_name(at: &Reference<'_>, key: &str) -> String {
+    reference(at.kind, at.name, key)
+}

@@ -1,0 +1,171 @@
+//! The lab of the fake engine. Fails where it must: time is paused and nothing runs.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use supercargo::{
+    clock::Fixed,
+    engine::{Error, Kind, Limited, Op, Result, fake::Fake},
+    state::container::ContainerId,
+};
+
+use super::lab::{Lab, Registry, next};
+
+type Nothing = fn(Op, std::result::Result<(), Kind>, std::time::Duration);
+
+pub struct FakeLab {
+    fake: Fake,
+    engine: Limited<Fake, Nothing>,
+    run: String,
+}
+
+impl Lab for FakeLab {
+    type Engine = Limited<Fake, Nothing>;
+
+    async fn open() -> Self {
+        let fake = Fake::new(Arc::new(Fixed::at("2026-01-02T03:04:05Z".parse().unwrap())));
+        fake.add_image("supercargo-test/busybox:1");
+        let engine = Limited::new(fake.clone(), 4, (|_, _, _| {}) as Nothing);
+        Self {
+            fake,
+            engine,
+            run: format!("fake-{}", next()),
+        }
+    }
+
+    fn engine(&self) -> &Self::Engine {
+        &self.engine
+    }
+
+    fn run(&self) -> &str {
+        &self.run
+    }
+
+    async fn crash(&self, id: &ContainerId) {
+        self.fake.crash(id, 3);
+    }
+
+    async fn kill(&self, id: &ContainerId) {
+        self.fake.kill(id);
+    }
+
+    async fn pause(&self, id: &ContainerId) {
+        self.fake.docker_pause(id);
+    }
+
+    async fn set_restart_policy(&self, id: &ContainerId, policy: &str) {
+        self.fake.set_restart_policy_by_hand(id, policy);
+    }
+
+    async fn is_stubborn(&self, id: &ContainerId) {
+        self.fake.ignore_term(id);
+    }
+
+    async fn has_spoken(&self, id: &ContainerId) {
+        self.fake.print(id, "out");
+        self.fake.print_error(id, "err");
+    }
+
+    async fn foreign(&self, name: &str) -> ContainerId {
+        self.fake.add_foreign_container(name, BTreeMap::new()).unwrap()
+    }
+
+    async fn env(&self, id: &ContainerId) -> BTreeMap<String, String> {
+        self.fake.env_of(id.as_str())
+    }
+
+    async fn free_port(&self) -> u16 {
+        18080
+    }
+
+    async fn occupy(&self, port: u16, held: bool) {
+        if held {
+            self.fake.occupy_host_port(port)
+        } else {
+            self.fake.free_host_port(port)
+        }
+    }
+
+    async fn lose_command(&self, command: &str) {
+        self.fake.lose_command(command);
+    }
+
+    async fn lose_path(&self, path: &str) {
+        self.fake.lose_host_path(path);
+    }
+
+    async fn registry(&self) -> Registry {
+        let image = "127.0.0.1:5000/private/denied:1".to_owned();
+        self.fake
+            .add_registry_image(&image, Some(("supercargo", b"correct horse")));
+        Registry {
+            host: "127.0.0.1:5000".into(),
+            image,
+            username: "supercargo",
+            password: "correct horse",
+        }
+    }
+
+    async fn stop_registry(&self, registry: &Registry) {
+        self.fake.set_registry_down(&registry.host, true);
+    }
+}
+
+fn fake() -> Fake {
+    Fake::new(Arc::new(Fixed::at("2026-01-02T03:04:05Z".parse().unwrap())))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_is_away_ends_its_streams_and_keeps_what_it_has() {
+    use futures::StreamExt;
+    use supercargo::engine::{Containers, Daemon, LabelFilter};
+
+    let fake = fake();
+    let filter = LabelFilter {
+        key: "k".into(),
+        value: "v".into(),
+    };
+    let id = fake
+        .add_foreign_container("a", [("k".into(), "v".into())].into())
+        .unwrap();
+    let mut events = fake.events(&filter).await.unwrap();
+    fake.disconnect();
+    assert!(events.next().await.is_none());
+    let gone: Result<_> = fake.list_containers(&filter).await;
+    assert!(matches!(
+        gone,
+        Err(Error {
+            kind: Kind::Unreachable,
+            ..
+        })
+    ));
+    fake.reconnect();
+    assert_eq!(fake.list_containers(&filter).await.unwrap(), [id]);
+}
+
+#[tokio::test]
+async fn changing_calls_are_logged_and_all_are_counted() {
+    use supercargo::engine::{Daemon, Volumes};
+
+    let fake = fake();
+    fake.ping().await.unwrap();
+    fake.remove_volume("v").await.unwrap();
+    assert_eq!(fake.count(Op::Ping), 1);
+    let calls = fake.calls();
+    assert_eq!(
+        (calls.len(), calls[0].op, calls[0].subject.as_str()),
+        (1, Op::RemoveVolume, "v")
+    );
+}
+
+#[test]
+fn two_ways_to_the_same_end_leave_the_same_world() {
+    let (one, two) = (fake(), fake());
+    for (fake, names) in [(&one, ["a", "b"]), (&two, ["b", "a"])] {
+        for name in names {
+            fake.add_foreign_container(name, BTreeMap::new()).unwrap();
+        }
+    }
+    assert_eq!(one.world(), two.world());
+    one.kill(&one.containers()[0].id);
+    assert_ne!(one.world(), two.world());
+}
