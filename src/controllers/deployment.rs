@@ -79,9 +79,17 @@ pub(super) struct Wish {
 pub async fn reconcile<E: Engine>(object: Arc<DynamicObject>, ctx: Arc<Context<E>>) -> Result<Action, Error> {
     let id = Identity::of(&object, &ctx.options.instance)?;
     let raw = serde_json::to_value(&*object).map_err(ObjectError::from)?;
-    let seen = raw.get("status").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
+    let seen = raw
+        .get("status")
+        .and_then(|s| serde_json::from_value(s.clone()).ok())
+        .unwrap_or_default();
     let before = ctx.written.or(&id.owner.uid, &id.version, seen);
-    let pass = Pass { ctx: &ctx, id, raw: &raw, before };
+    let pass = Pass {
+        ctx: &ctx,
+        id,
+        raw: &raw,
+        before,
+    };
     if pass.id.deleting {
         return teardown::run(&pass).await;
     }
@@ -112,7 +120,9 @@ impl<E: Engine> Pass<'_, E> {
                 announced = true;
             }
             let ended = self.execute(&wish, &plan).await?;
-            let waits = ended.iter().any(|r| !matches!(r.outcome, Outcome::Done | Outcome::Skipped(_)));
+            let waits = ended
+                .iter()
+                .any(|r| !matches!(r.outcome, Outcome::Done | Outcome::Skipped(_)));
             reports.extend(ended);
             if waits {
                 let (observed, plan) = self.decide(&wish, &mut restarts).await?;
@@ -131,11 +141,20 @@ impl<E: Engine> Pass<'_, E> {
             Ok(valid) => (valid, Vec::new()),
             Err(violations) => {
                 let invalid = violations.iter().any(|v| v.kind == ViolationKind::InvalidSpec);
-                let why = if invalid { Blocked::InvalidSpec } else { Blocked::PolicyViolation };
+                let why = if invalid {
+                    Blocked::InvalidSpec
+                } else {
+                    Blocked::PolicyViolation
+                };
                 let replicas = self.raw.pointer("/spec/replicas").map_or(Some(1), Value::as_u64);
                 let replicas = replicas.and_then(|n| u32::try_from(n).ok());
                 let desired = build::blocked(owner, self.id.generation, replicas, why);
-                return Wish { desired, valid: None, violations, resolution: Resolution::default() };
+                return Wish {
+                    desired,
+                    valid: None,
+                    violations,
+                    resolution: Resolution::default(),
+                };
             }
         };
         let opener = self.ctx.ring.opener();
@@ -155,7 +174,12 @@ impl<E: Engine> Pass<'_, E> {
             resolution.resolved = None;
         }
         let desired = build::desired(owner, &valid, &resolution, &self.ctx.options.settings);
-        Wish { desired, valid: Some(valid), violations, resolution }
+        Wish {
+            desired,
+            valid: Some(valid),
+            violations,
+            resolution,
+        }
     }
 
     /// Steps 4 and 5. Restart counts are carried from look to look.
@@ -168,7 +192,11 @@ impl<E: Engine> Pass<'_, E> {
         let remembered = remembered(&self.before, &observed);
         for replica in &observed.replicas {
             let id = &replica.view.id;
-            let known = restarts.get(id).or_else(|| remembered.get(id)).copied().unwrap_or_default();
+            let known = restarts
+                .get(id)
+                .or_else(|| remembered.get(id))
+                .copied()
+                .unwrap_or_default();
             restarts.insert(id.clone(), plan::restart::account(known, &replica.view));
         }
         let inputs = plan::Inputs {
@@ -192,13 +220,23 @@ impl<E: Engine> Pass<'_, E> {
             },
             Template::Blocked(_) => false,
         };
-        let views = self.ctx.host.containers(&self.id.owner.namespace).map_err(|away| engine::Error {
-            op: engine::Op::ListContainers,
-            subject: String::new(),
-            kind: Kind::Unreachable,
-            message: away.to_string(),
-        })?;
-        Ok(Observed::of(&self.id.owner, views, &networks, &self.ctx.options.host_routes, image_present))
+        let views = self
+            .ctx
+            .host
+            .containers(&self.id.owner.namespace)
+            .map_err(|away| engine::Error {
+                op: engine::Op::ListContainers,
+                subject: String::new(),
+                kind: Kind::Unreachable,
+                message: away.to_string(),
+            })?;
+        Ok(Observed::of(
+            &self.id.owner,
+            views,
+            &networks,
+            &self.ctx.options.host_routes,
+            image_present,
+        ))
     }
 
     fn pull(&self, desired: &Desired) -> (Pull, Option<engine::Error>) {
@@ -218,7 +256,11 @@ impl<E: Engine> Pass<'_, E> {
         let (reports, touched) = self.ctx.executor.run(&self.id.owner, plan, supplies).await;
         publish::log(&self.id.owner, &reports);
         for report in reports.iter().filter(|r| r.verb == "create" && values > 0) {
-            let outcome = if report.outcome == Outcome::Done { "ok" } else { "failed" };
+            let outcome = if report.outcome == Outcome::Done {
+                "ok"
+            } else {
+                "failed"
+            };
             self.ctx.metrics.delivered("env", outcome, values);
             publish::audit(&self.id.owner, &wish.resolution, report, outcome);
         }
@@ -226,10 +268,15 @@ impl<E: Engine> Pass<'_, E> {
             self.ctx.host.refresh(&id).await?;
         }
         // A pull serves the containers that were made after it; the next ones ask the registry again.
-        if reports.iter().any(|r| r.verb == "create" && r.outcome == Outcome::Done)
+        if reports
+            .iter()
+            .any(|r| r.verb == "create" && r.outcome == Outcome::Done)
             && let Template::Known(prototype) = &wish.desired.template
         {
-            self.ctx.executor.watched().forget(&pull_key(&self.id.owner, &prototype.spec.image));
+            self.ctx
+                .executor
+                .watched()
+                .forget(&pull_key(&self.id.owner, &prototype.spec.image));
         }
         match reports.iter().find_map(|r| match &r.outcome {
             Outcome::Failed(error) if error.kind == Kind::Unreachable => Some(error.clone()),
@@ -241,12 +288,21 @@ impl<E: Engine> Pass<'_, E> {
     }
 
     fn supplies(&self, wish: &Wish, plan: &Plan) -> Supplies {
-        let Some(valid) = &wish.valid else { return Supplies::default() };
+        let Some(valid) = &wish.valid else {
+            return Supplies::default();
+        };
         let opener = self.ctx.ring.opener();
         let mut supplies = Supplies::default();
         if plan.creates() {
             let source = &*self.ctx.shelves;
-            supplies.env = resolve::resolve(&valid.deployment, LOCAL_HOST, source, &opener, resolve::Want::Bytes).1;
+            supplies.env = resolve::resolve(
+                &valid.deployment,
+                LOCAL_HOST,
+                source,
+                &opener,
+                resolve::Want::Bytes,
+            )
+            .1;
         }
         if plan.actions().any(|a| matches!(a, plan::Action::Pull { .. })) {
             let registry = &valid.parsed.image.registry;
@@ -277,8 +333,11 @@ impl<E: Engine> Pass<'_, E> {
             violations: &wish.violations,
             pull_error: pull_error.as_ref(),
             restarts,
-            progress_deadline_seconds: spec.map_or(600, crate::api::DockerDeploymentSpec::progress_deadline_seconds),
-            selector: spec.and_then(publish::selector).or_else(|| self.before.selector.clone()),
+            progress_deadline_seconds: spec
+                .map_or(600, crate::api::DockerDeploymentSpec::progress_deadline_seconds),
+            selector: spec
+                .and_then(publish::selector)
+                .or_else(|| self.before.selector.clone()),
             host: LOCAL_HOST,
             now: self.ctx.clock.now(),
         };
@@ -288,7 +347,9 @@ impl<E: Engine> Pass<'_, E> {
     }
 
     fn next(&self, plan: &Plan, reports: &[Report], summary: &status::deployment::Summary) -> Action {
-        let failed = reports.iter().any(|r| matches!(r.outcome, Outcome::Failed(_) | Outcome::Foreign { .. }));
+        let failed = reports
+            .iter()
+            .any(|r| matches!(r.outcome, Outcome::Failed(_) | Outcome::Foreign { .. }));
         let pause = if failed {
             Some(self.ctx.failures.add(&self.id.owner.uid))
         } else {
@@ -296,7 +357,10 @@ impl<E: Engine> Pass<'_, E> {
             None
         };
         let now = self.ctx.clock.now();
-        let until = [plan.look_again_at(), summary.deadline].into_iter().flatten().min();
+        let until = [plan.look_again_at(), summary.deadline]
+            .into_iter()
+            .flatten()
+            .min();
         let until = until.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
         match [pause, until].into_iter().flatten().min() {
             // A millisecond more than the moment itself, so that it has passed when we look.
@@ -309,7 +373,12 @@ impl<E: Engine> Pass<'_, E> {
 /// Whether the object asks to be left alone.
 #[must_use]
 pub(super) fn annotated(object: &DynamicObject, key: &str, value: &str) -> bool {
-    object.metadata.annotations.as_ref().and_then(|a| a.get(key)).is_some_and(|found| found == value)
+    object
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|a| a.get(key))
+        .is_some_and(|found| found == value)
 }
 
 /// Annotation that suspends.

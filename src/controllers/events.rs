@@ -50,18 +50,26 @@ impl EventWriter {
     pub fn new(client: Client, reporter: impl Into<String>) -> Self {
         let mut reporter: String = reporter.into();
         reporter.truncate(128);
-        Self { client, reporter, repeats: Mutex::default() }
+        Self {
+            client,
+            reporter,
+            repeats: Mutex::default(),
+        }
     }
 
     /// Writes one event about an object, or counts it.
     pub async fn write(&self, about: &ObjectReference, draft: &EventDraft, now: Timestamp) {
         let namespace = about.namespace.as_deref().unwrap_or("default");
         let name = name(about, draft);
-        let Some(count) = self.due(&format!("{namespace}/{name}"), now) else { return };
+        let Some(count) = self.due(&format!("{namespace}/{name}"), now) else {
+            return;
+        };
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let event = self.event(about, draft, &name, now);
         let result = match api.create(&PostParams::default(), &event).await {
-            Err(kube::Error::Api(status)) if status.is_already_exists() => repeat(&api, &name, count, now).await,
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                repeat(&api, &name, count, now).await
+            }
             other => other.map(|_| ()),
         };
         if let Err(error) = result {
@@ -77,7 +85,14 @@ impl EventWriter {
         }
         match repeats.get_mut(key) {
             None => {
-                repeats.insert(key.to_owned(), Repeat { count: 1, written: now, interval: FIRST_INTERVAL });
+                repeats.insert(
+                    key.to_owned(),
+                    Repeat {
+                        count: 1,
+                        written: now,
+                        interval: FIRST_INTERVAL,
+                    },
+                );
                 Some(1)
             }
             Some(repeat) => {
@@ -117,7 +132,14 @@ impl EventWriter {
             related,
             reporting_controller: Some(format!("{GROUP}/{FIELD_MANAGER}")),
             reporting_instance: Some(self.reporter.clone()),
-            type_: Some(if draft.reason.is_warning() { "Warning" } else { "Normal" }.to_owned()),
+            type_: Some(
+                if draft.reason.is_warning() {
+                    "Warning"
+                } else {
+                    "Normal"
+                }
+                .to_owned(),
+            ),
             ..Event::default()
         }
     }
@@ -134,7 +156,12 @@ fn name(about: &ObjectReference, draft: &EventDraft) -> String {
 
 async fn repeat(api: &Api<Event>, name: &str, count: i32, now: Timestamp) -> kube::Result<()> {
     let written = api.get(name).await?.series.map_or(1, |series| series.count);
-    let series = EventSeries { count: written.saturating_add(1).max(count).max(2), last_observed_time: MicroTime(now) };
+    let series = EventSeries {
+        count: written.saturating_add(1).max(count).max(2),
+        last_observed_time: MicroTime(now),
+    };
     let patch = serde_json::json!({ "series": series });
-    api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.map(|_| ())
+    api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .map(|_| ())
 }

@@ -73,7 +73,10 @@ impl Identity {
         Ok(Self {
             owner,
             generation: meta.generation.unwrap_or_default(),
-            version: meta.resource_version.clone().ok_or(ObjectError::Lacks("resourceVersion"))?,
+            version: meta
+                .resource_version
+                .clone()
+                .ok_or(ObjectError::Lacks("resourceVersion"))?,
             deleting: meta.deletion_timestamp.is_some(),
             has_finalizer: finalizers.iter().any(|f| f == FINALIZER),
             suspended: annotated(object, SUSPEND, "true"),
@@ -97,7 +100,12 @@ impl Identity {
 
     /// Takes our finalizer off; an object that is gone already is a success.
     pub(super) async fn drop_finalizer(&self, client: &Client) -> kube::Result<()> {
-        let finalizers = self.finalizers.iter().filter(|f| *f != FINALIZER).cloned().collect();
+        let finalizers = self
+            .finalizers
+            .iter()
+            .filter(|f| *f != FINALIZER)
+            .cloned()
+            .collect();
         match self.set_finalizers(client, finalizers).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             other => other,
@@ -109,7 +117,13 @@ impl Identity {
         let patch = serde_json::json!({
             "metadata": { "resourceVersion": self.version, "uid": self.owner.uid, "finalizers": finalizers }
         });
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        self.api(client).patch(&self.owner.name, &params, &Patch::Merge(patch)).await.map(|_| ())
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        self.api(client)
+            .patch(&self.owner.name, &params, &Patch::Merge(patch))
+            .await
+            .map(|_| ())
     }
 }

@@ -41,8 +41,12 @@ pub(super) fn log(owner: &Owner, reports: &[Report]) {
             Outcome::Foreign { id } => {
                 tracing::warn!(%namespace, %name, %revision, action, %subject, reason, outcome = "foreign", container = id.short());
             }
-            Outcome::Done => tracing::info!(%namespace, %name, %revision, action, %subject, reason, outcome = "done"),
-            Outcome::UnderWay => tracing::info!(%namespace, %name, %revision, action, %subject, reason, outcome = "under way"),
+            Outcome::Done => {
+                tracing::info!(%namespace, %name, %revision, action, %subject, reason, outcome = "done")
+            }
+            Outcome::UnderWay => {
+                tracing::info!(%namespace, %name, %revision, action, %subject, reason, outcome = "under way")
+            }
             Outcome::Skipped(why) => {
                 tracing::info!(%namespace, %name, %revision, action, %subject, reason, outcome = "skipped", why = ?why);
             }
@@ -74,7 +78,11 @@ pub(super) fn selector(spec: &DockerDeploymentSpec) -> Option<String> {
         Some(selector) if !selector.match_labels.is_empty() => &selector.match_labels,
         _ => &spec.template.metadata.as_ref()?.labels,
     };
-    let text = labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
+    let text = labels
+        .iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect::<Vec<_>>()
+        .join(",");
     (!text.is_empty()).then_some(text)
 }
 
@@ -123,7 +131,10 @@ async fn write<E: Engine>(pass: &Pass<'_, E>, status: &DockerDeploymentStatus) -
     });
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let api = pass.id.api(&pass.ctx.client);
-    match api.patch_status(&pass.id.owner.name, &params, &Patch::Apply(patch)).await {
+    match api
+        .patch_status(&pass.id.owner.name, &params, &Patch::Apply(patch))
+        .await
+    {
         Ok(_) => {
             pass.ctx.written.remember(uid, version, status.clone());
             Ok(())
@@ -143,13 +154,22 @@ pub(super) async fn host_away<E: Engine>(pass: &Pass<'_, E>, desired: &Desired) 
     let now = pass.ctx.clock.now();
     let age = now.duration_since(away.since);
     let news = age >= AWAY_IS_NEWS;
-    let mut status = pass.ctx.written.or(&pass.id.owner.uid, &pass.id.version, pass.before.clone());
+    let mut status = pass
+        .ctx
+        .written
+        .or(&pass.id.owner.uid, &pass.id.version, pass.before.clone());
     let new_generation = status.observed_generation != desired.generation;
     if news || new_generation {
-        let message = format!("{away}; what runs is left as it is, and work goes on as soon as the engine answers");
+        let message =
+            format!("{away}; what runs is left as it is, and work goes on as soon as the engine answers");
         let mut changed = Conditions::after(&status.conditions, desired.generation, now);
         if news {
-            changed.set(ConditionType::HostReachable, false, Reason::HostUnreachable, message.clone());
+            changed.set(
+                ConditionType::HostReachable,
+                false,
+                Reason::HostUnreachable,
+                message.clone(),
+            );
             let note = clip(message.clone(), 0);
             let draft = EventDraft {
                 reason: Reason::HostUnreachable,
@@ -161,12 +181,19 @@ pub(super) async fn host_away<E: Engine>(pass: &Pass<'_, E>, desired: &Desired) 
             pass.ctx.events.write(&reference(pass), &draft, now).await;
         }
         if new_generation {
-            changed.set(ConditionType::Ready, false, Reason::HostUnreachable, message.clone());
+            changed.set(
+                ConditionType::Ready,
+                false,
+                Reason::HostUnreachable,
+                message.clone(),
+            );
             changed.set(ConditionType::Reconciling, true, Reason::HostUnreachable, message);
             status.observed_generation = desired.generation;
         }
         let changed = changed.finish();
-        status.conditions.retain(|old| !changed.iter().any(|new| new.type_ == old.type_));
+        status
+            .conditions
+            .retain(|old| !changed.iter().any(|new| new.type_ == old.type_));
         status.conditions.extend(changed);
         status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
         write(pass, &status).await?;
@@ -175,5 +202,7 @@ pub(super) async fn host_away<E: Engine>(pass: &Pass<'_, E>, desired: &Desired) 
         return Ok(Action::await_change());
     }
     let wait = (AWAY_IS_NEWS - age).max(jiff::SignedDuration::ZERO);
-    Ok(Action::requeue(std::time::Duration::try_from(wait).unwrap_or_default() + std::time::Duration::from_millis(50)))
+    Ok(Action::requeue(
+        std::time::Duration::try_from(wait).unwrap_or_default() + std::time::Duration::from_millis(50),
+    ))
 }

@@ -16,7 +16,10 @@ use crate::{
     engine::{Engine, Kind, LabelFilter},
     execute::{Outcome, Report, Supplies},
     plan::{self, Pull, restart::Restarts},
-    state::{build::DEFAULT_GRACE, container::ContainerId, desired::Desired, observed::Observed, resolved::Resolution},
+    state::{
+        build::DEFAULT_GRACE, container::ContainerId, desired::Desired, observed::Observed,
+        resolved::Resolution,
+    },
     status::{self, EventDraft, Facts},
 };
 
@@ -33,8 +36,15 @@ pub(super) async fn run<E: Engine>(pass: &Pass<'_, E>) -> Result<Action, Error> 
     if pass.id.force_delete || pass.id.orphan {
         return leave(pass).await;
     }
-    let grace = pass.raw.pointer("/spec/template/spec/terminationGracePeriodSeconds").and_then(serde_json::Value::as_i64);
-    let desired = Desired::nothing(pass.id.owner.clone(), pass.id.generation, grace.unwrap_or(DEFAULT_GRACE).max(0));
+    let grace = pass
+        .raw
+        .pointer("/spec/template/spec/terminationGracePeriodSeconds")
+        .and_then(serde_json::Value::as_i64);
+    let desired = Desired::nothing(
+        pass.id.owner.clone(),
+        pass.id.generation,
+        grace.unwrap_or(DEFAULT_GRACE).max(0),
+    );
     if pass.ctx.host.containers(&pass.id.owner.namespace).is_err() {
         return publish::host_away(pass, &desired).await;
     }
@@ -49,18 +59,28 @@ pub(super) async fn run<E: Engine>(pass: &Pass<'_, E>) -> Result<Action, Error> 
         };
         let plan = plan::plan(&desired, &observed, &inputs);
         if pass.id.suspended && !plan.is_empty() {
-            tracing::info!(namespace = pass.id.owner.namespace, name = pass.id.owner.name, "deletion waits: suspended");
+            tracing::info!(
+                namespace = pass.id.owner.namespace,
+                name = pass.id.owner.name,
+                "deletion waits: suspended"
+            );
             return Ok(Action::await_change());
         }
         if plan.is_empty() {
             return let_go(pass).await;
         }
-        let (ended, touched) = pass.ctx.executor.run(&pass.id.owner, &plan, Supplies::default()).await;
+        let (ended, touched) = pass
+            .ctx
+            .executor
+            .run(&pass.id.owner, &plan, Supplies::default())
+            .await;
         publish::log(&pass.id.owner, &ended);
         for id in touched {
             pass.ctx.host.refresh(&id).await?;
         }
-        let waits = ended.iter().any(|r| !matches!(r.outcome, Outcome::Done | Outcome::Skipped(_)));
+        let waits = ended
+            .iter()
+            .any(|r| !matches!(r.outcome, Outcome::Done | Outcome::Skipped(_)));
         reports.extend(ended);
         if waits {
             return wait(pass, &desired, &observed, &plan, &reports).await;
@@ -132,7 +152,10 @@ async fn publish_progress<E: Engine>(
 
 /// Asks the engine once more, past every cache, and takes the finalizer off.
 async fn let_go<E: Engine>(pass: &Pass<'_, E>) -> Result<Action, Error> {
-    let filter = LabelFilter { key: label::UID.to_owned(), value: pass.id.owner.uid.clone() };
+    let filter = LabelFilter {
+        key: label::UID.to_owned(),
+        value: pass.id.owner.uid.clone(),
+    };
     let left = pass.ctx.host.engine().list_containers(&filter).await?;
     if !left.is_empty() {
         for id in &left {
@@ -150,12 +173,24 @@ async fn leave<E: Engine>(pass: &Pass<'_, E>) -> Result<Action, Error> {
     let owner = &pass.id.owner;
     let left = match pass.ctx.host.containers(&owner.namespace) {
         Ok(views) => {
-            let names: Vec<String> = views.into_iter().filter(|v| owner.owns(&v.labels)).map(|v| v.name).collect();
-            if names.is_empty() { "no container".to_owned() } else { names.join(", ") }
+            let names: Vec<String> = views
+                .into_iter()
+                .filter(|v| owner.owns(&v.labels))
+                .map(|v| v.name)
+                .collect();
+            if names.is_empty() {
+                "no container".to_owned()
+            } else {
+                names.join(", ")
+            }
         }
         Err(away) => format!("unknown containers ({away})"),
     };
-    let word = if pass.id.force_delete { "force-delete" } else { "deletion-policy: Orphan" };
+    let word = if pass.id.force_delete {
+        "force-delete"
+    } else {
+        "deletion-policy: Orphan"
+    };
     let note = format!(
         "{word}: deleted without touching Docker; left on the host: {left}; remove with `docker rm -f` or `supercargo \
          prune --orphans`"
@@ -168,7 +203,10 @@ async fn leave<E: Engine>(pass: &Pass<'_, E>) -> Result<Action, Error> {
         related: None,
         key: "left".to_owned(),
     };
-    pass.ctx.events.write(&about(pass), &draft, pass.ctx.clock.now()).await;
+    pass.ctx
+        .events
+        .write(&about(pass), &draft, pass.ctx.clock.now())
+        .await;
     pass.id.drop_finalizer(&pass.ctx.client).await?;
     forget(pass);
     Ok(Action::await_change())

@@ -36,7 +36,11 @@ pub fn account(before: Restarts, view: &ContainerView) -> Restarts {
     if let (Some(seen), Some(now)) = (before.started_at, view.started_at)
         && now > seen
     {
-        let ran_for = before.ended_at.filter(|ended| *ended >= seen).unwrap_or(now).duration_since(seen);
+        let ran_for = before
+            .ended_at
+            .filter(|ended| *ended >= seen)
+            .unwrap_or(now)
+            .duration_since(seen);
         after.total = before.total.saturating_add(1);
         after.streak = if ran_for >= HEALTHY_AFTER {
             1

@@ -29,7 +29,9 @@ struct Inner {
 }
 
 fn seconds() -> Histogram {
-    Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0])
+    Histogram::new([
+        0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    ])
 }
 
 impl Default for Metrics {
@@ -47,15 +49,51 @@ impl Default for Metrics {
             connected: Family::default(),
         };
         let registry = &mut inner.registry;
-        registry.register("reconcile", "Reconciles that ended, by kind and outcome", inner.reconciles.clone());
-        registry.register("reconcile_duration_seconds", "Time of a reconcile", inner.reconcile_seconds.clone());
-        registry.register("secret_resolutions", "References to secrets, by outcome and cause", inner.resolutions.clone());
-        registry.register("secret_deliveries", "Values handed to containers, by form and outcome", inner.deliveries.clone());
-        registry.register("secret_values", "Sealed values by the key that they are sealed to", inner.values.clone());
-        registry.register("instances", "Containers of ours by state", inner.instances.clone());
-        registry.register("engine_requests", "Calls to the Docker Engine", inner.requests.clone());
-        registry.register("engine_request_duration_seconds", "Time of a call to the Docker Engine", inner.request_seconds.clone());
-        registry.register("engine_connected", "Whether the Docker Engine answers", inner.connected.clone());
+        registry.register(
+            "reconcile",
+            "Reconciles that ended, by kind and outcome",
+            inner.reconciles.clone(),
+        );
+        registry.register(
+            "reconcile_duration_seconds",
+            "Time of a reconcile",
+            inner.reconcile_seconds.clone(),
+        );
+        registry.register(
+            "secret_resolutions",
+            "References to secrets, by outcome and cause",
+            inner.resolutions.clone(),
+        );
+        registry.register(
+            "secret_deliveries",
+            "Values handed to containers, by form and outcome",
+            inner.deliveries.clone(),
+        );
+        registry.register(
+            "secret_values",
+            "Sealed values by the key that they are sealed to",
+            inner.values.clone(),
+        );
+        registry.register(
+            "instances",
+            "Containers of ours by state",
+            inner.instances.clone(),
+        );
+        registry.register(
+            "engine_requests",
+            "Calls to the Docker Engine",
+            inner.requests.clone(),
+        );
+        registry.register(
+            "engine_request_duration_seconds",
+            "Time of a call to the Docker Engine",
+            inner.request_seconds.clone(),
+        );
+        registry.register(
+            "engine_connected",
+            "Whether the Docker Engine answers",
+            inner.connected.clone(),
+        );
         Self(Arc::new(inner))
     }
 }
@@ -63,18 +101,30 @@ impl Default for Metrics {
 impl Metrics {
     /// A reconcile has ended.
     pub fn reconciled(&self, kind: &'static str, outcome: &'static str, took: Duration) {
-        self.0.reconciles.get_or_create(&vec![("kind", kind), ("outcome", outcome)]).inc();
-        self.0.reconcile_seconds.get_or_create(&vec![("kind", kind)]).observe(took.as_secs_f64());
+        self.0
+            .reconciles
+            .get_or_create(&vec![("kind", kind), ("outcome", outcome)])
+            .inc();
+        self.0
+            .reconcile_seconds
+            .get_or_create(&vec![("kind", kind)])
+            .observe(took.as_secs_f64());
     }
 
     /// A reference did or did not resolve; `cause` is empty when it did.
     pub fn resolved(&self, outcome: &'static str, cause: &'static str) {
-        self.0.resolutions.get_or_create(&vec![("outcome", outcome), ("cause", cause)]).inc();
+        self.0
+            .resolutions
+            .get_or_create(&vec![("outcome", outcome), ("cause", cause)])
+            .inc();
     }
 
     /// Values were handed to a container.
     pub fn delivered(&self, form: &'static str, outcome: &'static str, values: u64) {
-        self.0.deliveries.get_or_create(&vec![("form", form), ("outcome", outcome)]).inc_by(values);
+        self.0
+            .deliveries
+            .get_or_create(&vec![("form", form), ("outcome", outcome)])
+            .inc_by(values);
     }
 
     /// How many values are sealed to each key, and whether they open.
@@ -96,13 +146,22 @@ impl Metrics {
 
     /// A call to the engine has ended.
     pub fn engine_call(&self, op: &'static str, outcome: &'static str, took: Duration) {
-        self.0.requests.get_or_create(&vec![("op", op), ("outcome", outcome)]).inc();
-        self.0.request_seconds.get_or_create(&vec![("op", op)]).observe(took.as_secs_f64());
+        self.0
+            .requests
+            .get_or_create(&vec![("op", op), ("outcome", outcome)])
+            .inc();
+        self.0
+            .request_seconds
+            .get_or_create(&vec![("op", op)])
+            .observe(took.as_secs_f64());
     }
 
     /// Whether the engine answers.
     pub fn engine_connected(&self, host: &'static str, connected: bool) {
-        self.0.connected.get_or_create(&vec![("host", host)]).set(i64::from(connected));
+        self.0
+            .connected
+            .get_or_create(&vec![("host", host)])
+            .set(i64::from(connected));
     }
 
     /// Everything as OpenMetrics text.
