@@ -11,6 +11,7 @@ mod seal_merge;
 mod seal_values;
 mod secret;
 mod secret_manifest;
+mod secret_users;
 
 mod verify;
 
