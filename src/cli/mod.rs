@@ -2,6 +2,8 @@
 //! Data goes to stdout, everything else to stderr; 0 is done, 1 failed, 2 wrong usage.
 //! The only room that reads the environment: every long flag is also `SUPERCARGO_<FLAG>`. Called by `main`.
 
+mod connect;
+mod controller;
 mod keys;
 mod keys_source;
 mod output;
@@ -37,6 +39,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Run the operator against the current kubeconfig or in-cluster account
+    Controller(Box<controller::Args>),
     /// Seal values with a public key, offline: an envelope or a whole DockerSecret manifest
     Seal(Box<seal::Args>),
     /// Check manifests offline, without any key: envelopes, key ids, scopes, sizes
@@ -81,6 +85,7 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = match cli.verb {
+        Verb::Controller(args) => controller::run(*args),
         Verb::Seal(args) => seal::run(*args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Secret(args) => secret::run(args),

@@ -119,6 +119,28 @@ pub enum Kind {
     Failed,
 }
 
+impl Kind {
+    /// The word used in metrics, such as `port_taken`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::PortTaken => "port_taken",
+            Self::AddressSpace => "address_space",
+            Self::NetworkInUse => "network_in_use",
+            Self::RegistryDenied => "registry_denied",
+            Self::ImageNotFound => "image_not_found",
+            Self::RegistryUnavailable => "registry_unavailable",
+            Self::CommandNotRunnable => "command_not_runnable",
+            Self::HostPathMissing => "host_path_missing",
+            Self::Invalid => "invalid",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// One failed call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{op} {subject}: {message}")]

@@ -1,4 +1,5 @@
 //! Logs, metrics and health endpoints. Knows no Kubernetes and no engine: label values come in as words of closed sets.
 
 pub mod http;
+pub mod logs;
 pub mod metrics;

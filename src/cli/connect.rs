@@ -1,0 +1,107 @@
+//! How verbs reach the two things that they work with: the API server (kubeconfig or in-cluster account) and the Docker
+//! Engine (flags, else Docker's own environment). Reads the environment; decides nothing else.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client};
+
+use super::Failure;
+use crate::{
+    engine::bollard::{Docker, Endpoint, TlsFiles},
+    state::owner::Instance,
+};
+
+const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
+
+/// Flags that say where the Docker Engine is.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct DockerArgs {
+    /// The Docker Engine: unix:///PATH or tcp://HOST:PORT. Without it DOCKER_HOST, else the local socket
+    #[arg(long, value_name = "URL")]
+    docker_host: Option<String>,
+    /// Directory with ca.pem, cert.pem and key.pem for tcp://. Without it DOCKER_CERT_PATH
+    #[arg(long, value_name = "DIR")]
+    docker_cert_path: Option<PathBuf>,
+    /// Permit tcp:// without TLS: whoever reaches the port is root on that host, and sees the secrets on their way
+    #[arg(long)]
+    insecure_docker: bool,
+}
+
+#[expect(clippy::disallowed_methods, reason = "Docker's own variables, which have no flag of that name")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl DockerArgs {
+    fn address(&self) -> String {
+        self.docker_host.clone().or_else(|| environment("DOCKER_HOST")).unwrap_or_else(|| DEFAULT_SOCKET.to_owned())
+    }
+
+    /// Whether the engine is on this machine, so that this machine's routes are its routes.
+    pub(super) fn is_local(&self) -> bool {
+        self.address().starts_with("unix://")
+    }
+
+    /// A client of the engine; asks nothing yet.
+    pub(super) fn connect(&self) -> Result<Docker, Failure> {
+        let address = self.address();
+        let dir = self.docker_cert_path.clone().or_else(|| environment("DOCKER_CERT_PATH").map(PathBuf::from));
+        let dir = dir.or_else(|| environment("DOCKER_TLS_VERIFY").and_then(|_| default_cert_dir()));
+        let tls = dir.filter(|_| address.starts_with("tcp://")).map(|dir| TlsFiles::in_dir(&dir));
+        let endpoint = Endpoint::parse(&address, tls, self.insecure_docker)
+            .map_err(|error| Failure::Usage(error.message.clone()))?;
+        Ok(Docker::connect(&endpoint).with_context(|| format!("cannot use the Docker Engine at {address}"))?)
+    }
+}
+
+fn default_cert_dir() -> Option<PathBuf> {
+    Some(Path::new(&environment("HOME")?).join(".docker"))
+}
+
+/// A client of the API server.
+pub(super) async fn kube() -> Result<Client, Failure> {
+    Client::try_default()
+        .await
+        .context("no API server: set KUBECONFIG, or run in a cluster with a service account")
+        .map_err(Failure::from)
+}
+
+/// The control plane's identity: the uid of its namespace `kube-system`.
+pub(super) async fn instance(client: &Client) -> Result<Instance, kube::Error> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let namespace = namespaces.get("kube-system").await?;
+    Ok(Instance::new(namespace.metadata.uid.unwrap_or_default()))
+}
+
+/// Routes of this machine in CIDR form, from the kernel's table; none where it cannot be read.
+pub(super) fn host_routes() -> Vec<String> {
+    std::fs::read_to_string("/proc/net/route").map(|table| routes(&table)).unwrap_or_default()
+}
+
+/// The kernel writes addresses as hex in the machine's byte order.
+fn routes(table: &str) -> Vec<String> {
+    let parse = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let destination = u32::from_str_radix(fields.nth(1)?, 16).ok()?;
+        let mask = u32::from_str_radix(fields.nth(5)?, 16).ok()?;
+        let address = std::net::Ipv4Addr::from(destination.to_ne_bytes());
+        let bits = mask.count_ones();
+        (bits > 0).then(|| format!("{address}/{bits}"))
+    };
+    table.lines().skip(1).filter_map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_table_is_read_without_the_default_route() {
+        let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
+                     eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+                     eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n";
+        assert_eq!(routes(table), ["172.17.0.0/16"]);
+    }
+}

@@ -1,0 +1,239 @@
+//! The verb `controller`: the operator against any API server, until SIGTERM or SIGINT. Turns flags into settings, starts
+//! logs and endpoints, and waits for the API server where it is not there yet; everything else is `controllers`.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use kube::Client;
+use tokio::{net::TcpListener, sync::watch};
+
+use super::{
+    Failure, Outcome,
+    connect::{self, DockerArgs},
+};
+use crate::{
+    api::validate::Policy,
+    clock::System,
+    controllers::{
+        context::Options,
+        ring::Place,
+        run::{Operator, Setup},
+    },
+    engine::{
+        Kind, Op,
+        limited::{DEFAULT_CONCURRENCY, Limited},
+    },
+    plan::subnet::Cidr,
+    secrets::keyring::{KEYRING_SECRET, OPERATOR_NAMESPACE},
+    state::{build::Settings, owner::Instance},
+    telemetry::{http, logs, metrics::Metrics},
+};
+
+/// How long reconciles under way may take to finish after the signal.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Flags of `controller`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    docker: DockerArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
+    /// Watch only this namespace (may be given several times). All without it
+    #[arg(long, short, value_name = "NAMESPACE")]
+    namespace: Vec<String>,
+    /// The namespace in which the operator keeps its key ring and its public keys
+    #[arg(long, value_name = "NAMESPACE", default_value = OPERATOR_NAMESPACE)]
+    operator_namespace: String,
+    /// The key ring in a file of mode 0600. Without it the ring is in a Secret of the operator's namespace
+    #[arg(long, value_name = "FILE", conflicts_with = "keyring_secret")]
+    keyring: Option<PathBuf>,
+    /// The Secret with the key ring; made at the first start
+    #[arg(long, value_name = "NAME", default_value = KEYRING_SECRET)]
+    keyring_secret: String,
+    /// Make a new key ring although sealed values name keys that nobody has: those values are lost
+    #[arg(long)]
+    new_cluster: bool,
+    /// Read core Secrets of this namespace for references with kind: Secret (may be given several times). None without it
+    #[arg(long, value_name = "NAMESPACE")]
+    core_secrets_namespace: Vec<String>,
+    /// Calls to the Docker Engine at the same time; twice the CPUs of its host is enough
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_CONCURRENCY)]
+    engine_concurrency: usize,
+    /// Where /healthz, /readyz and /metrics are served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
+    metrics_addr: SocketAddr,
+    /// Log lines for people or for machines
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: LogFormat,
+    /// What is logged, such as info, debug or supercargo=debug,kube=info
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+/// Flags that permit what is refused without them, and fill in what manifests leave out.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct PolicyArgs {
+    /// Permit hostPath volumes at or below this path of the Docker host (may be given several times)
+    #[arg(long, value_name = "PREFIX")]
+    allow_host_path: Vec<String>,
+    /// Permit privileged containers
+    #[arg(long)]
+    allow_privileged: bool,
+    /// Permit adding this capability, such as NET_ADMIN, or ALL (may be given several times)
+    #[arg(long, value_name = "CAPABILITY")]
+    allow_capability: Vec<String>,
+    /// The host's address for published ports that name none
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
+    publish_address: std::net::IpAddr,
+    /// Where networks of namespaces get their /24 from
+    #[arg(long, value_name = "CIDR", default_value = "10.213.0.0/16")]
+    network_pool: Cidr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl PolicyArgs {
+    /// The settings that reconciles work with.
+    pub(super) fn options(&self, instance: Instance, operator_namespace: &str, local: bool) -> Result<Options, Failure> {
+        if !self.network_pool.is_pool() {
+            return Err(Failure::Usage(format!(
+                "--network-pool {} is smaller than a /24; give a larger one, such as 10.213.0.0/16",
+                self.network_pool
+            )));
+        }
+        if let Some(path) = self.allow_host_path.iter().find(|path| !path.starts_with('/')) {
+            return Err(Failure::Usage(format!("--allow-host-path {path} is not an absolute path of the host")));
+        }
+        Ok(Options {
+            instance,
+            policy: Policy {
+                allow_host_paths: self.allow_host_path.clone(),
+                allow_privileged: self.allow_privileged,
+                allow_capabilities: self.allow_capability.clone(),
+            },
+            settings: Settings { publish_address: self.publish_address.to_string() },
+            pool: self.network_pool,
+            host_routes: if local { connect::host_routes() } else { Vec::new() },
+            operator_namespace: operator_namespace.to_owned(),
+        })
+    }
+}
+
+/// Runs the operator.
+pub(super) fn run(args: Args) -> Outcome {
+    let format = match args.log_format {
+        LogFormat::Text => logs::Format::Text,
+        LogFormat::Json => logs::Format::Json,
+    };
+    logs::start(format, &args.log).map_err(|e| Failure::Usage(format!("--log {:?}: {e}", args.log)))?;
+    let _installed_once = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(operate(args));
+    // Stops and pulls that are only watched go on in the engine.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    outcome
+}
+
+async fn operate(args: Args) -> Outcome {
+    let metrics = Metrics::default();
+    let meter = metrics.clone();
+    let measure = move |op: Op, outcome: Result<(), Kind>, took: Duration| {
+        meter.engine_call(op.as_str(), outcome.map_or_else(Kind::as_str, |()| "ok"), took);
+    };
+    let engine = Limited::new(args.docker.connect()?, args.engine_concurrency, measure);
+    let stop = signals()?;
+    let client = connect::kube().await?;
+    let listener = TcpListener::bind(args.metrics_addr)
+        .await
+        .with_context(|| format!("cannot serve metrics on {}; choose another --metrics-addr", args.metrics_addr))?;
+    let Some(instance) = wait_for_api_server(&client, stop.clone()).await else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let options = args.policy.options(instance, &args.operator_namespace, args.docker.is_local())?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        instance = options.instance.as_str(),
+        metrics = %listener.local_addr()?,
+        "the operator starts"
+    );
+    let operator = Operator::new(Setup {
+        client,
+        engine: Arc::new(engine),
+        options,
+        keyring: args.keyring.map_or(Place::Secret(args.keyring_secret), Place::File),
+        new_cluster: args.new_cluster,
+        namespaces: args.namespace,
+        core_secrets: args.core_secrets_namespace,
+        clock: Arc::new(System),
+        reporter: reporter(),
+        metrics: metrics.clone(),
+    });
+    let mut ended = stop.clone();
+    let endpoints = http::serve(listener, metrics, operator.readiness(), operator.gauges(), async move {
+        let _gone_is_stopped = ended.wait_for(|stop| *stop).await;
+    });
+    let serving = tokio::spawn(endpoints);
+    finish(operator.run(stop.clone()), stop).await;
+    serving.abort();
+    tracing::info!("the operator has stopped; containers run on");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs until the end; after the signal what is under way gets its time, and not more.
+async fn finish(run: impl Future<Output = ()>, mut stop: watch::Receiver<bool>) {
+    let late = async {
+        let _gone_is_stopped = stop.wait_for(|stop| *stop).await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        () = run => {}
+        () = late => tracing::warn!("reconciles under way did not finish in time; the next start goes on with them"),
+    }
+}
+
+/// The instance, once the API server tells it; `None` when told to stop before.
+async fn wait_for_api_server(client: &Client, mut stop: watch::Receiver<bool>) -> Option<Instance> {
+    loop {
+        let wait = match connect::instance(client).await {
+            Ok(instance) => return Some(instance),
+            Err(error) => {
+                tracing::warn!(%error, "the API server does not tell the uid of namespace kube-system; it is asked again");
+                Duration::from_secs(2)
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = stop.wait_for(|stop| *stop) => return None,
+        }
+    }
+}
+
+/// Turns true at the first SIGTERM or SIGINT.
+fn signals() -> Result<watch::Receiver<bool>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("told to stop: what is under way finishes");
+        stop.send_replace(true);
+        // Kept, so that nobody takes the end of this task for news.
+        stop.closed().await;
+    });
+    Ok(stopped)
+}
+
+/// The name of this machine or pod, for events.
+fn reporter() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "supercargo".to_owned() } else { name.to_owned() }
+}
