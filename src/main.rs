@@ -1,5 +1,5 @@
 //! Parses the command line, runs one verb, and turns its outcome into an exit code.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    supercargo::cli::main()
 }

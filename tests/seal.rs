@@ -1,6 +1,11 @@
 //! What the seal room promises, as properties: every value comes back where it was sealed for, nowhere else, and
 //! every damaged byte has its own proper error. Vectors are in `seal_vectors.rs`, the ring in `seal_ring.rs`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may"
+)]
 
 use proptest::prelude::*;
 use supercargo::seal::{
@@ -42,7 +47,9 @@ fn a_value_comes_back_in_every_scope() {
 #[test]
 fn the_programs_own_suite_opens_for_the_program_and_is_refused_in_a_manifest() {
     let ring = ring();
-    let envelope = ring.seal_own(&strict(), &value(b"made here"), &mut SystemEntropy).unwrap();
+    let envelope = ring
+        .seal_own(&strict(), &value(b"made here"), &mut SystemEntropy)
+        .unwrap();
     let opened = ring.open(&envelope, &strict(), WrittenBy::Program).unwrap();
     assert_eq!(opened.expose(), b"made here");
     let err = ring.open(&envelope, &strict(), WrittenBy::User).unwrap_err();
@@ -53,7 +60,13 @@ fn the_programs_own_suite_opens_for_the_program_and_is_refused_in_a_manifest() {
 fn a_value_is_opened_nowhere_but_where_it_was_sealed_for() {
     let mut ring = ring();
     ring.set_cluster_scope(true);
-    let places = [("shop", "db", "password"), ("shop2", "db", "password"), ("shop", "db2", "password"), ("shop", "db", "password2"), ("shopd", "b", "password")];
+    let places = [
+        ("shop", "db", "password"),
+        ("shop2", "db", "password"),
+        ("shop", "db2", "password"),
+        ("shop", "db", "password2"),
+        ("shopd", "b", "password"),
+    ];
     let kinds = [ScopeKind::Strict, ScopeKind::Namespace, ScopeKind::Cluster];
     for kind in kinds {
         let context = Context::at(kind, "shop", "db", "password").unwrap();
@@ -78,8 +91,15 @@ fn a_forged_scope_in_the_header_fails_the_commitment() {
     let other = Context::at(ScopeKind::Strict, "shop", "db", "other").unwrap();
     let text = sealed(&ring, &strict(), b"v").to_string();
     let forged = text.replace(&strict().tag().to_string(), &other.tag().to_string());
-    let err = ring.open(&forged.parse().unwrap(), &other, WrittenBy::User).unwrap_err();
-    assert_eq!(err, OpenError::IntegrityError { what: "the key commitment" });
+    let err = ring
+        .open(&forged.parse().unwrap(), &other, WrittenBy::User)
+        .unwrap_err();
+    assert_eq!(
+        err,
+        OpenError::IntegrityError {
+            what: "the key commitment"
+        }
+    );
 }
 
 #[test]
@@ -87,7 +107,10 @@ fn cluster_scope_is_refused_unless_the_policy_allows_it() {
     let mut ring = ring();
     let context = Context::new(Scope::Cluster, "password").unwrap();
     let envelope = sealed(&ring, &context, b"v");
-    assert_eq!(ring.open(&envelope, &context, WrittenBy::User).unwrap_err(), OpenError::ClusterScopeRefused);
+    assert_eq!(
+        ring.open(&envelope, &context, WrittenBy::User).unwrap_err(),
+        OpenError::ClusterScopeRefused
+    );
     ring.set_cluster_scope(true);
     assert!(ring.open(&envelope, &context, WrittenBy::User).is_ok());
 }
@@ -109,7 +132,11 @@ fn every_flipped_bit_of_an_envelope_has_its_proper_error() {
     let mut flips = 0;
     for (envelope, by) in [
         (sealed(&ring, &strict(), b"hunter2hunter2"), WrittenBy::User),
-        (ring.seal_own(&strict(), &value(b"hunter2hunter2"), &mut SystemEntropy).unwrap(), WrittenBy::Program),
+        (
+            ring.seal_own(&strict(), &value(b"hunter2hunter2"), &mut SystemEntropy)
+                .unwrap(),
+            WrittenBy::Program,
+        ),
     ] {
         let text = envelope.to_string().into_bytes();
         for at in 0..text.len() {
@@ -121,7 +148,10 @@ fn every_flipped_bit_of_an_envelope_has_its_proper_error() {
                 let outcome = bad.parse::<Envelope>().and_then(|e| ring.open(&e, &strict(), by));
                 let cause = outcome.expect_err("a flipped bit was not noticed").cause();
                 let dot_broken = text[at] == b'.';
-                assert!(dot_broken || allowed_causes(part).contains(&cause), "bit {bit} of {at}: {cause}");
+                assert!(
+                    dot_broken || allowed_causes(part).contains(&cause),
+                    "bit {bit} of {at}: {cause}"
+                );
                 flips += 1;
             }
         }
@@ -138,8 +168,16 @@ fn every_cut_and_every_doubled_byte_is_refused() {
         let doubled = format!("{}{}", &text[..=at], &text[at..]);
         assert!(doubled.parse::<Envelope>().is_err(), "doubled at {at}");
     }
-    for around in [format!(" {text}"), format!("{text}\n"), format!("{text}="), format!("{text}.")] {
-        assert_eq!(around.parse::<Envelope>().unwrap_err().cause(), "MalformedEnvelope");
+    for around in [
+        format!(" {text}"),
+        format!("{text}\n"),
+        format!("{text}="),
+        format!("{text}."),
+    ] {
+        assert_eq!(
+            around.parse::<Envelope>().unwrap_err().cause(),
+            "MalformedEnvelope"
+        );
     }
 }
 
@@ -147,10 +185,15 @@ fn every_cut_and_every_doubled_byte_is_refused() {
 fn two_seals_of_equal_bytes_share_nothing_but_the_header() {
     let ring = ring();
     for (a, b) in [
-        (sealed(&ring, &strict(), b"same"), sealed(&ring, &strict(), b"same")),
         (
-            ring.seal_own(&strict(), &value(b"same"), &mut SystemEntropy).unwrap(),
-            ring.seal_own(&strict(), &value(b"same"), &mut SystemEntropy).unwrap(),
+            sealed(&ring, &strict(), b"same"),
+            sealed(&ring, &strict(), b"same"),
+        ),
+        (
+            ring.seal_own(&strict(), &value(b"same"), &mut SystemEntropy)
+                .unwrap(),
+            ring.seal_own(&strict(), &value(b"same"), &mut SystemEntropy)
+                .unwrap(),
         ),
     ] {
         let (a, b) = (a.to_string(), b.to_string());
@@ -174,17 +217,44 @@ fn the_largest_value_fits_and_its_envelope_is_exactly_the_limit() {
     let ring = ring();
     let envelope = sealed(&ring, &strict(), &vec![1; MAX_VALUE_BYTES]);
     assert_eq!(envelope.to_string().len(), MAX_ENVELOPE_CHARS);
-    assert_eq!(ring.open(&envelope, &strict(), WrittenBy::User).unwrap().len(), MAX_VALUE_BYTES);
+    assert_eq!(
+        ring.open(&envelope, &strict(), WrittenBy::User).unwrap().len(),
+        MAX_VALUE_BYTES
+    );
     let to = ring.member(ring.primary()).unwrap().public();
-    let err = seal(to, &strict(), &value(&vec![1; MAX_VALUE_BYTES + 1]), &mut SystemEntropy).unwrap_err();
-    assert_eq!(err, Error::ValueTooLarge { size: MAX_VALUE_BYTES + 1, limit: MAX_VALUE_BYTES });
+    let err = seal(
+        to,
+        &strict(),
+        &value(&vec![1; MAX_VALUE_BYTES + 1]),
+        &mut SystemEntropy,
+    )
+    .unwrap_err();
+    assert_eq!(
+        err,
+        Error::ValueTooLarge {
+            size: MAX_VALUE_BYTES + 1,
+            limit: MAX_VALUE_BYTES
+        }
+    );
     let long = format!("{envelope}A").parse::<Envelope>().unwrap_err();
-    assert_eq!(long, OpenError::ValueTooLarge { size: MAX_ENVELOPE_CHARS + 1, limit: MAX_ENVELOPE_CHARS });
+    assert_eq!(
+        long,
+        OpenError::ValueTooLarge {
+            size: MAX_ENVELOPE_CHARS + 1,
+            limit: MAX_ENVELOPE_CHARS
+        }
+    );
 }
 
 #[test]
 fn plaintext_in_the_place_of_an_envelope_is_never_repeated_in_the_error() {
-    for pasted in ["hunter2", "sc1.hunter2.a.b.c", "schunter2.x", "sc1.x.hunter2.b.c", "sc1.x.0123456789abcdef.hunter2.c"] {
+    for pasted in [
+        "hunter2",
+        "sc1.hunter2.a.b.c",
+        "schunter2.x",
+        "sc1.x.hunter2.b.c",
+        "sc1.x.0123456789abcdef.hunter2.c",
+    ] {
         let err = pasted.parse::<Envelope>().unwrap_err();
         assert!(!format!("{err} {err:?}").contains("hunter2"), "{err}");
         assert_eq!(err.cause(), "MalformedEnvelope");
@@ -194,7 +264,11 @@ fn plaintext_in_the_place_of_an_envelope_is_never_repeated_in_the_error() {
 #[test]
 fn versions_and_suites_of_the_future_are_named() {
     let text = sealed(&ring(), &strict(), b"v").to_string();
-    for (from, to, named) in [("sc1.", "sc2.", "version sc2"), (".x.", ".q.", "suite q"), (".x.", ".z.", "suite z")] {
+    for (from, to, named) in [
+        ("sc1.", "sc2.", "version sc2"),
+        (".x.", ".q.", "suite q"),
+        (".x.", ".z.", "suite z"),
+    ] {
         let err = text.replacen(from, to, 1).parse::<Envelope>().unwrap_err();
         assert_eq!(err.cause(), "UnsupportedEnvelope");
         assert!(err.to_string().contains(named), "{err}");
@@ -213,8 +287,15 @@ fn a_failing_random_source_seals_nothing() {
     }
     let ring = ring();
     let to = ring.member(ring.primary()).unwrap().public();
-    assert_eq!(seal(to, &strict(), &value(b"v"), &mut Broken(0)).unwrap_err(), Error::NoEntropy);
-    assert_eq!(ring.seal_own(&strict(), &value(b"v"), &mut Broken(0)).unwrap_err(), Error::NoEntropy);
+    assert_eq!(
+        seal(to, &strict(), &value(b"v"), &mut Broken(0)).unwrap_err(),
+        Error::NoEntropy
+    );
+    assert_eq!(
+        ring.seal_own(&strict(), &value(b"v"), &mut Broken(0))
+            .unwrap_err(),
+        Error::NoEntropy
+    );
     for calls in 0..2 {
         assert!(Ring::generate(jiff::Timestamp::UNIX_EPOCH, &mut Broken(calls)).is_err());
     }

@@ -1,10 +1,16 @@
 //! The key ring's life: which transitions exist, what opens in which state, and that its text at rest is read back
 //! exactly, while anything damaged is refused without being repeated.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may"
+)]
 
 use jiff::Timestamp;
 use supercargo::seal::{
-    Context, Envelope, Error, KeyState, Kid, OpenError, Plaintext, Ring, ScopeKind, SystemEntropy, WrittenBy, seal,
+    Context, Envelope, Error, KeyState, Kid, OpenError, Plaintext, Ring, ScopeKind, SystemEntropy, WrittenBy,
+    seal,
 };
 
 fn at() -> Timestamp {
@@ -50,10 +56,25 @@ fn a_key_lives_from_pending_to_destroyed() {
     assert_eq!(opens(&ring, &old), Ok(()), "old values still open");
 
     ring.revoke(first).unwrap();
-    assert_eq!(opens(&ring, &old), Err(OpenError::KeyRevoked { kid: first, state: KeyState::Revoked }));
+    assert_eq!(
+        opens(&ring, &old),
+        Err(OpenError::KeyRevoked {
+            kid: first,
+            state: KeyState::Revoked
+        })
+    );
     ring.destroy(first).unwrap();
-    assert_eq!(opens(&ring, &old), Err(OpenError::KeyRevoked { kid: first, state: KeyState::Destroyed }));
-    assert_eq!(ring.public_keys().iter().map(|m| m.kid()).collect::<Vec<_>>(), [second]);
+    assert_eq!(
+        opens(&ring, &old),
+        Err(OpenError::KeyRevoked {
+            kid: first,
+            state: KeyState::Destroyed
+        })
+    );
+    assert_eq!(
+        ring.public_keys().iter().map(|m| m.kid()).collect::<Vec<_>>(),
+        [second]
+    );
 }
 
 #[test]
@@ -63,7 +84,13 @@ fn every_other_transition_is_refused_and_changes_nothing() {
     let unknown: Kid = "0123456789abcdef".parse().unwrap();
     let before = ring.to_text();
     assert!(matches!(ring.promote(first), Err(Error::WrongState { .. })));
-    assert!(matches!(ring.revoke(first), Err(Error::WrongState { state: KeyState::Primary, .. })));
+    assert!(matches!(
+        ring.revoke(first),
+        Err(Error::WrongState {
+            state: KeyState::Primary,
+            ..
+        })
+    ));
     assert!(matches!(ring.destroy(first), Err(Error::WrongState { .. })));
     for outcome in [ring.promote(unknown), ring.revoke(unknown), ring.destroy(unknown)] {
         assert_eq!(outcome, Err(Error::NoSuchKey { kid: unknown }));
@@ -71,7 +98,10 @@ fn every_other_transition_is_refused_and_changes_nothing() {
     assert_eq!(*ring.to_text(), *before);
 
     let second = ring.renew(at(), &mut SystemEntropy).unwrap();
-    assert_eq!(ring.renew(at(), &mut SystemEntropy), Err(Error::AlreadyPending { kid: second }));
+    assert_eq!(
+        ring.renew(at(), &mut SystemEntropy),
+        Err(Error::AlreadyPending { kid: second })
+    );
     ring.revoke(second).unwrap();
     assert!(matches!(ring.promote(second), Err(Error::WrongState { .. })));
     assert!(matches!(ring.revoke(second), Err(Error::WrongState { .. })));
@@ -85,7 +115,10 @@ fn an_unknown_kid_names_itself_and_what_the_ring_holds() {
     let err = opens(&ours, &sealed_to(&theirs, theirs.primary())).unwrap_err();
     assert_eq!(err.cause(), "UnknownKeyId");
     let text = err.to_string();
-    assert!(text.contains(&theirs.primary().to_string()) && text.contains(&ours.primary().to_string()), "{text}");
+    assert!(
+        text.contains(&theirs.primary().to_string()) && text.contains(&ours.primary().to_string()),
+        "{text}"
+    );
 }
 
 #[test]
@@ -96,9 +129,17 @@ fn fingerprints_survive_renewal_and_differ_between_rings_and_namespaces() {
     let kid = ring.renew(at(), &mut SystemEntropy).unwrap();
     ring.promote(kid).unwrap();
     let read = Ring::from_text(&ring.to_text()).unwrap();
-    assert_eq!((read.fingerprint("shop", &value), read.fingerprint_root_id()), (before, id));
+    assert_eq!(
+        (read.fingerprint("shop", &value), read.fingerprint_root_id()),
+        (before, id)
+    );
     assert_ne!(ring.fingerprint("bank", &value), before);
-    assert_ne!(Ring::generate(at(), &mut SystemEntropy).unwrap().fingerprint_root_id(), id);
+    assert_ne!(
+        Ring::generate(at(), &mut SystemEntropy)
+            .unwrap()
+            .fingerprint_root_id(),
+        id
+    );
 }
 
 /// A ring with a key in every state.
@@ -108,7 +149,11 @@ fn full() -> Ring {
         let kid = ring.renew(at(), &mut SystemEntropy).unwrap();
         ring.promote(kid).unwrap();
     }
-    let old: Vec<_> = ring.members().filter(|m| m.state() == KeyState::DecryptOnly).map(|m| m.kid()).collect();
+    let old: Vec<_> = ring
+        .members()
+        .filter(|m| m.state() == KeyState::DecryptOnly)
+        .map(|m| m.kid())
+        .collect();
     ring.revoke(old[0]).unwrap();
     ring.revoke(old[1]).unwrap();
     ring.destroy(old[1]).unwrap();
@@ -159,19 +204,43 @@ fn bad_rings_are_named_by_line_and_never_repeated() {
     let seed = lines[3].rsplit('.').next().unwrap();
     let cases: Vec<(String, &str)> = vec![
         (String::new(), "line 1: it is empty"),
-        ("apiVersion: v1\nkind: Secret\n".into(), "line 1: it does not begin"),
+        (
+            "apiVersion: v1\nkind: Secret\n".into(),
+            "line 1: it does not begin",
+        ),
         (text.replace("keyring 1", "keyring 2"), "line 1: a later version"),
-        (text.replace("refused", "perhaps"), "line 2: cluster-scope is neither"),
-        (text.replace("fingerprint-root", "fingerprints"), "line 3: fingerprint-root is missing"),
+        (
+            text.replace("refused", "perhaps"),
+            "line 2: cluster-scope is neither",
+        ),
+        (
+            text.replace("fingerprint-root", "fingerprints"),
+            "line 3: fingerprint-root is missing",
+        ),
         (text.replace("primary", "first"), "line 4: the key's state"),
-        (text.replace("primary", "decrypt-only"), "line 5: no key is primary"),
+        (
+            text.replace("primary", "decrypt-only"),
+            "line 5: no key is primary",
+        ),
         (text.replace("2026-11", "2026-13"), "line 4: the key's date"),
         (text.replace("scsec1", "scpub1"), "line 4: a key is scsec1"),
-        (text.replace("primary", "destroyed"), "line 4: a destroyed key is its public key"),
+        (
+            text.replace("primary", "destroyed"),
+            "line 4: a destroyed key is its public key",
+        ),
         (text.replace(seed, &seed[1..]), "line 4: the seed"),
-        (text.replace(seed, &format!("B{}", &seed[1..])), "line 4: the key id"),
-        (text.replace("end", &format!("{}\nend", lines[3])), "line 5: a second primary"),
-        (text.replace("end", &format!("{}\nend", lines[3].replace("primary", "revoked"))), "line 5: a key that stands"),
+        (
+            text.replace(seed, &format!("B{}", &seed[1..])),
+            "line 4: the key id",
+        ),
+        (
+            text.replace("end", &format!("{}\nend", lines[3])),
+            "line 5: a second primary",
+        ),
+        (
+            text.replace("end", &format!("{}\nend", lines[3].replace("primary", "revoked"))),
+            "line 5: a key that stands",
+        ),
         (format!("{text}more"), "line 6: something follows"),
         (text.trim_end().to_owned(), "line 5: the text ends before"),
     ];

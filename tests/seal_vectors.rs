@@ -1,10 +1,16 @@
 //! The frozen vectors of the envelope and of the ring's text: opened, and sealed again byte for byte.
 //! They were sealed by the independent implementation in `vectors/open_with_python.py`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may"
+)]
 
 use serde::Deserialize;
 use supercargo::seal::{
-    Context, Entropy, Envelope, NoEntropy, Plaintext, PrivateKey, PublicKey, Ring, ScopeKind, Suite, WrittenBy, seal,
+    Context, Entropy, Envelope, NoEntropy, Plaintext, PrivateKey, PublicKey, Ring, ScopeKind, Suite,
+    WrittenBy, seal,
 };
 use zeroize::Zeroizing;
 
@@ -73,7 +79,10 @@ fn vectors() -> Vectors {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
 }
 
 fn ring() -> Ring {
@@ -93,7 +102,10 @@ fn keys_are_derived_as_frozen() {
 
 #[test]
 fn the_ring_is_read_and_written_as_frozen() {
-    assert_eq!(String::from_utf8(ring().to_text().to_vec()).unwrap(), vectors().ring);
+    assert_eq!(
+        String::from_utf8(ring().to_text().to_vec()).unwrap(),
+        vectors().ring
+    );
     assert_eq!(ring().primary().to_string(), vectors().keys[0].kid);
 }
 
@@ -101,7 +113,10 @@ fn the_ring_is_read_and_written_as_frozen() {
 fn fingerprints_are_as_frozen() {
     for case in vectors().fingerprints {
         let value = Plaintext::new(unhex(&case.value));
-        assert_eq!(ring().fingerprint(&case.namespace, &value).to_string(), case.fingerprint);
+        assert_eq!(
+            ring().fingerprint(&case.namespace, &value).to_string(),
+            case.fingerprint
+        );
     }
 }
 
@@ -109,7 +124,9 @@ fn fingerprints_are_as_frozen() {
 fn every_vector_opens_to_its_value() {
     for case in vectors().opened {
         let envelope: Envelope = case.envelope.parse().unwrap();
-        let context = envelope.context_at(&case.namespace, &case.name, &case.key).unwrap();
+        let context = envelope
+            .context_at(&case.namespace, &case.name, &case.key)
+            .unwrap();
         let opened = ring().open(&envelope, &context, WrittenBy::Program).unwrap();
         assert_eq!(opened.expose(), unhex(&case.value), "{}", case.title);
     }
@@ -144,7 +161,9 @@ fn every_vector_is_sealed_again_byte_for_byte() {
 fn every_refused_vector_has_its_cause() {
     for case in vectors().refused {
         let outcome = case.envelope.parse::<Envelope>().and_then(|envelope| {
-            let context = envelope.context_at(&case.namespace, &case.name, &case.key).unwrap();
+            let context = envelope
+                .context_at(&case.namespace, &case.name, &case.key)
+                .unwrap();
             ring().open(&envelope, &context, WrittenBy::User)
         });
         assert_eq!(outcome.unwrap_err().cause(), case.cause, "{}", case.title);

@@ -15,6 +15,7 @@ use super::status::DockerDeploymentStatus;
 
 /// What should run: how many instances of which container, and how a change is rolled out.
 #[derive(CustomResource, Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::duplicated_attributes, reason = "columns share their type")]
 #[kube(
     group = "supercargo.dev",
     version = "v1alpha1",

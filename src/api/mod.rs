@@ -4,6 +4,7 @@
 
 pub mod condition;
 pub mod container;
+pub mod crd;
 pub mod deployment;
 pub mod expansion;
 pub mod fields;
@@ -12,6 +13,7 @@ pub mod keys;
 pub mod pod;
 pub mod quantity;
 pub mod reference;
+mod rules;
 pub mod schema;
 pub mod secret;
 pub mod status;
@@ -25,6 +27,7 @@ pub use container::{
     Capabilities, Container, ContainerPort, ImagePullPolicy, Protocol, Resources, SecurityContext,
     VolumeMount,
 };
+pub use crd::{CrdError, crds};
 pub use deployment::{
     DeploymentStrategy, DockerDeployment, DockerDeploymentSpec, LabelSelector, LabelSelectorRequirement,
     PodTemplate, RollingUpdate, SecretEnv, StrategyType, TemplateMetadata,

@@ -1,1 +1,156 @@
-//! One file per verb.
+//! The command line: one file per verb, and here only the list of them, the exit codes and the two output streams.
+//! Data goes to stdout, everything else to stderr; 0 is done, 1 failed, 2 wrong usage.
+//! The only room that reads the environment: every long flag is also `SUPERCARGO_<FLAG>`. Called by `main`.
+
+mod keys;
+mod keys_source;
+mod output;
+mod seal;
+mod seal_manifest;
+mod seal_merge;
+mod seal_values;
+mod secret;
+mod secret_manifest;
+mod secret_users;
+
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::secrets::harden_process;
+
+/// kubectl apply for plain Docker hosts, with secrets that nobody else sees.
+#[derive(Debug, Parser)]
+#[command(
+    name = "supercargo",
+    version,
+    about,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Seal values with a public key, offline: an envelope or a whole DockerSecret manifest
+    Seal(Box<seal::Args>),
+    /// Check manifests offline, without any key: envelopes, key ids, scopes, sizes
+    Verify(verify::Args),
+    /// Create, list, describe and delete DockerSecrets
+    Secret(secret::Args),
+    /// Make the first key ring, list keys, print public keys
+    Keys(keys::Args),
+}
+
+/// How a verb ends other than well.
+#[derive(Debug)]
+enum Failure {
+    /// The command line asks for something that cannot be meant: exit code 2.
+    Usage(String),
+    /// It was tried and failed: exit code 1.
+    Failed(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+type Outcome = Result<ExitCode, Failure>;
+
+/// Runs one verb and turns its outcome into an exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    if let Err(e) = harden_process() {
+        eprintln!("warning: core dumps could not be turned off ({e}); a crash may write secrets to disk");
+    }
+    let cli = match command()
+        .try_get_matches()
+        .and_then(|m| Cli::from_arg_matches(&m))
+    {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let outcome = match cli.verb {
+        Verb::Seal(args) => seal::run(*args),
+        Verb::Verify(args) => verify::run(&args),
+        Verb::Secret(args) => secret::run(args),
+        Verb::Keys(args) => keys::run(args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(Failure::Usage(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Failed(error)) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// The clap command with an environment variable for every long flag.
+fn command() -> clap::Command {
+    with_environment(Cli::command())
+}
+
+fn with_environment(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|arg| match arg.get_long() {
+            None | Some("help" | "version") => arg,
+            Some(long) => {
+                let name = format!("SUPERCARGO_{}", long.replace('-', "_").to_uppercase());
+                // clap wants a name that lives as long as the program, and this is made once.
+                arg.env(&*Box::leak(name.into_boxed_str())).hide_env_values(true)
+            }
+        })
+        .mut_subcommands(with_environment)
+}
+
+/// Runs what needs the network; offline verbs never come here.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    // kube and bollard share one TLS provider; a second call finds it installed, which is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_long_flag_has_its_environment_variable() {
+        fn check(command: &clap::Command) {
+            for arg in command.get_arguments() {
+                if let Some(long) = arg.get_long().filter(|l| !matches!(*l, "help" | "version")) {
+                    let name = arg.get_env().unwrap_or_default().to_string_lossy().into_owned();
+                    assert!(
+                        name.starts_with("SUPERCARGO_"),
+                        "--{long} of {}",
+                        command.get_name()
+                    );
+                }
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&command());
+    }
+}

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -45,7 +45,10 @@ pub struct Subject {
 
 impl Subject {
     fn of(labels: &BTreeMap<String, String>) -> Option<Self> {
-        Some(Self { namespace: labels.get(label::NAMESPACE)?.clone(), name: labels.get(label::DEPLOYMENT)?.clone() })
+        Some(Self {
+            namespace: labels.get(label::NAMESPACE)?.clone(),
+            name: labels.get(label::DEPLOYMENT)?.clone(),
+        })
     }
 }
 
@@ -93,12 +96,21 @@ impl<E: Engine> Host<E> {
         clock: Arc<dyn Clock>,
         wake: Box<dyn Fn(WakeUp) + Send + Sync>,
     ) -> Arc<Self> {
-        let away = Away { since: clock.now(), why: "not asked yet".to_owned() };
+        let away = Away {
+            since: clock.now(),
+            why: "not asked yet".to_owned(),
+        };
         Arc::new(Self {
             engine,
-            filter: LabelFilter { key: label::INSTANCE.to_owned(), value: instance.as_str().to_owned() },
+            filter: LabelFilter {
+                key: label::INSTANCE.to_owned(),
+                value: instance.as_str().to_owned(),
+            },
             clock,
-            seen: Mutex::new(Seen { containers: BTreeMap::new(), away: Some(away) }),
+            seen: Mutex::new(Seen {
+                containers: BTreeMap::new(),
+                away: Some(away),
+            }),
             ticket: AtomicU64::new(1),
             wake,
             connected: watch::channel(false).0,
@@ -131,14 +143,22 @@ impl<E: Engine> Host<E> {
             return Err(away.clone());
         }
         let views = seen.containers.values().filter_map(|(_, view)| view.as_ref());
-        Ok(views.filter(|view| view.label(label::NAMESPACE) == namespace).cloned().collect())
+        Ok(views
+            .filter(|view| view.label(label::NAMESPACE) == namespace)
+            .cloned()
+            .collect())
     }
 
     /// How many of our containers run, and how many there are.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<&'static str, i64> {
         let mut counts = BTreeMap::new();
-        for view in self.lock().containers.values().filter_map(|(_, view)| view.as_ref()) {
+        for view in self
+            .lock()
+            .containers
+            .values()
+            .filter_map(|(_, view)| view.as_ref())
+        {
             *counts.entry(state_word(view.state)).or_insert(0) += 1;
         }
         counts
@@ -199,9 +219,15 @@ impl<E: Engine> Host<E> {
 
     fn lost(&self, error: &engine::Error) {
         let mut seen = self.lock();
-        let since = seen.away.as_ref().map_or_else(|| self.clock.now(), |away| away.since);
+        let since = seen
+            .away
+            .as_ref()
+            .map_or_else(|| self.clock.now(), |away| away.since);
         let first = seen.away.is_none();
-        seen.away = Some(Away { since, why: error.to_string() });
+        seen.away = Some(Away {
+            since,
+            why: error.to_string(),
+        });
         drop(seen);
         self.connected.send_replace(false);
         if first {
@@ -250,23 +276,39 @@ impl<E: Engine> Host<E> {
     }
 
     fn knows(&self, id: &ContainerId) -> bool {
-        self.lock().containers.get(id).is_some_and(|(_, view)| view.is_some())
+        self.lock()
+            .containers
+            .get(id)
+            .is_some_and(|(_, view)| view.is_some())
     }
 
     /// Lists, looks at everything, and forgets what is gone.
     async fn list(&self) -> engine::Result<()> {
         let ticket = self.ticket.fetch_add(1, Ordering::SeqCst);
         let listed = self.engine.list_containers(&self.filter).await?;
-        let looks: Vec<engine::Result<()>> =
-            stream::iter(listed.iter().map(|id| self.refresh(id))).buffer_unordered(INSPECTS).collect().await;
-        looks.into_iter().collect::<engine::Result<Vec<()>>>()?;
-        let gone: Vec<ContainerId> =
-            self.lock().containers.keys().filter(|id| !listed.contains(id)).cloned().collect();
+        for some in listed.chunks(INSPECTS) {
+            let mut looks = FuturesUnordered::new();
+            for id in some {
+                looks.push(self.refresh(id));
+            }
+            while let Some(look) = looks.next().await {
+                look?;
+            }
+        }
+        let gone: Vec<ContainerId> = self
+            .lock()
+            .containers
+            .keys()
+            .filter(|id| !listed.contains(id))
+            .cloned()
+            .collect();
         for id in gone {
             self.remember(&id, ticket, None);
         }
         // Those that are gone were kept so that a late look could not bring them back; one list later none can.
-        self.lock().containers.retain(|_, (seen, view)| view.is_some() || *seen >= ticket);
+        self.lock()
+            .containers
+            .retain(|_, (seen, view)| view.is_some() || *seen >= ticket);
         Ok(())
     }
 }

@@ -1,1 +1,16 @@
-//! Shells: watch, the seven steps, publish.
+//! Shells: they watch, take an object through the seven steps, and publish what came of it. Everything that is decided is
+//! decided in pure rooms below. They hold a Kubernetes client and cannot tell which API server answers.
+
+pub mod context;
+pub mod deployment;
+pub mod events;
+pub mod host;
+pub mod object;
+mod publish;
+pub mod references;
+pub mod ring;
+pub mod run;
+pub mod secret;
+mod teardown;
+mod users;
+pub mod watched;

@@ -25,7 +25,11 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Shelf<K> {
     /// Takes a store; `denied` says what would permit reading what it should hold.
     #[must_use]
     pub fn new(store: Store<K>, denied: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { store, filled: false.into(), denied: denied.into() })
+        Arc::new(Self {
+            store,
+            filled: false.into(),
+            denied: denied.into(),
+        })
     }
 
     /// Waits until the first list has arrived.

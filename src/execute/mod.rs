@@ -40,7 +40,10 @@ pub struct Executor<E> {
 
 impl<E> Clone for Executor<E> {
     fn clone(&self) -> Self {
-        Self { engine: Arc::clone(&self.engine), watched: Arc::clone(&self.watched) }
+        Self {
+            engine: Arc::clone(&self.engine),
+            watched: Arc::clone(&self.watched),
+        }
     }
 }
 
@@ -68,7 +71,12 @@ impl<E: Engine> Executor<E> {
 
     /// Runs the stages in order, the chains of a stage side by side; stops after a stage in which something failed.
     /// Answers with a report per action that was begun, and the containers that changed.
-    pub async fn run(&self, owner: &Owner, plan: &Plan, supplies: Supplies) -> (Vec<Report>, Vec<ContainerId>) {
+    pub async fn run(
+        &self,
+        owner: &Owner,
+        plan: &Plan,
+        supplies: Supplies,
+    ) -> (Vec<Report>, Vec<ContainerId>) {
         let Supplies { env, credential } = supplies;
         let run = Run {
             executor: self,
@@ -81,7 +89,10 @@ impl<E: Engine> Executor<E> {
         for stage in &plan.stages {
             let ended = join_all(stage.iter().map(|chain| run.chain(chain))).await;
             reports.extend(ended.into_iter().flatten());
-            if reports.iter().any(|r| matches!(r.outcome, Outcome::Failed(_) | Outcome::Foreign { .. })) {
+            if reports
+                .iter()
+                .any(|r| matches!(r.outcome, Outcome::Failed(_) | Outcome::Foreign { .. }))
+            {
                 break;
             }
         }
@@ -106,7 +117,10 @@ impl<E: Engine> Run<'_, E> {
     }
 
     fn touch(&self, id: &ContainerId) {
-        self.touched.lock().unwrap_or_else(PoisonError::into_inner).push(id.clone());
+        self.touched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(id.clone());
     }
 
     async fn chain(&self, chain: &Chain) -> Vec<Report> {
@@ -137,7 +151,9 @@ impl<E: Engine> Run<'_, E> {
         let engine = self.engine();
         match action {
             Action::EnsureNetwork { network } => match engine.create_network(network).await {
-                Err(error) if error.kind == Kind::Conflict => self.adopt_network(&network.name, error).await?,
+                Err(error) if error.kind == Kind::Conflict => {
+                    self.adopt_network(&network.name, error).await?
+                }
                 other => other.map(|_id| ())?,
             },
             Action::EnsureVolume { volume } => engine.create_volume(volume).await?,
@@ -155,11 +171,19 @@ impl<E: Engine> Run<'_, E> {
             Action::Unpause { target, .. } => engine.unpause_container(&target.id).await?,
             Action::Rename { target, to } => engine.rename_container(&target.id, to).await?,
             Action::Update { target, limits } => engine.update_container(&target.id, limits).await?,
-            Action::Connect { target, network, aliases } => {
+            Action::Connect {
+                target,
+                network,
+                aliases,
+            } => {
                 engine.connect_network(network, &target.id, aliases).await?;
             }
             Action::Disconnect { target, network } => engine.disconnect_network(network, &target.id).await?,
-            Action::Stop { target, grace_seconds, .. } => return self.stop(target, *grace_seconds),
+            Action::Stop {
+                target,
+                grace_seconds,
+                ..
+            } => return self.stop(target, *grace_seconds),
             Action::Remove { target, .. } => engine.remove_container(&target.id, false).await?,
             Action::RemoveNetwork { id, .. } => engine.remove_network(id).await?,
         }
@@ -174,10 +198,14 @@ impl<E: Engine> Run<'_, E> {
             Err(error) => return Err(error),
         };
         let revision = view.label(label::REVISION);
-        if !self.owner.owns(&view.labels) || target.owner_uid != self.owner.uid || revision != target.revision {
+        if !self.owner.owns(&view.labels) || target.owner_uid != self.owner.uid || revision != target.revision
+        {
             return Ok(Some(Skipped::NotOurs));
         }
-        let running = matches!(view.state, RunState::Running | RunState::Paused | RunState::Restarting);
+        let running = matches!(
+            view.state,
+            RunState::Running | RunState::Paused | RunState::Restarting
+        );
         match action {
             Action::Start { .. } if running => Ok(Some(Skipped::Running)),
             Action::Remove { .. } if running => Ok(Some(Skipped::NotOurs)),
@@ -222,12 +250,18 @@ impl<E: Engine> Run<'_, E> {
     }
 
     fn pull(&self, image: &str) -> Outcome {
-        let credential = self.credential.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let credential = self
+            .credential
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let engine = Arc::clone(&self.executor.engine);
         let reference = image.to_owned();
-        self.executor.watched.begin(pull_key(self.owner, image), self.owner.clone(), async move {
-            engine.pull_image(&reference, credential.as_ref()).await
-        });
+        self.executor
+            .watched
+            .begin(pull_key(self.owner, image), self.owner.clone(), async move {
+                engine.pull_image(&reference, credential.as_ref()).await
+            });
         Outcome::UnderWay
     }
 

@@ -57,13 +57,27 @@ impl Report {
         let (image, revision) = match action {
             Action::Pull { image, .. } => (Some(image.clone()), String::new()),
             Action::Create { spec, .. } => {
-                let revision = spec.labels.get(crate::api::keys::label::REVISION).cloned().unwrap_or_default();
+                let revision = spec
+                    .labels
+                    .get(crate::api::keys::label::REVISION)
+                    .cloned()
+                    .unwrap_or_default();
                 (Some(spec.image.clone()), revision)
             }
-            other => (None, other.target().map(|t| t.revision.clone()).unwrap_or_default()),
+            other => (
+                None,
+                other.target().map(|t| t.revision.clone()).unwrap_or_default(),
+            ),
         };
         let (verb, why) = (action.verb(), action.why());
-        Self { verb, subject: action.subject().to_owned(), revision, why, image, outcome }
+        Self {
+            verb,
+            subject: action.subject().to_owned(),
+            revision,
+            why,
+            image,
+            outcome,
+        }
     }
 
     /// Whether the chain must end here.

@@ -21,7 +21,11 @@ const LONGEST_RETRY: i64 = 300;
 enum Progress {
     Running,
     Done,
-    Failed { error: engine::Error, failures: u32, again_at: Timestamp },
+    Failed {
+        error: engine::Error,
+        failures: u32,
+        again_at: Timestamp,
+    },
 }
 
 /// Calls under way or ended, by a key that says what and for whom.
@@ -35,7 +39,11 @@ impl Watched {
     /// None yet.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, wake: Wake) -> Arc<Self> {
-        Arc::new(Self { calls: Mutex::default(), clock, wake })
+        Arc::new(Self {
+            calls: Mutex::default(),
+            clock,
+            wake,
+        })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Progress>> {
@@ -62,9 +70,15 @@ impl Watched {
             let progress = match call.await {
                 Ok(()) => Progress::Done,
                 Err(error) => {
-                    let delay = FIRST_RETRY.saturating_mul(1 << failures.min(16)).min(LONGEST_RETRY);
+                    let delay = FIRST_RETRY
+                        .saturating_mul(1 << failures.min(16))
+                        .min(LONGEST_RETRY);
                     let again_at = this.clock.now() + SignedDuration::from_secs(delay);
-                    Progress::Failed { error, failures: failures.saturating_add(1), again_at }
+                    Progress::Failed {
+                        error,
+                        failures: failures.saturating_add(1),
+                        again_at,
+                    }
                 }
             };
             this.lock().insert(key, progress);
@@ -86,7 +100,9 @@ impl Watched {
     /// Takes the error of a call that failed, so that it is reported once.
     pub fn take_failure(&self, key: &str) -> Option<engine::Error> {
         let mut calls = self.lock();
-        let Some(Progress::Failed { error, .. }) = calls.get(key).cloned() else { return None };
+        let Some(Progress::Failed { error, .. }) = calls.get(key).cloned() else {
+            return None;
+        };
         calls.remove(key);
         Some(error)
     }
@@ -102,12 +118,16 @@ impl Watched {
     /// Forgets all ended calls of one owner, whose uid begins their keys.
     pub fn forget_owner(&self, uid: &str) {
         let prefix = format!("{uid} ");
-        self.lock().retain(|key, progress| matches!(progress, Progress::Running) || !key.starts_with(&prefix));
+        self.lock()
+            .retain(|key, progress| matches!(progress, Progress::Running) || !key.starts_with(&prefix));
     }
 
     /// How many are under way.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.lock().values().filter(|p| matches!(p, Progress::Running)).count()
+        self.lock()
+            .values()
+            .filter(|p| matches!(p, Progress::Running))
+            .count()
     }
 }

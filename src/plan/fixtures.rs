@@ -50,7 +50,10 @@ pub(crate) fn spec() -> ContainerSpec {
         limits: Limits::default(),
         ports: Vec::new(),
         mounts: Vec::new(),
-        network: Some(NetworkJoin { name: names::network(&owner().instance, "shop"), aliases: vec!["web".into()] }),
+        network: Some(NetworkJoin {
+            name: names::network(&owner().instance, "shop"),
+            aliases: vec!["web".into()],
+        }),
         stop_timeout: 30,
     }
 }
@@ -85,7 +88,13 @@ pub(crate) fn made(desired: &Desired, slot: u32) -> ContainerView {
     view.name = spec.name;
     view.labels = spec.labels;
     let aliases = spec.network.unwrap().aliases;
-    view.networks = BTreeMap::from([(desired.network.clone(), Attachment { aliases, ..Attachment::default() })]);
+    view.networks = BTreeMap::from([(
+        desired.network.clone(),
+        Attachment {
+            aliases,
+            ..Attachment::default()
+        },
+    )]);
     view
 }
 

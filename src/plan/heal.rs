@@ -37,10 +37,20 @@ pub fn target(desired: &Desired, replica: &Replica) -> Target {
 #[must_use]
 pub fn retire(desired: &Desired, replica: &Replica, why: Why) -> Chain {
     let target = target(desired, replica);
-    let stop = |target| Action::Stop { target, grace_seconds: desired.grace_seconds, why };
+    let stop = |target| Action::Stop {
+        target,
+        grace_seconds: desired.grace_seconds,
+        why,
+    };
     match replica.view.state {
         // A frozen process hears no signal: thaw it, so that it can end in order.
-        RunState::Paused => vec![Action::Unpause { target: target.clone(), why }, stop(target)],
+        RunState::Paused => vec![
+            Action::Unpause {
+                target: target.clone(),
+                why,
+            },
+            stop(target),
+        ],
         RunState::Running | RunState::Restarting => vec![stop(target)],
         RunState::Created | RunState::Exited | RunState::Dead => vec![Action::Remove { target, why }],
         RunState::Removing => Vec::new(),
@@ -49,21 +59,32 @@ pub fn retire(desired: &Desired, replica: &Replica, why: Why) -> Chain {
 
 /// Mends a container that stays. `wanted` is its spec where that is known (the current revision, nothing blocked).
 #[must_use]
-pub fn heal(desired: &Desired, replica: &Replica, wanted: Option<&ContainerSpec>, inputs: &Inputs) -> Verdict {
+pub fn heal(
+    desired: &Desired,
+    replica: &Replica,
+    wanted: Option<&ContainerSpec>,
+    inputs: &Inputs,
+) -> Verdict {
     let view = &replica.view;
     let mut chain = Chain::new();
     if let Some(spec) = wanted {
         match limits(&spec.limits, view) {
             LimitsVerdict::Same => {}
             LimitsVerdict::Update => {
-                chain.push(Action::Update { target: target(desired, replica), limits: spec.limits });
+                chain.push(Action::Update {
+                    target: target(desired, replica),
+                    limits: spec.limits,
+                });
             }
             LimitsVerdict::Recreate => {
                 return Verdict::Mend(retire(desired, replica, Why::LimitsChanged));
             }
         }
         if view.name != spec.name {
-            chain.push(Action::Rename { target: target(desired, replica), to: spec.name.clone() });
+            chain.push(Action::Rename {
+                target: target(desired, replica),
+                to: spec.name.clone(),
+            });
         }
         chain.extend(networks(desired, replica, spec));
     }
@@ -72,7 +93,11 @@ pub fn heal(desired: &Desired, replica: &Replica, wanted: Option<&ContainerSpec>
         Verdict::Wait(hold) if chain.is_empty() => return Verdict::Wait(hold),
         Verdict::Wait(_) | Verdict::Fine => {}
     }
-    if chain.is_empty() { Verdict::Fine } else { Verdict::Mend(chain) }
+    if chain.is_empty() {
+        Verdict::Fine
+    } else {
+        Verdict::Mend(chain)
+    }
 }
 
 fn run(desired: &Desired, replica: &Replica, inputs: &Inputs) -> Verdict {
@@ -80,18 +105,33 @@ fn run(desired: &Desired, replica: &Replica, inputs: &Inputs) -> Verdict {
     let target = target(desired, replica);
     match view.state {
         RunState::Running => Verdict::Fine,
-        RunState::Paused => Verdict::Mend(vec![Action::Unpause { target, why: Why::PausedByHand }]),
-        RunState::Created => Verdict::Mend(vec![Action::Start { target, why: Why::NeverStarted }]),
+        RunState::Paused => Verdict::Mend(vec![Action::Unpause {
+            target,
+            why: Why::PausedByHand,
+        }]),
+        RunState::Created => Verdict::Mend(vec![Action::Start {
+            target,
+            why: Why::NeverStarted,
+        }]),
         RunState::Exited => {
             let restarts = inputs.restarts.get(&view.id).copied().unwrap_or_default();
             let until = restart::due(restarts, view, inputs.now);
             if until <= inputs.now {
-                Verdict::Mend(vec![Action::Start { target, why: Why::Exited }])
+                Verdict::Mend(vec![Action::Start {
+                    target,
+                    why: Why::Exited,
+                }])
             } else {
-                Verdict::Wait(Some(Hold::BackOff { slot: replica.slot, until }))
+                Verdict::Wait(Some(Hold::BackOff {
+                    slot: replica.slot,
+                    until,
+                }))
             }
         }
-        RunState::Dead => Verdict::Mend(vec![Action::Remove { target, why: Why::Broken }]),
+        RunState::Dead => Verdict::Mend(vec![Action::Remove {
+            target,
+            why: Why::Broken,
+        }]),
         // The engine is at work; its event wakes us.
         RunState::Removing | RunState::Restarting => Verdict::Wait(None),
     }
@@ -118,13 +158,18 @@ fn limits(wanted: &Limits, view: &ContainerView) -> LimitsVerdict {
 }
 
 fn networks(desired: &Desired, replica: &Replica, spec: &ContainerSpec) -> Chain {
-    let Some(join) = &spec.network else { return Chain::new() };
+    let Some(join) = &spec.network else {
+        return Chain::new();
+    };
     let mut chain = Chain::new();
     let attached = replica.view.networks.get(&join.name);
     let complete = attached.is_some_and(|a| join.aliases.iter().all(|alias| a.aliases.contains(alias)));
     for name in replica.view.networks.keys() {
         if *name != join.name || !complete {
-            chain.push(Action::Disconnect { target: target(desired, replica), network: name.clone() });
+            chain.push(Action::Disconnect {
+                target: target(desired, replica),
+                network: name.clone(),
+            });
         }
     }
     if !complete {

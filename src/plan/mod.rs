@@ -64,7 +64,10 @@ pub struct Inputs {
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Plan {
     let decision = rollout::decide(desired, observed, inputs);
-    let mut plan = Plan { stages: Vec::new(), holds: decision.holds };
+    let mut plan = Plan {
+        stages: Vec::new(),
+        holds: decision.holds,
+    };
     let mut first = decision.chains;
     let mut second = Vec::new();
     if !decision.create.is_empty() || !decision.yielding.is_empty() {
@@ -76,19 +79,31 @@ pub fn plan(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Plan {
             Prepared::After(chains) => {
                 first.extend(chains);
                 make_room(desired, &decision.yielding, &mut first, &mut plan.holds);
-                second = decision.create.iter().filter_map(|slot| create(desired, *slot)).collect();
+                second = decision
+                    .create
+                    .iter()
+                    .filter_map(|slot| create(desired, *slot))
+                    .collect();
             }
         }
     }
     first.retain(|chain| !chain.is_empty());
-    plan.stages.extend([first, second, last(desired, observed)].into_iter().filter(|stage| !stage.is_empty()));
+    plan.stages.extend(
+        [first, second, last(desired, observed)]
+            .into_iter()
+            .filter(|stage| !stage.is_empty()),
+    );
     plan
 }
 
 /// Retires what yields; it is not mended first.
 fn make_room(desired: &Desired, yielding: &[&Replica], chains: &mut Vec<Chain>, holds: &mut Vec<Hold>) {
     for replica in yielding {
-        chains.retain(|chain| !chain.iter().any(|a| a.target().is_some_and(|t| t.id == replica.view.id)));
+        chains.retain(|chain| {
+            !chain
+                .iter()
+                .any(|a| a.target().is_some_and(|t| t.id == replica.view.id))
+        });
         holds.retain(|hold| !matches!(hold, Hold::BackOff { slot, .. } if *slot == replica.slot));
         chains.push(heal::retire(desired, replica, Why::Replaced));
     }
@@ -100,15 +115,24 @@ fn make_room(desired: &Desired, yielding: &[&Replica], chains: &mut Vec<Chain>, 
 fn create(desired: &Desired, slot: u32) -> Option<Chain> {
     let spec = desired.container(slot).ok()?;
     let name = spec.name.clone();
-    let create = Action::Create { slot, spec: Box::new(spec), why: Why::Missing };
+    let create = Action::Create {
+        slot,
+        spec: Box::new(spec),
+        why: Why::Missing,
+    };
     Some(vec![create, Action::StartCreated { name }])
 }
 
 /// The namespace's network goes with its last container.
 fn last(desired: &Desired, observed: &Observed) -> Vec<Chain> {
     match &observed.network {
-        Some(network) if desired.replicas == 0 && observed.replicas.is_empty() && observed.neighbours == 0 => {
-            vec![vec![Action::RemoveNetwork { id: network.id.clone(), name: network.name.clone() }]]
+        Some(network)
+            if desired.replicas == 0 && observed.replicas.is_empty() && observed.neighbours == 0 =>
+        {
+            vec![vec![Action::RemoveNetwork {
+                id: network.id.clone(),
+                name: network.name.clone(),
+            }]]
         }
         Some(_) | None => Vec::new(),
     }

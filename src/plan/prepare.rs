@@ -30,17 +30,30 @@ pub fn prepare(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Prepa
     let prototype = match &desired.template {
         Template::Known(prototype) => prototype,
         Template::Blocked(why) => {
-            return Prepared::NotYet { chain: Chain::new(), hold: Hold::Blocked { why: *why } };
+            return Prepared::NotYet {
+                chain: Chain::new(),
+                hold: Hold::Blocked { why: *why },
+            };
         }
     };
     if let Some((chain, hold)) = image(prototype, observed, inputs) {
         return Prepared::NotYet { chain, hold };
     }
-    let mut chains: Vec<Chain> =
-        prototype.volumes.iter().map(|volume| vec![Action::EnsureVolume { volume: volume.clone() }]).collect();
+    let mut chains: Vec<Chain> = prototype
+        .volumes
+        .iter()
+        .map(|volume| {
+            vec![Action::EnsureVolume {
+                volume: volume.clone(),
+            }]
+        })
+        .collect();
     if observed.network.is_none() {
         let Some(subnet) = subnet::free(inputs.pool, &observed.subnets) else {
-            return Prepared::NotYet { chain: Chain::new(), hold: Hold::NoSubnet };
+            return Prepared::NotYet {
+                chain: Chain::new(),
+                hold: Hold::NoSubnet,
+            };
         };
         let network = NetworkSpec {
             name: desired.network.clone(),
@@ -54,7 +67,10 @@ pub fn prepare(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Prepa
 
 /// What the image still needs; `None` when it is as the policy wants it.
 fn image(prototype: &Prototype, observed: &Observed, inputs: &Inputs) -> Option<(Chain, Hold)> {
-    let pull = Action::Pull { image: prototype.spec.image.clone(), policy: prototype.pull };
+    let pull = Action::Pull {
+        image: prototype.spec.image.clone(),
+        policy: prototype.pull,
+    };
     let wanted = match prototype.pull {
         PullPolicy::Never if observed.image_present => return None,
         PullPolicy::Never => return Some((Chain::new(), Hold::ImageAbsent)),

@@ -36,9 +36,17 @@ pub fn account(before: Restarts, view: &ContainerView) -> Restarts {
     if let (Some(seen), Some(now)) = (before.started_at, view.started_at)
         && now > seen
     {
-        let ran_for = before.ended_at.filter(|ended| *ended >= seen).unwrap_or(now).duration_since(seen);
+        let ran_for = before
+            .ended_at
+            .filter(|ended| *ended >= seen)
+            .unwrap_or(now)
+            .duration_since(seen);
         after.total = before.total.saturating_add(1);
-        after.streak = if ran_for >= HEALTHY_AFTER { 1 } else { before.streak.saturating_add(1) };
+        after.streak = if ran_for >= HEALTHY_AFTER {
+            1
+        } else {
+            before.streak.saturating_add(1)
+        };
         after.ended_at = None;
     }
     if view.started_at.is_some() {
@@ -54,7 +62,10 @@ pub fn account(before: Restarts, view: &ContainerView) -> Restarts {
 #[must_use]
 pub fn due(restarts: Restarts, view: &ContainerView, now: Timestamp) -> Timestamp {
     let Some(exit) = &view.exit else { return now };
-    let ran_for = view.started_at.map(|at| exit.finished_at.duration_since(at)).unwrap_or_default();
+    let ran_for = view
+        .started_at
+        .map(|at| exit.finished_at.duration_since(at))
+        .unwrap_or_default();
     if ran_for >= HEALTHY_AFTER {
         return exit.finished_at;
     }
@@ -87,7 +98,11 @@ mod tests {
         let mut view = view("web", 0, "r1");
         view.state = RunState::Exited;
         view.started_at = Some(at(started));
-        view.exit = Some(ExitInfo { code: 1, oom_killed: false, finished_at: at(finished) });
+        view.exit = Some(ExitInfo {
+            code: 1,
+            oom_killed: false,
+            finished_at: at(finished),
+        });
         view
     }
 
@@ -109,7 +124,12 @@ mod tests {
 
     #[test]
     fn ten_healthy_minutes_begin_a_new_streak() {
-        let mut restarts = Restarts { total: 7, streak: 7, started_at: Some(at(0)), ended_at: None };
+        let mut restarts = Restarts {
+            total: 7,
+            streak: 7,
+            started_at: Some(at(0)),
+            ended_at: None,
+        };
         let view = exited(0, 600);
         restarts = account(restarts, &view);
         assert_eq!(due(restarts, &view, at(600)), at(600));
@@ -125,7 +145,10 @@ mod tests {
 
     #[test]
     fn an_engine_whose_clock_is_ahead_delays_no_longer_than_one_delay() {
-        let restarts = Restarts { streak: 1, ..Restarts::default() };
+        let restarts = Restarts {
+            streak: 1,
+            ..Restarts::default()
+        };
         assert_eq!(due(restarts, &exited(9_000, 9_001), at(0)), at(10));
     }
 }

@@ -45,9 +45,14 @@ type Places<'a> = BTreeMap<u32, Place<'a>>;
 /// in for what is wanted; while the object does not parse, every container is as good as another.
 #[must_use]
 pub fn is_current(desired: &Desired, replica: &Replica) -> bool {
-    let Some(hash) = &desired.template_hash else { return true };
+    let Some(hash) = &desired.template_hash else {
+        return true;
+    };
     replica.template_hash == *hash
-        && desired.fingerprints.as_ref().is_none_or(|wanted| replica.fingerprints.satisfies(wanted))
+        && desired
+            .fingerprints
+            .as_ref()
+            .is_none_or(|wanted| replica.fingerprints.satisfies(wanted))
 }
 
 /// Decides about all containers.
@@ -79,9 +84,19 @@ pub fn decide<'a>(desired: &Desired, observed: &'a Observed, inputs: &Inputs) ->
 }
 
 /// Gives each wanted place its containers, and retires what has no place: surplus replicas, duplicates, lesser old ones.
-fn sort_into_places<'a>(desired: &Desired, observed: &'a Observed, decision: &mut Decision<'a>) -> Places<'a> {
-    let mut places: Places<'a> = (0..desired.replicas).map(|slot| (slot, Place::default())).collect();
-    let surplus = if desired.deleting { Why::Deleted } else { Why::ScaledDown };
+fn sort_into_places<'a>(
+    desired: &Desired,
+    observed: &'a Observed,
+    decision: &mut Decision<'a>,
+) -> Places<'a> {
+    let mut places: Places<'a> = (0..desired.replicas)
+        .map(|slot| (slot, Place::default()))
+        .collect();
+    let surplus = if desired.deleting {
+        Why::Deleted
+    } else {
+        Why::ScaledDown
+    };
     // While something does not resolve, two revisions may look alike; none of them is surplus.
     let certain = matches!(desired.template, Template::Known(_));
     for replica in &observed.replicas {
@@ -90,8 +105,11 @@ fn sort_into_places<'a>(desired: &Desired, observed: &'a Observed, decision: &mu
             continue;
         };
         let current = is_current(desired, replica);
-        let (seat, why) =
-            if current { (&mut place.current, Why::Duplicate) } else { (&mut place.old, Why::Replaced) };
+        let (seat, why) = if current {
+            (&mut place.current, Why::Duplicate)
+        } else {
+            (&mut place.old, Why::Replaced)
+        };
         let loser = match *seat {
             Some(held) if rank(held) <= rank(replica) => Some(replica),
             held => {
@@ -150,7 +168,10 @@ fn succeed(desired: &Desired, places: &Places<'_>, inputs: &Inputs, decision: &m
         let Some(current) = place.current else { continue };
         if !current.is_available(desired.min_ready_seconds, inputs.now) {
             settled = false;
-            let until = current.is_ready().then(|| current.available_at(desired.min_ready_seconds)).flatten();
+            let until = current
+                .is_ready()
+                .then(|| current.available_at(desired.min_ready_seconds))
+                .flatten();
             decision.holds.push(Hold::Waiting { slot: *slot, until });
         } else if let Some(old) = place.old {
             settled = false;
@@ -192,5 +213,9 @@ fn recreate<'a>(places: &Places<'a>, decision: &mut Decision<'a>) {
 }
 
 fn empty(places: &Places<'_>) -> Vec<u32> {
-    places.iter().filter(|(_, p)| p.current.is_none() && p.old.is_none()).map(|(slot, _)| *slot).collect()
+    places
+        .iter()
+        .filter(|(_, p)| p.current.is_none() && p.old.is_none())
+        .map(|(slot, _)| *slot)
+        .collect()
 }

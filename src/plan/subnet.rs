@@ -20,7 +20,11 @@ pub struct NotCidr(String);
 
 impl Cidr {
     fn mask(bits: u8) -> u32 {
-        if bits == 0 { 0 } else { u32::MAX << (32 - bits.min(32)) }
+        if bits == 0 {
+            0
+        } else {
+            u32::MAX << (32 - bits.min(32))
+        }
     }
 
     fn overlaps(self, other: Self) -> bool {
@@ -72,10 +76,17 @@ impl std::fmt::Display for Cidr {
 /// The first free /24 of `pool`. What is in use and is no IPv4 range (IPv6, nonsense) is no obstacle.
 #[must_use]
 pub fn free(pool: Cidr, in_use: &[String]) -> Option<Cidr> {
-    let taken: Vec<Cidr> = in_use.iter().filter_map(|text| text.parse().ok()).filter(|c: &Cidr| c.bits > 0).collect();
+    let taken: Vec<Cidr> = in_use
+        .iter()
+        .filter_map(|text| text.parse().ok())
+        .filter(|c: &Cidr| c.bits > 0)
+        .collect();
     let count = 1_u32.checked_shl(24_u32.checked_sub(u32::from(pool.bits))?)?;
     (0..count)
-        .map(|n| Cidr { base: pool.base | (n << 8), bits: 24 })
+        .map(|n| Cidr {
+            base: pool.base | (n << 8),
+            bits: 24,
+        })
         .find(|candidate| !taken.iter().any(|t| t.overlaps(*candidate)))
 }
 
@@ -91,18 +102,27 @@ mod tests {
     #[test]
     fn the_first_free_one_is_taken() {
         assert_eq!(pick("10.213.0.0/16", &[]).as_deref(), Some("10.213.0.0/24"));
-        assert_eq!(pick("10.213.0.0/16", &["10.213.0.0/24", "10.213.1.128/25"]).as_deref(), Some("10.213.2.0/24"));
+        assert_eq!(
+            pick("10.213.0.0/16", &["10.213.0.0/24", "10.213.1.128/25"]).as_deref(),
+            Some("10.213.2.0/24")
+        );
     }
 
     #[test]
     fn a_larger_network_in_use_covers_what_it_contains() {
         assert_eq!(pick("10.213.0.0/23", &["10.0.0.0/8"]), None);
-        assert_eq!(pick("10.213.0.0/23", &["10.213.0.0/24"]).as_deref(), Some("10.213.1.0/24"));
+        assert_eq!(
+            pick("10.213.0.0/23", &["10.213.0.0/24"]).as_deref(),
+            Some("10.213.1.0/24")
+        );
     }
 
     #[test]
     fn a_default_route_and_ipv6_are_no_obstacle() {
-        assert_eq!(pick("10.213.0.0/24", &["0.0.0.0/0", "fd00::/8"]).as_deref(), Some("10.213.0.0/24"));
+        assert_eq!(
+            pick("10.213.0.0/24", &["0.0.0.0/0", "fd00::/8"]).as_deref(),
+            Some("10.213.0.0/24")
+        );
     }
 
     #[test]
@@ -113,7 +133,13 @@ mod tests {
     #[test]
     fn nonsense_is_refused_with_an_example() {
         for text in ["", "10.0.0.0", "10.0.0.0/33", "a/8", "10.0.0/8"] {
-            assert!(text.parse::<Cidr>().unwrap_err().to_string().contains("10.213.0.0/16"), "{text}");
+            assert!(
+                text.parse::<Cidr>()
+                    .unwrap_err()
+                    .to_string()
+                    .contains("10.213.0.0/16"),
+                "{text}"
+            );
         }
     }
 }

@@ -39,7 +39,10 @@ pub(super) struct Lent<'a> {
 
 impl<'a> Lent<'a> {
     pub(super) fn new(source: &'a mut dyn Entropy) -> Self {
-        Self { source, outcome: Ok(()) }
+        Self {
+            source,
+            outcome: Ok(()),
+        }
     }
 
     pub(super) fn check(&self) -> Result<(), NoEntropy> {

@@ -89,7 +89,10 @@ impl Envelope {
         if self.scope == context.tag() {
             return Ok(());
         }
-        Err(OpenError::ScopeMismatch { wanted: context.to_string(), scope: self.scope.kind().word() })
+        Err(OpenError::ScopeMismatch {
+            wanted: context.to_string(),
+            scope: self.scope.kind().word(),
+        })
     }
 
     fn header(&self) -> String {
@@ -99,7 +102,12 @@ impl Envelope {
 
 impl std::fmt::Display for Envelope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.header(), Base64UrlUnpadded::encode_string(&self.payload))
+        write!(
+            f,
+            "{}.{}",
+            self.header(),
+            Base64UrlUnpadded::encode_string(&self.payload)
+        )
     }
 }
 
@@ -110,7 +118,10 @@ impl FromStr for Envelope {
     fn from_str(text: &str) -> Result<Self, OpenError> {
         let bad = |detail| OpenError::MalformedEnvelope { detail };
         if text.len() > MAX_ENVELOPE_CHARS {
-            return Err(OpenError::ValueTooLarge { size: text.len(), limit: MAX_ENVELOPE_CHARS });
+            return Err(OpenError::ValueTooLarge {
+                size: text.len(),
+                limit: MAX_ENVELOPE_CHARS,
+            });
         }
         let mut parts = text.split('.');
         let mut next = || parts.next().unwrap_or("");
@@ -118,18 +129,28 @@ impl FromStr for Envelope {
         check_version(version)?;
         let suite = read_suite(suite)?;
         let kid = Kid::from_str(kid).map_err(|_| bad("its key id is not 16 lower-case hex digits"))?;
-        let scope = ScopeTag::parse(scope).ok_or(bad("its scope is not s, n or c and 16 lower-case hex digits"))?;
+        let scope =
+            ScopeTag::parse(scope).ok_or(bad("its scope is not s, n or c and 16 lower-case hex digits"))?;
         if parts.next().is_some() {
             return Err(bad("it has more than five parts between dots"));
         }
         let payload = Base64UrlUnpadded::decode_vec(payload)
             .ok()
             .filter(|bytes| Base64UrlUnpadded::encode_string(bytes) == payload)
-            .ok_or(bad("its payload is not unpadded base64url: cut, wrapped or with a space"))?;
+            .ok_or(bad(
+                "its payload is not unpadded base64url: cut, wrapped or with a space",
+            ))?;
         if !payload.len().checked_sub(AROUND).is_some_and(padding::is_bucket) {
-            return Err(bad("its payload has a length that no sealed value has: it is cut or two were joined"));
+            return Err(bad(
+                "its payload has a length that no sealed value has: it is cut or two were joined",
+            ));
         }
-        Ok(Self { suite, kid, scope, payload })
+        Ok(Self {
+            suite,
+            kid,
+            scope,
+            payload,
+        })
     }
 }
 
@@ -145,7 +166,12 @@ pub fn seal(
 ) -> Result<Envelope, Error> {
     let (suite, kid, scope) = (Suite::X, to.kid(), context.tag());
     let data = context.associated_data(&header(suite, kid, scope));
-    Ok(Envelope { suite, kid, scope, payload: suite_x::seal(to, &data, value, entropy)? })
+    Ok(Envelope {
+        suite,
+        kid,
+        scope,
+        payload: suite_x::seal(to, &data, value, entropy)?,
+    })
 }
 
 /// Seals `value` under the ring key of `key`, for `context`, with suite g.
@@ -157,7 +183,12 @@ pub(super) fn seal_with(
 ) -> Result<Envelope, Error> {
     let (suite, kid, scope) = (Suite::G, key.kid(), context.tag());
     let data = context.associated_data(&header(suite, kid, scope));
-    Ok(Envelope { suite, kid, scope, payload: suite_g::seal(key, &data, value, entropy)? })
+    Ok(Envelope {
+        suite,
+        kid,
+        scope,
+        payload: suite_g::seal(key, &data, value, entropy)?,
+    })
 }
 
 /// Opens `envelope` with exactly `key`, for `context`. A ring asks its own questions first ([`super::Ring::open`]).
@@ -168,7 +199,10 @@ pub(super) fn seal_with(
 pub fn open(key: &PrivateKey, envelope: &Envelope, context: &Context) -> Result<Plaintext, OpenError> {
     envelope.check_scope(context)?;
     if envelope.kid != key.kid() {
-        return Err(OpenError::UnknownKeyId { kid: envelope.kid, held: vec![key.kid()] });
+        return Err(OpenError::UnknownKeyId {
+            kid: envelope.kid,
+            held: vec![key.kid()],
+        });
     }
     let data = context.associated_data(&envelope.header());
     match envelope.suite {
@@ -193,7 +227,9 @@ fn check_version(text: &str) -> Result<(), OpenError> {
                 next: "upgrade supercargo, or seal the value again with this version",
             })
         }
-        _ => Err(OpenError::MalformedEnvelope { detail: "it does not begin with sc1." }),
+        _ => Err(OpenError::MalformedEnvelope {
+            detail: "it does not begin with sc1.",
+        }),
     }
 }
 
@@ -209,6 +245,8 @@ fn read_suite(text: &str) -> Result<Suite, OpenError> {
             what: format!("envelope suite {}", char::from(*c)),
             next: "upgrade supercargo, or seal the value again with suite x",
         }),
-        _ => Err(OpenError::MalformedEnvelope { detail: "its suite is not one lower-case letter" }),
+        _ => Err(OpenError::MalformedEnvelope {
+            detail: "its suite is not one lower-case letter",
+        }),
     }
 }

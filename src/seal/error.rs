@@ -21,7 +21,9 @@ pub enum OpenError {
         held: Vec<Kid>,
     },
     /// The member is revoked or destroyed.
-    #[error("sealed to key {kid}, which is {state}; rotate the value: make a new one and seal it with a current public key")]
+    #[error(
+        "sealed to key {kid}, which is {state}; rotate the value: make a new one and seal it with a current public key"
+    )]
     KeyRevoked {
         /// The kid in the envelope.
         kid: Kid,
@@ -29,7 +31,9 @@ pub enum OpenError {
         state: KeyState,
     },
     /// Sealed for another namespace, name or key.
-    #[error("sealed for another place than {wanted} (scope {scope}); seal the value again for this place: it cannot be copied")]
+    #[error(
+        "sealed for another place than {wanted} (scope {scope}); seal the value again for this place: it cannot be copied"
+    )]
     ScopeMismatch {
         /// Where it was to be used.
         wanted: String,
@@ -37,10 +41,14 @@ pub enum OpenError {
         scope: &'static str,
     },
     /// Cluster scope, which the ring's policy does not allow.
-    #[error("sealed with scope cluster, which this key ring refuses; seal it again with scope strict or namespace, or have the ring's administrator allow cluster scope")]
+    #[error(
+        "sealed with scope cluster, which this key ring refuses; seal it again with scope strict or namespace, or have the ring's administrator allow cluster scope"
+    )]
     ClusterScopeRefused,
     /// The key commitment or the authentication tag does not fit.
-    #[error("altered, cut or mixed up after it was sealed ({what} does not fit); restore the line from git or seal the value again")]
+    #[error(
+        "altered, cut or mixed up after it was sealed ({what} does not fit); restore the line from git or seal the value again"
+    )]
     IntegrityError {
         /// `the key commitment` or `the authentication tag`.
         what: &'static str,
@@ -60,7 +68,9 @@ pub enum OpenError {
         next: &'static str,
     },
     /// The envelope's text is longer than any value may need.
-    #[error("the envelope has {size} characters, the limit is {limit} (a value of 64 KiB); split the value or deliver it another way")]
+    #[error(
+        "the envelope has {size} characters, the limit is {limit} (a value of 64 KiB); split the value or deliver it another way"
+    )]
     ValueTooLarge {
         /// Characters of envelope text.
         size: usize,
@@ -89,13 +99,17 @@ impl OpenError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The kernel gave no random bytes.
-    #[error("no random bytes from the system; nothing was made: try again when the machine has finished booting")]
+    #[error(
+        "no random bytes from the system; nothing was made: try again when the machine has finished booting"
+    )]
     NoEntropy,
     /// The cipher refused its input, which a correct program never sees.
     #[error("the cipher refused to seal; nothing was made: report this as a bug")]
     CipherRefused,
     /// A value over 64 KiB.
-    #[error("the value has {size} bytes, the limit is {limit}; split it over several keys or deliver it another way")]
+    #[error(
+        "the value has {size} bytes, the limit is {limit}; split it over several keys or deliver it another way"
+    )]
     ValueTooLarge {
         /// Bytes of the value.
         size: usize,
@@ -113,13 +127,17 @@ pub enum Error {
         limit: usize,
     },
     /// Not a public key in text form.
-    #[error("not a public key: {detail}; it looks like scpub1.<16 hex digits>.<43 characters>, see `supercargo keys public`")]
+    #[error(
+        "not a public key: {detail}; it looks like scpub1.<16 hex digits>.<43 characters>, see `supercargo keys public`"
+    )]
     BadPublicKey {
         /// What is wrong.
         detail: &'static str,
     },
     /// A public key to which nothing can be sealed (a point of low order).
-    #[error("key {kid} is not a usable X25519 key; ask for the right one: a value sealed to it would be open to all")]
+    #[error(
+        "key {kid} is not a usable X25519 key; ask for the right one: a value sealed to it would be open to all"
+    )]
     WeakPublicKey {
         /// Its kid.
         kid: Kid,

@@ -34,7 +34,9 @@ impl FromStr for Fingerprint {
 
     /// Exactly 16 lower-case hex digits.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        hex::read(text).map(Self).ok_or("a fingerprint is 16 lower-case hex digits")
+        hex::read(text)
+            .map(Self)
+            .ok_or("a fingerprint is 16 lower-case hex digits")
     }
 }
 
@@ -90,11 +92,13 @@ impl FingerprintRoot {
     /// Reads what [`FingerprintRoot::write_text`] writes; the error is what is wrong, never what was found.
     pub(super) fn read_text(text: &[u8]) -> Result<Self, &'static str> {
         let mut parts = text.split(|b| *b == b'.');
-        let (Some(PREFIX), Some(id), Some(key), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(PREFIX), Some(id), Some(key), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err("the fingerprint root is scroot1.<id>.<key>");
         };
-        let root = Self::from_bytes(decode_32(key).ok_or("the fingerprint root is not 32 bytes of base64url")?);
+        let root =
+            Self::from_bytes(decode_32(key).ok_or("the fingerprint root is not 32 bytes of base64url")?);
         if root.id.to_string().as_bytes() != id {
             return Err("the fingerprint root's id is not that of its key: the line is damaged");
         }
@@ -147,7 +151,10 @@ mod tests {
     fn a_fingerprint_is_frozen() {
         // HMAC-SHA256 computed with Python's hmac module: see tests/vectors/open_with_python.py.
         assert_eq!(root(1).id().to_string(), "86b19ae2f6876d21");
-        assert_eq!(root(1).fingerprint("shop", b"value").to_string(), "a87bfe92523896f7");
+        assert_eq!(
+            root(1).fingerprint("shop", b"value").to_string(),
+            "a87bfe92523896f7"
+        );
     }
 
     #[test]

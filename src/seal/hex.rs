@@ -20,7 +20,9 @@ pub(super) fn read(text: &str) -> Option<[u8; 8]> {
         return None;
     }
     for (slot, pair) in out.iter_mut().zip(bytes.chunks_exact(2)) {
-        *slot = pair.iter().try_fold(0u8, |acc, c| Some((acc << 4) | digit(*c)?))?;
+        *slot = pair
+            .iter()
+            .try_fold(0u8, |acc, c| Some((acc << 4) | digit(*c)?))?;
     }
     Some(out)
 }
@@ -35,5 +37,8 @@ pub(super) fn first_eight(digest: &[u8]) -> [u8; 8] {
 }
 
 fn digit(c: u8) -> Option<u8> {
-    DIGITS.iter().position(|d| *d == c).and_then(|i| u8::try_from(i).ok())
+    DIGITS
+        .iter()
+        .position(|d| *d == c)
+        .and_then(|i| u8::try_from(i).ok())
 }

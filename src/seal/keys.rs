@@ -52,7 +52,9 @@ impl FromStr for Kid {
 
     /// Exactly 16 lower-case hex digits.
     fn from_str(text: &str) -> Result<Self, Error> {
-        hex::read(text).map(Self).ok_or(Error::BadPublicKey { detail: "a key id is 16 lower-case hex digits" })
+        hex::read(text).map(Self).ok_or(Error::BadPublicKey {
+            detail: "a key id is 16 lower-case hex digits",
+        })
     }
 }
 
@@ -67,7 +69,10 @@ impl PublicKey {
     /// A key from its 32 bytes (little-endian u-coordinate, RFC 7748).
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self { kid: Kid::of(&bytes), bytes }
+        Self {
+            kid: Kid::of(&bytes),
+            bytes,
+        }
     }
 
     /// The key's id.
@@ -90,7 +95,12 @@ impl PublicKey {
 impl std::fmt::Display for PublicKey {
     /// The text form `scpub1.<kid>.<base64url of 32 bytes>`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{PUBLIC_PREFIX}.{}.{}", self.kid, Base64UrlUnpadded::encode_string(&self.bytes))
+        write!(
+            f,
+            "{PUBLIC_PREFIX}.{}.{}",
+            self.kid,
+            Base64UrlUnpadded::encode_string(&self.bytes)
+        )
     }
 }
 
@@ -107,12 +117,15 @@ impl FromStr for PublicKey {
     fn from_str(text: &str) -> Result<Self, Error> {
         let bad = |detail| Error::BadPublicKey { detail };
         let mut parts = text.split('.');
-        let (Some(prefix), Some(kid), Some(key), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(prefix), Some(kid), Some(key), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(bad("it has not three parts between dots"));
         };
         if prefix.as_bytes() == PRIVATE_PREFIX {
-            return Err(bad("it is a private key, which must not leave the ring; if it was shown to others, revoke it"));
+            return Err(bad(
+                "it is a private key, which must not leave the ring; if it was shown to others, revoke it",
+            ));
         }
         if prefix != PUBLIC_PREFIX {
             return Err(bad("it does not begin with scpub1."));
@@ -121,7 +134,9 @@ impl FromStr for PublicKey {
         let bytes = decode_32(key.as_bytes()).ok_or(bad("the key is not 32 bytes of unpadded base64url"))?;
         let public = Self::from_bytes(*bytes);
         if public.kid != kid {
-            return Err(bad("its key id is not that of its key: the line is damaged or forged"));
+            return Err(bad(
+                "its key id is not that of its key: the line is damaged or forged",
+            ));
         }
         Ok(public)
     }
@@ -138,7 +153,10 @@ impl PrivateKey {
     #[must_use]
     pub fn from_seed(seed: Zeroizing<[u8; 32]>) -> Self {
         let (_, public) = X25519HkdfSha256::derive_keypair(seed.as_ref());
-        Self { public: PublicKey::from_bytes(public.to_bytes().into()), seed }
+        Self {
+            public: PublicKey::from_bytes(public.to_bytes().into()),
+            seed,
+        }
     }
 
     /// A new key pair.
@@ -264,7 +282,10 @@ mod tests {
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
-            assert!(String::from_utf8(bytes).unwrap().parse::<PublicKey>().is_err(), "at {at}");
+            assert!(
+                String::from_utf8(bytes).unwrap().parse::<PublicKey>().is_err(),
+                "at {at}"
+            );
         }
     }
 

@@ -37,7 +37,10 @@ pub(super) const fn is_bucket(size: usize) -> bool {
 /// Frames a value, leaving room behind it for `extra` bytes (a tag) without growing the buffer.
 pub(super) fn frame(value: &Plaintext, extra: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
     let value = value.expose();
-    let too_large = || Error::ValueTooLarge { size: value.len(), limit: MAX_VALUE_BYTES };
+    let too_large = || Error::ValueTooLarge {
+        size: value.len(),
+        limit: MAX_VALUE_BYTES,
+    };
     if value.len() > MAX_VALUE_BYTES {
         return Err(too_large());
     }
@@ -52,11 +55,21 @@ pub(super) fn frame(value: &Plaintext, extra: usize) -> Result<Zeroizing<Vec<u8>
 
 /// Takes the value out of an authenticated frame, in place.
 pub(super) fn unframe(mut frame: Zeroizing<Vec<u8>>) -> Result<Plaintext, OpenError> {
-    let malformed = OpenError::MalformedEnvelope { detail: "what it holds is not framed as sc1 says" };
-    let length = frame.first_chunk::<LENGTH_BYTES>().map(|b| u32::from_be_bytes(*b));
-    let length = length.and_then(|l| usize::try_from(l).ok()).filter(|l| *l <= MAX_VALUE_BYTES);
-    let Some(end) = length.map(|l| l + LENGTH_BYTES) else { return Err(malformed) };
-    let Some(padding) = frame.get(end..) else { return Err(malformed) };
+    let malformed = OpenError::MalformedEnvelope {
+        detail: "what it holds is not framed as sc1 says",
+    };
+    let length = frame
+        .first_chunk::<LENGTH_BYTES>()
+        .map(|b| u32::from_be_bytes(*b));
+    let length = length
+        .and_then(|l| usize::try_from(l).ok())
+        .filter(|l| *l <= MAX_VALUE_BYTES);
+    let Some(end) = length.map(|l| l + LENGTH_BYTES) else {
+        return Err(malformed);
+    };
+    let Some(padding) = frame.get(end..) else {
+        return Err(malformed);
+    };
     let dirt = padding.iter().fold(0u8, |acc, b| acc | b);
     if bucket(end) != frame.len() || dirt != 0 {
         return Err(malformed);
@@ -93,7 +106,18 @@ mod tests {
 
     #[test]
     fn frames_round_trip_at_every_edge() {
-        for len in [0, 1, 59, 60, 61, 1020, 1021, 4096, MAX_VALUE_BYTES - 1, MAX_VALUE_BYTES] {
+        for len in [
+            0,
+            1,
+            59,
+            60,
+            61,
+            1020,
+            1021,
+            4096,
+            MAX_VALUE_BYTES - 1,
+            MAX_VALUE_BYTES,
+        ] {
             let framed = frame(&Plaintext::new(vec![0xAB; len]), 16).unwrap();
             assert!(is_bucket(framed.len()));
             assert_eq!(unframe(framed).unwrap().expose(), vec![0xAB; len]);
@@ -103,17 +127,34 @@ mod tests {
     #[test]
     fn one_byte_too_many_is_refused_with_size_and_limit() {
         let err = frame(&Plaintext::new(vec![0; MAX_VALUE_BYTES + 1]), 0).unwrap_err();
-        assert_eq!(err, Error::ValueTooLarge { size: 65_537, limit: 65_536 });
+        assert_eq!(
+            err,
+            Error::ValueTooLarge {
+                size: 65_537,
+                limit: 65_536
+            }
+        );
     }
 
     #[test]
     fn foreign_frames_are_malformed() {
-        let dirty = { let mut f = vec![0; 64]; f[63] = 1; f };
-        let long = { let mut f = vec![0; 64]; f[3] = 61; f };
+        let dirty = {
+            let mut f = vec![0; 64];
+            f[63] = 1;
+            f
+        };
+        let long = {
+            let mut f = vec![0; 64];
+            f[3] = 61;
+            f
+        };
         let roomy = vec![0; 128];
         let huge = vec![0xFF; 64];
         for bad in [vec![], vec![0; 3], vec![0; 63], dirty, long, roomy, huge] {
-            assert!(matches!(unframe(Zeroizing::new(bad)), Err(OpenError::MalformedEnvelope { .. })));
+            assert!(matches!(
+                unframe(Zeroizing::new(bad)),
+                Err(OpenError::MalformedEnvelope { .. })
+            ));
         }
     }
 }

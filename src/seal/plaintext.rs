@@ -63,7 +63,10 @@ mod tests {
 
     #[test]
     fn debug_shows_neither_content_nor_length() {
-        assert_eq!(format!("{:?}", Plaintext::new(b"hunter2".to_vec())), "Plaintext(..)");
+        assert_eq!(
+            format!("{:?}", Plaintext::new(b"hunter2".to_vec())),
+            "Plaintext(..)"
+        );
     }
 
     #[test]

@@ -44,9 +44,15 @@ impl KeyState {
 
     /// The state of a word.
     pub(super) fn from_word(word: &[u8]) -> Option<Self> {
-        [Self::Pending, Self::Primary, Self::DecryptOnly, Self::Revoked, Self::Destroyed]
-            .into_iter()
-            .find(|state| state.word().as_bytes() == word)
+        [
+            Self::Pending,
+            Self::Primary,
+            Self::DecryptOnly,
+            Self::Revoked,
+            Self::Destroyed,
+        ]
+        .into_iter()
+        .find(|state| state.word().as_bytes() == word)
     }
 
     /// Whether a key in this state opens values.
@@ -118,7 +124,11 @@ impl Member {
     }
 
     fn new(key: PrivateKey, state: KeyState, created: Timestamp) -> Self {
-        Self { state, created, material: Material::Whole(key) }
+        Self {
+            state,
+            created,
+            material: Material::Whole(key),
+        }
     }
 }
 
@@ -141,7 +151,12 @@ impl Ring {
         let root = FingerprintRoot::generate(entropy)?;
         let primary = key.kid();
         let members = BTreeMap::from([(primary, Member::new(key, KeyState::Primary, created))]);
-        Ok(Self { members, primary, root, allow_cluster_scope: false })
+        Ok(Self {
+            members,
+            primary,
+            root,
+            allow_cluster_scope: false,
+        })
     }
 
     /// The members, by kid.
@@ -209,9 +224,10 @@ impl Ring {
         };
         match &member.material {
             Material::Whole(key) if member.state.opens() => envelope::open(key, envelope, context),
-            Material::Whole(_) | Material::PublicOnly(_) => {
-                Err(OpenError::KeyRevoked { kid, state: member.state })
-            }
+            Material::Whole(_) | Material::PublicOnly(_) => Err(OpenError::KeyRevoked {
+                kid,
+                state: member.state,
+            }),
         }
     }
 
@@ -253,7 +269,8 @@ impl Ring {
         }
         let key = PrivateKey::generate(entropy)?;
         let kid = key.kid();
-        self.members.insert(kid, Member::new(key, KeyState::Pending, created));
+        self.members
+            .insert(kid, Member::new(key, KeyState::Pending, created));
         Ok(kid)
     }
 
@@ -262,7 +279,12 @@ impl Ring {
     /// # Errors
     /// [`Error::NoSuchKey`], [`Error::WrongState`] unless it is pending.
     pub fn promote(&mut self, kid: Kid) -> Result<(), Error> {
-        self.shift(kid, KeyState::Pending, KeyState::Primary, "only a pending key is promoted; make one with `supercargo keys renew`")?;
+        self.shift(
+            kid,
+            KeyState::Pending,
+            KeyState::Primary,
+            "only a pending key is promoted; make one with `supercargo keys renew`",
+        )?;
         let former = std::mem::replace(&mut self.primary, kid);
         if let Some(member) = self.members.get_mut(&former) {
             member.state = KeyState::DecryptOnly;
@@ -284,7 +306,11 @@ impl Ring {
             KeyState::Primary => "renew and promote another key first, so that there is one to seal to",
             KeyState::Revoked | KeyState::Destroyed => "nothing is left to revoke",
         };
-        Err(Error::WrongState { kid, state: member.state, next })
+        Err(Error::WrongState {
+            kid,
+            state: member.state,
+            next,
+        })
     }
 
     /// Wipes the material of the revoked key `kid`. The caller makes sure that no value names it any more.
@@ -292,7 +318,12 @@ impl Ring {
     /// # Errors
     /// [`Error::NoSuchKey`], [`Error::WrongState`] unless it is revoked.
     pub fn destroy(&mut self, kid: Kid) -> Result<(), Error> {
-        self.shift(kid, KeyState::Revoked, KeyState::Destroyed, "only a revoked key is destroyed; revoke it first")?;
+        self.shift(
+            kid,
+            KeyState::Revoked,
+            KeyState::Destroyed,
+            "only a revoked key is destroyed; revoke it first",
+        )?;
         if let Some(member) = self.members.get_mut(&kid) {
             member.material = Material::PublicOnly(member.public().clone());
         }
@@ -302,7 +333,11 @@ impl Ring {
     fn shift(&mut self, kid: Kid, from: KeyState, to: KeyState, next: &'static str) -> Result<(), Error> {
         let member = self.members.get_mut(&kid).ok_or(Error::NoSuchKey { kid })?;
         if member.state != from {
-            return Err(Error::WrongState { kid, state: member.state, next });
+            return Err(Error::WrongState {
+                kid,
+                state: member.state,
+                next,
+            });
         }
         member.state = to;
         Ok(())

@@ -32,7 +32,11 @@ impl Ring {
         let mut out = Zeroizing::new(Vec::with_capacity(LINE_BYTES * (self.members.len() + 4)));
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(VERSION);
-        let policy = if self.allow_cluster_scope { "allowed" } else { "refused" };
+        let policy = if self.allow_cluster_scope {
+            "allowed"
+        } else {
+            "refused"
+        };
         out.extend_from_slice(b"\ncluster-scope ");
         out.extend_from_slice(policy.as_bytes());
         out.extend_from_slice(b"\nfingerprint-root ");
@@ -76,7 +80,12 @@ impl Ring {
             lines.line += 1;
             return Err(lines.bad("something follows the line `end`"));
         }
-        Ok(Self { members, primary, root, allow_cluster_scope })
+        Ok(Self {
+            members,
+            primary,
+            root,
+            allow_cluster_scope,
+        })
     }
 }
 
@@ -103,9 +112,13 @@ fn read_members(lines: &mut Lines<'_>) -> Result<(BTreeMap<Kid, Member>, Kid), E
 
 fn read_member(line: &[u8]) -> Result<Member, &'static str> {
     let mut words = line.split(|b| *b == b' ');
-    let (Some(b"key"), Some(state), Some(created), Some(key), None) =
-        (words.next(), words.next(), words.next(), words.next(), words.next())
-    else {
+    let (Some(b"key"), Some(state), Some(created), Some(key), None) = (
+        words.next(),
+        words.next(),
+        words.next(),
+        words.next(),
+        words.next(),
+    ) else {
         return Err("it is not `key <state> <created> <key>` nor `end`");
     };
     let state = KeyState::from_word(state).ok_or("the key's state is none of the five")?;
@@ -117,14 +130,20 @@ fn read_member(line: &[u8]) -> Result<Member, &'static str> {
     let material = match state {
         KeyState::Destroyed => {
             let text = std::str::from_utf8(key).map_err(|_| "a destroyed key is its public key")?;
-            let public: PublicKey = text.parse().map_err(|_| "a destroyed key is its public key (scpub1...)")?;
+            let public: PublicKey = text
+                .parse()
+                .map_err(|_| "a destroyed key is its public key (scpub1...)")?;
             Material::PublicOnly(public)
         }
         KeyState::Pending | KeyState::Primary | KeyState::DecryptOnly | KeyState::Revoked => {
             Material::Whole(PrivateKey::read_text(key)?)
         }
     };
-    Ok(Member { state, created, material })
+    Ok(Member {
+        state,
+        created,
+        material,
+    })
 }
 
 /// Lines of the text, counted from 1. A line without its newline is a cut file.
@@ -157,6 +176,9 @@ impl<'a> Lines<'a> {
     }
 
     const fn bad(&self, detail: &'static str) -> Error {
-        Error::BadRing { line: if self.line == 0 { 1 } else { self.line }, detail }
+        Error::BadRing {
+            line: if self.line == 0 { 1 } else { self.line },
+            detail,
+        }
     }
 }

@@ -94,7 +94,10 @@ impl ScopeTag {
             ("c", rest) => (ScopeKind::Cluster, rest),
             _ => return None,
         };
-        Some(Self { kind, hash: hex::read(digits)? })
+        Some(Self {
+            kind,
+            hash: hex::read(digits)?,
+        })
     }
 
     /// Which of the three scopes.
@@ -133,7 +136,10 @@ impl Context {
             Scope::Cluster => {}
         }
         check("key", item_key)?;
-        Ok(Self { scope, item_key: item_key.to_owned() })
+        Ok(Self {
+            scope,
+            item_key: item_key.to_owned(),
+        })
     }
 
     /// The context that a value of the scope `kind` must have been sealed for, to be used at this place.
@@ -142,8 +148,13 @@ impl Context {
     /// [`Error::BadContext`] as [`Context::new`].
     pub fn at(kind: ScopeKind, namespace: &str, name: &str, item_key: &str) -> Result<Self, Error> {
         let scope = match kind {
-            ScopeKind::Strict => Scope::Strict { namespace: namespace.to_owned(), name: name.to_owned() },
-            ScopeKind::Namespace => Scope::Namespace { namespace: namespace.to_owned() },
+            ScopeKind::Strict => Scope::Strict {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            },
+            ScopeKind::Namespace => Scope::Namespace {
+                namespace: namespace.to_owned(),
+            },
             ScopeKind::Cluster => Scope::Cluster,
         };
         Self::new(scope, item_key)
@@ -165,7 +176,10 @@ impl Context {
     #[must_use]
     pub fn tag(&self) -> ScopeTag {
         let digest = Sha256::digest(self.tuple());
-        ScopeTag { kind: self.scope.kind(), hash: hex::first_eight(&digest) }
+        ScopeTag {
+            kind: self.scope.kind(),
+            hash: hex::first_eight(&digest),
+        }
     }
 
     /// The associated data under a header: the header and the scope tuple, each a u16-length-prefixed field.
@@ -206,7 +220,11 @@ impl std::fmt::Display for Context {
 
 fn check(what: &'static str, text: &str) -> Result<(), Error> {
     if text.is_empty() || text.len() > MAX_FIELD_BYTES {
-        return Err(Error::BadContext { what, size: text.len(), limit: MAX_FIELD_BYTES });
+        return Err(Error::BadContext {
+            what,
+            size: text.len(),
+            limit: MAX_FIELD_BYTES,
+        });
     }
     Ok(())
 }
@@ -235,8 +253,14 @@ mod tests {
     #[test]
     fn each_scope_ignores_exactly_what_it_does_not_name() {
         let at = |kind, ns, name| Context::at(kind, ns, name, "k").unwrap().tag();
-        assert_eq!(at(ScopeKind::Namespace, "a", "x"), at(ScopeKind::Namespace, "a", "y"));
-        assert_ne!(at(ScopeKind::Namespace, "a", "x"), at(ScopeKind::Namespace, "b", "x"));
+        assert_eq!(
+            at(ScopeKind::Namespace, "a", "x"),
+            at(ScopeKind::Namespace, "a", "y")
+        );
+        assert_ne!(
+            at(ScopeKind::Namespace, "a", "x"),
+            at(ScopeKind::Namespace, "b", "x")
+        );
         assert_eq!(at(ScopeKind::Cluster, "a", "x"), at(ScopeKind::Cluster, "b", "y"));
         assert_ne!(at(ScopeKind::Strict, "a", "x"), at(ScopeKind::Strict, "a", "y"));
     }
@@ -244,16 +268,37 @@ mod tests {
     #[test]
     fn empty_and_overlong_names_are_refused_by_field() {
         let err = Context::at(ScopeKind::Strict, "a", "", "k").unwrap_err();
-        assert_eq!(err, Error::BadContext { what: "name", size: 0, limit: 253 });
+        assert_eq!(
+            err,
+            Error::BadContext {
+                what: "name",
+                size: 0,
+                limit: 253
+            }
+        );
         let err = Context::at(ScopeKind::Cluster, "", "", &"k".repeat(254)).unwrap_err();
-        assert_eq!(err, Error::BadContext { what: "key", size: 254, limit: 253 });
+        assert_eq!(
+            err,
+            Error::BadContext {
+                what: "key",
+                size: 254,
+                limit: 253
+            }
+        );
     }
 
     #[test]
     fn a_tag_has_one_spelling() {
         let text = strict("shop", "db", "password").tag().to_string();
         assert_eq!(ScopeTag::parse(&text).unwrap().to_string(), text);
-        for bad in ["", "s", "x0123456789abcdef", "s0123456789ABCDEF", "s0123456789abcde", "é0123456789abcdef"] {
+        for bad in [
+            "",
+            "s",
+            "x0123456789abcdef",
+            "s0123456789ABCDEF",
+            "s0123456789abcde",
+            "é0123456789abcdef",
+        ] {
             assert!(ScopeTag::parse(bad).is_none(), "{bad}");
         }
     }

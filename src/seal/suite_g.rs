@@ -30,11 +30,17 @@ struct Derived {
 
 fn derive(key: &PrivateKey, salt: &[u8], data: &[u8]) -> Option<Derived> {
     let mut okm = Zeroizing::new([0; KEY + NONCE + COMMITMENT]);
-    Hkdf::<Sha256>::new(Some(salt), key.symmetric().as_ref()).expand(data, okm.as_mut()).ok()?;
+    Hkdf::<Sha256>::new(Some(salt), key.symmetric().as_ref())
+        .expand(data, okm.as_mut())
+        .ok()?;
     let (key, rest) = okm.split_first_chunk::<KEY>()?;
     let (nonce, rest) = rest.split_first_chunk::<NONCE>()?;
     let commitment = *rest.first_chunk::<COMMITMENT>()?;
-    Some(Derived { cipher: Aes256Gcm::new_from_slice(key).ok()?, nonce: *nonce, commitment })
+    Some(Derived {
+        cipher: Aes256Gcm::new_from_slice(key).ok()?,
+        nonce: *nonce,
+        commitment,
+    })
 }
 
 /// Seals a framed value under the ring key of `key`, bound to `data`.
@@ -62,11 +68,15 @@ pub(super) fn seal(
 
 /// Opens a payload; the commitment is compared in constant time before anything is decrypted.
 pub(super) fn open(key: &PrivateKey, data: &[u8], payload: &[u8]) -> Result<Plaintext, OpenError> {
-    let short = || OpenError::MalformedEnvelope { detail: "its payload is too short" };
+    let short = || OpenError::MalformedEnvelope {
+        detail: "its payload is too short",
+    };
     let (salt, rest) = payload.split_at_checked(SALT).ok_or_else(short)?;
     let (commitment, rest) = rest.split_at_checked(COMMITMENT).ok_or_else(short)?;
     let (body, tag) = rest.split_last_chunk::<TAG>().ok_or_else(short)?;
-    let foreign = || OpenError::IntegrityError { what: "the key commitment" };
+    let foreign = || OpenError::IntegrityError {
+        what: "the key commitment",
+    };
     let derived = derive(key, salt, data).ok_or_else(foreign)?;
     if !bool::from(derived.commitment.ct_eq(commitment)) {
         return Err(foreign());
@@ -74,7 +84,14 @@ pub(super) fn open(key: &PrivateKey, data: &[u8], payload: &[u8]) -> Result<Plai
     let mut frame = Zeroizing::new(body.to_vec());
     derived
         .cipher
-        .decrypt_inout_detached(&derived.nonce.into(), data, frame.as_mut_slice().into(), &(*tag).into())
-        .map_err(|_| OpenError::IntegrityError { what: "the authentication tag" })?;
+        .decrypt_inout_detached(
+            &derived.nonce.into(),
+            data,
+            frame.as_mut_slice().into(),
+            &(*tag).into(),
+        )
+        .map_err(|_| OpenError::IntegrityError {
+            what: "the authentication tag",
+        })?;
     padding::unframe(frame)
 }

@@ -46,9 +46,13 @@ pub(super) fn seal(
     lent.check()?;
     let (encapsulated, mut sender) = sender.map_err(|_| Error::WeakPublicKey { kid: to.kid() })?;
     let mut commitment = [0; COMMITMENT];
-    sender.export(COMMITMENT_LABEL, &mut commitment).map_err(|_| Error::CipherRefused)?;
+    sender
+        .export(COMMITMENT_LABEL, &mut commitment)
+        .map_err(|_| Error::CipherRefused)?;
     let buffer = InOutBuf::from(frame.as_mut_slice());
-    let tag = sender.seal_inout_detached(buffer, data).map_err(|_| Error::CipherRefused)?;
+    let tag = sender
+        .seal_inout_detached(buffer, data)
+        .map_err(|_| Error::CipherRefused)?;
     let mut payload = Vec::with_capacity(ENCAPSULATED + COMMITMENT + frame.len() + TAG);
     payload.extend_from_slice(&encapsulated.to_bytes());
     payload.extend_from_slice(&commitment);
@@ -59,11 +63,19 @@ pub(super) fn seal(
 
 /// Opens a payload with `key`; the commitment is compared in constant time before anything is decrypted.
 pub(super) fn open(key: &PrivateKey, data: &[u8], payload: &[u8]) -> Result<Plaintext, OpenError> {
-    let short = || OpenError::MalformedEnvelope { detail: "its payload is too short" };
+    let short = || OpenError::MalformedEnvelope {
+        detail: "its payload is too short",
+    };
     let (encapsulated, rest) = payload.split_at_checked(ENCAPSULATED).ok_or_else(short)?;
     let (commitment, rest) = rest.split_at_checked(COMMITMENT).ok_or_else(short)?;
-    let (body, tag) = rest.len().checked_sub(TAG).and_then(|at| rest.split_at_checked(at)).ok_or_else(short)?;
-    let foreign = || OpenError::IntegrityError { what: "the key commitment" };
+    let (body, tag) = rest
+        .len()
+        .checked_sub(TAG)
+        .and_then(|at| rest.split_at_checked(at))
+        .ok_or_else(short)?;
+    let foreign = || OpenError::IntegrityError {
+        what: "the key commitment",
+    };
     let encapsulated = Encapsulated::from_bytes(encapsulated).map_err(|_| foreign())?;
     let mut receiver = setup_receiver::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
         &OpModeR::Base,
@@ -73,14 +85,20 @@ pub(super) fn open(key: &PrivateKey, data: &[u8], payload: &[u8]) -> Result<Plai
     )
     .map_err(|_| foreign())?;
     let mut expected = [0; COMMITMENT];
-    receiver.export(COMMITMENT_LABEL, &mut expected).map_err(|_| foreign())?;
+    receiver
+        .export(COMMITMENT_LABEL, &mut expected)
+        .map_err(|_| foreign())?;
     if !bool::from(expected.ct_eq(commitment)) {
         return Err(foreign());
     }
-    let altered = || OpenError::IntegrityError { what: "the authentication tag" };
+    let altered = || OpenError::IntegrityError {
+        what: "the authentication tag",
+    };
     let tag = AeadTag::<AesGcm256>::from_bytes(tag).map_err(|_| altered())?;
     let mut frame = Zeroizing::new(body.to_vec());
     let buffer = InOutBuf::from(frame.as_mut_slice());
-    receiver.open_inout_detached(buffer, data, &tag).map_err(|_| altered())?;
+    receiver
+        .open_inout_detached(buffer, data, &tag)
+        .map_err(|_| altered())?;
     padding::unframe(frame)
 }

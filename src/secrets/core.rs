@@ -11,14 +11,22 @@ use super::{
 use crate::{api::condition::Cause, seal::Plaintext};
 
 /// Credentials of the cluster itself and packages of whole releases are nobody's environment.
-const REFUSED_TYPES: [&str; 3] =
-    ["kubernetes.io/service-account-token", "helm.sh/release.v1", "bootstrap.kubernetes.io/token"];
+const REFUSED_TYPES: [&str; 3] = [
+    "kubernetes.io/service-account-token",
+    "helm.sh/release.v1",
+    "bootstrap.kubernetes.io/token",
+];
 
 fn find(source: &dyn Source, namespace: &str, name: &str) -> Result<Option<std::sync::Arc<Secret>>, Closed> {
     let secret = match source.secret(namespace, name) {
         Lookup::Found(secret) => secret,
         Lookup::Absent => return Ok(None),
-        Lookup::Denied(advice) => return Err(Closed { cause: Cause::AccessDenied, advice }),
+        Lookup::Denied(advice) => {
+            return Err(Closed {
+                cause: Cause::AccessDenied,
+                advice,
+            });
+        }
     };
     match secret.type_.as_deref() {
         Some(kind) if REFUSED_TYPES.contains(&kind) => Err(Closed {
@@ -43,11 +51,16 @@ pub(super) fn item(
     name: &str,
     key: &str,
 ) -> Result<Option<(Known, Plaintext)>, Closed> {
-    let Some(secret) = find(source, namespace, name)? else { return Ok(None) };
+    let Some(secret) = find(source, namespace, name)? else {
+        return Ok(None);
+    };
     let Some(value) = secret.data.as_ref().and_then(|data| data.get(key)) else {
         let keys: Vec<String> = secret.data.iter().flatten().map(|(key, _)| key.clone()).collect();
         return Err(key_not_found(keys.iter(), "add it to the Secret"));
     };
     let plaintext = Plaintext::new(value.0.clone());
-    Ok(Some((Known::of(opener.ring()?, namespace, &plaintext, None), plaintext)))
+    Ok(Some((
+        Known::of(opener.ring()?, namespace, &plaintext, None),
+        plaintext,
+    )))
 }

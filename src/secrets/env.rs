@@ -83,7 +83,9 @@ impl Environment {
             ));
         }
         let other = self.imported_by.get(variable).filter(|other| *other != path)?;
-        Some(format!("{variable:?} also comes from {other}; set a `prefix` on one of them, or name the keys one by one in `env`"))
+        Some(format!(
+            "{variable:?} also comes from {other}; set a `prefix` on one of them, or name the keys one by one in `env`"
+        ))
     }
 
     pub(super) fn imported(&mut self, variable: &str, path: &str) {
@@ -94,7 +96,12 @@ impl Environment {
         let env = self
             .order
             .iter()
-            .filter_map(|name| Some(EnvVar { name: name.clone(), value: self.values.remove(name)? }))
+            .filter_map(|name| {
+                Some(EnvVar {
+                    name: name.clone(),
+                    value: self.values.remove(name)?,
+                })
+            })
             .collect();
         (env, self.bytes)
     }
@@ -110,11 +117,17 @@ pub(super) fn check_value(value: &Plaintext) -> Result<(), Closed> {
     let next = "deliver it as a file, or seal a text value";
     if value.expose().contains(&0) {
         let advice = format!("the value contains a NUL byte and cannot be an environment variable; {next}");
-        return Err(Closed { cause: Cause::InvalidEnvValue, advice });
+        return Err(Closed {
+            cause: Cause::InvalidEnvValue,
+            advice,
+        });
     }
     if std::str::from_utf8(value.expose()).is_err() {
         let advice = format!("the value is not UTF-8 text and cannot be an environment variable; {next}");
-        return Err(Closed { cause: Cause::InvalidEnvValue, advice });
+        return Err(Closed {
+            cause: Cause::InvalidEnvValue,
+            advice,
+        });
     }
     Ok(())
 }

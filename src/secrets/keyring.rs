@@ -90,7 +90,9 @@ pub enum KeyringError {
         source: seal::NoEntropy,
     },
     /// The public keys are not what this program writes.
-    #[error("{place}, line {line}, holds no public key; write one scpub1... to a line (`supercargo keys public`)")]
+    #[error(
+        "{place}, line {line}, holds no public key; write one scpub1... to a line (`supercargo keys public`)"
+    )]
     BadPublicKey {
         /// The file or the ConfigMap's key.
         place: String,
@@ -130,7 +132,10 @@ pub fn to_secret_data(ring: &Ring) -> BTreeMap<String, ByteString> {
 pub fn from_secret_data(data: &BTreeMap<String, ByteString>) -> Result<Ring, KeyringError> {
     let bytes = data.get(KEYRING_SECRET_KEY).ok_or(KeyringError::NoSuchDataKey)?;
     let place = || format!("the Secret {KEYRING_SECRET}");
-    Ring::from_text(&bytes.0).map_err(|source| KeyringError::Foreign { place: place(), source })
+    Ring::from_text(&bytes.0).map_err(|source| KeyringError::Foreign {
+        place: place(),
+        source,
+    })
 }
 
 /// Wipes the values of a Secret's data.
@@ -162,11 +167,17 @@ pub enum AtStart {
 #[must_use]
 pub fn at_start(ring: Option<&Ring>, seen: &BTreeSet<Kid>, new_cluster: bool) -> AtStart {
     match ring {
-        Some(ring) => {
-            AtStart::Use { unknown: seen.iter().copied().filter(|kid| ring.member(*kid).is_none()).collect() }
-        }
+        Some(ring) => AtStart::Use {
+            unknown: seen
+                .iter()
+                .copied()
+                .filter(|kid| ring.member(*kid).is_none())
+                .collect(),
+        },
         None if seen.is_empty() || new_cluster => AtStart::Mint,
-        None => AtStart::Hold { unknown: seen.clone() },
+        None => AtStart::Hold {
+            unknown: seen.clone(),
+        },
     }
 }
 
@@ -185,7 +196,10 @@ mod tests {
         let mut data = to_secret_data(&ring);
         assert_eq!(from_secret_data(&data).unwrap(), ring);
         wipe(&mut data);
-        assert!(matches!(from_secret_data(&data), Err(KeyringError::Foreign { .. })));
+        assert!(matches!(
+            from_secret_data(&data),
+            Err(KeyringError::Foreign { .. })
+        ));
     }
 
     #[test]
@@ -199,7 +213,12 @@ mod tests {
         let (ring, stranger) = (ring(), "0123456789abcdef".parse::<Kid>().unwrap());
         let (none, seen) = (BTreeSet::new(), BTreeSet::from([stranger, ring.primary()]));
         assert_eq!(at_start(None, &none, false), AtStart::Mint);
-        assert_eq!(at_start(None, &seen, false), AtStart::Hold { unknown: seen.clone() });
+        assert_eq!(
+            at_start(None, &seen, false),
+            AtStart::Hold {
+                unknown: seen.clone()
+            }
+        );
         assert_eq!(at_start(None, &seen, true), AtStart::Mint);
         for flag in [false, true] {
             let unknown = BTreeSet::from([stranger]);

@@ -23,20 +23,33 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// # Errors
 /// `Missing`, `Unreadable`, `NotAFile`, `ForeignOwner`, `TooOpen`, `Foreign`; all name the path and the next step.
 pub fn read(path: &Path) -> Result<Ring, KeyringError> {
-    let unreadable = |source| KeyringError::Unreadable { path: path.to_owned(), source };
-    let mut file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
+    let unreadable = |source| KeyringError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = match OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+    {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Err(KeyringError::Missing { path: path.to_owned() });
+            return Err(KeyringError::Missing {
+                path: path.to_owned(),
+            });
         }
         Err(e) => return Err(unreadable(e)),
     };
     let size = check(path, &file)?;
     // One byte more than the file has, so that reading its end does not grow the buffer and leave a copy.
     let mut text = Zeroizing::new(Vec::with_capacity(size.saturating_add(1)));
-    Read::take(&mut file, MAX_BYTES + 1).read_to_end(&mut text).map_err(unreadable)?;
-    Ring::from_text(&text)
-        .map_err(|source| KeyringError::Foreign { place: path.display().to_string(), source })
+    Read::take(&mut file, MAX_BYTES + 1)
+        .read_to_end(&mut text)
+        .map_err(unreadable)?;
+    Ring::from_text(&text).map_err(|source| KeyringError::Foreign {
+        place: path.display().to_string(),
+        source,
+    })
 }
 
 /// Writes a first ring to `path`, which must not exist.
@@ -50,10 +63,13 @@ pub fn create(path: &Path, ring: &Ring) -> Result<(), KeyringError> {
     let _ = fs::remove_file(&half);
     match linked {
         Ok(()) => sync_directory(path),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            Err(KeyringError::Exists { path: path.to_owned() })
-        }
-        Err(source) => Err(KeyringError::Unwritable { path: path.to_owned(), source }),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(KeyringError::Exists {
+            path: path.to_owned(),
+        }),
+        Err(source) => Err(KeyringError::Unwritable {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -65,15 +81,20 @@ pub fn replace(path: &Path, ring: &Ring) -> Result<(), KeyringError> {
     let half = write_beside(path, ring)?;
     fs::rename(&half, path).map_err(|source| {
         let _ = fs::remove_file(&half);
-        KeyringError::Unwritable { path: path.to_owned(), source }
+        KeyringError::Unwritable {
+            path: path.to_owned(),
+            source,
+        }
     })?;
     sync_directory(path)
 }
 
 /// Checks the opened file, not the path, so that nothing can be swapped in between. Returns its size in bytes.
 fn check(path: &Path, file: &File) -> Result<usize, KeyringError> {
-    let found =
-        file.metadata().map_err(|source| KeyringError::Unreadable { path: path.to_owned(), source })?;
+    let found = file.metadata().map_err(|source| KeyringError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
     let path = path.to_owned();
     if !found.is_file() {
         return Err(KeyringError::NotAFile { path });
@@ -90,16 +111,25 @@ fn check(path: &Path, file: &File) -> Result<usize, KeyringError> {
 }
 
 fn write_beside(path: &Path, ring: &Ring) -> Result<PathBuf, KeyringError> {
-    let unwritable = |source| KeyringError::Unwritable { path: path.to_owned(), source };
-    let name = path.file_name().ok_or_else(|| unwritable(io::ErrorKind::InvalidInput.into()))?;
+    let unwritable = |source| KeyringError::Unwritable {
+        path: path.to_owned(),
+        source,
+    };
+    let name = path
+        .file_name()
+        .ok_or_else(|| unwritable(io::ErrorKind::InvalidInput.into()))?;
     let mut half_name = OsString::from(".");
     half_name.push(name);
     half_name.push(format!(".{}.half", std::process::id()));
     let half = path.with_file_name(half_name);
     // Left over from a process that had our id and was killed.
     let _ = fs::remove_file(&half);
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(&half).map_err(unwritable)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(PRIVATE)
+        .open(&half)
+        .map_err(unwritable)?;
     let written = file.write_all(&ring.to_text()).and_then(|()| file.sync_all());
     written.map_err(|source| {
         let _ = fs::remove_file(&half);
@@ -115,7 +145,10 @@ fn sync_directory(path: &Path) -> Result<(), KeyringError> {
     };
     File::open(directory)
         .and_then(|d| d.sync_all())
-        .map_err(|source| KeyringError::Unwritable { path: path.to_owned(), source })
+        .map_err(|source| KeyringError::Unwritable {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 #[cfg(test)]
@@ -164,7 +197,10 @@ mod tests {
         for bits in [0o640, 0o604, 0o620, 0o602, 0o610, 0o644, 0o666] {
             fs::set_permissions(&path, fs::Permissions::from_mode(bits)).unwrap();
             let err = read(&path).unwrap_err();
-            assert!(matches!(err, KeyringError::TooOpen { mode, .. } if mode == bits), "{err}");
+            assert!(
+                matches!(err, KeyringError::TooOpen { mode, .. } if mode == bits),
+                "{err}"
+            );
             assert!(err.to_string().contains("chmod 600") && err.to_string().contains("/ring"));
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
@@ -186,9 +222,15 @@ mod tests {
         fs::write(&path, b"").unwrap();
         assert!(matches!(read(&path), Err(KeyringError::Foreign { .. })));
         let nowhere = dir.path().join("no/such/ring");
-        assert!(matches!(create(&nowhere, &ring()), Err(KeyringError::Unwritable { .. })));
+        assert!(matches!(
+            create(&nowhere, &ring()),
+            Err(KeyringError::Unwritable { .. })
+        ));
         let under = path.join("below");
-        assert!(matches!(read(&under), Err(KeyringError::Unreadable { .. })), "a path through a file");
+        assert!(
+            matches!(read(&under), Err(KeyringError::Unreadable { .. })),
+            "a path through a file"
+        );
     }
 
     #[test]

@@ -11,7 +11,10 @@ use std::io;
 /// What the system said; go on only after telling the user that a crash may write secrets to disk.
 #[expect(unsafe_code, reason = "std offers neither setrlimit nor prctl")]
 pub fn harden_process() -> io::Result<()> {
-    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let none = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: setrlimit reads one struct that outlives the call.
     if unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) } != 0 {
         return Err(io::Error::last_os_error());

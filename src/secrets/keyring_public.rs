@@ -27,7 +27,10 @@ impl PublicKeys {
     pub fn of(ring: &Ring) -> Option<Self> {
         let mut members = ring.public_keys().into_iter();
         let first = members.next()?.public().clone();
-        Some(Self { first, others: members.map(|m| (m.public().clone(), Some(m.state()))).collect() })
+        Some(Self {
+            first,
+            others: members.map(|m| (m.public().clone(), Some(m.state()))).collect(),
+        })
     }
 
     /// The key to seal to.
@@ -55,8 +58,13 @@ impl PublicKeys {
         let mut keys = Vec::new();
         read_lines(place, text, &mut BTreeSet::new(), &mut |key| keys.push(key))?;
         let mut keys = keys.into_iter();
-        let first = keys.next().ok_or_else(|| KeyringError::NoPublicKey { place: place.to_owned() })?;
-        Ok(Self { first, others: keys.map(|key| (key, None)).collect() })
+        let first = keys.next().ok_or_else(|| KeyringError::NoPublicKey {
+            place: place.to_owned(),
+        })?;
+        Ok(Self {
+            first,
+            others: keys.map(|key| (key, None)).collect(),
+        })
     }
 
     /// The text of a pinned file.
@@ -75,8 +83,14 @@ impl PublicKeys {
     pub fn to_config_map(&self) -> BTreeMap<String, String> {
         let mut data = BTreeMap::from([(PRIMARY.to_owned(), format!("{}\n", self.first))]);
         for (key, state) in &self.others {
-            let under = if *state == Some(KeyState::Pending) { PENDING } else { DECRYPT_ONLY };
-            data.entry(under.to_owned()).or_default().push_str(&format!("{key}\n"));
+            let under = if *state == Some(KeyState::Pending) {
+                PENDING
+            } else {
+                DECRYPT_ONLY
+            };
+            data.entry(under.to_owned())
+                .or_default()
+                .push_str(&format!("{key}\n"));
         }
         data
     }
@@ -86,17 +100,31 @@ impl PublicKeys {
     /// # Errors
     /// `BadPublicKey`, `TwicePublicKey` with the data key and line; `NoPublicKey` without exactly one primary.
     pub fn from_config_map(data: &BTreeMap<String, String>) -> Result<Self, KeyringError> {
-        let place = |key: &str| format!("ConfigMap {} key {key:?}", crate::api::keys::PUBLIC_KEYS_CONFIG_MAP);
+        let place = |key: &str| {
+            format!(
+                "ConfigMap {} key {key:?}",
+                crate::api::keys::PUBLIC_KEYS_CONFIG_MAP
+            )
+        };
         let (mut seen, mut primaries, mut others) = (BTreeSet::new(), Vec::new(), Vec::new());
         let text = |key: &str| data.get(key).map(String::as_str).unwrap_or_default();
-        read_lines(&place(PRIMARY), text(PRIMARY), &mut seen, &mut |key| primaries.push(key))?;
-        for (under, state) in [(PENDING, KeyState::Pending), (DECRYPT_ONLY, KeyState::DecryptOnly)] {
-            read_lines(&place(under), text(under), &mut seen, &mut |key| others.push((key, Some(state))))?;
+        read_lines(&place(PRIMARY), text(PRIMARY), &mut seen, &mut |key| {
+            primaries.push(key)
+        })?;
+        for (under, state) in [
+            (PENDING, KeyState::Pending),
+            (DECRYPT_ONLY, KeyState::DecryptOnly),
+        ] {
+            read_lines(&place(under), text(under), &mut seen, &mut |key| {
+                others.push((key, Some(state)))
+            })?;
         }
         let mut primaries = primaries.into_iter();
         match (primaries.next(), primaries.next()) {
             (Some(first), None) => Ok(Self { first, others }),
-            _ => Err(KeyringError::NoPublicKey { place: place(PRIMARY) }),
+            _ => Err(KeyringError::NoPublicKey {
+                place: place(PRIMARY),
+            }),
         }
     }
 }
@@ -118,8 +146,13 @@ pub fn drift(ring: &Ring, found: Option<&BTreeMap<String, String>>) -> Option<Dr
         return None;
     }
     let values = found.into_iter().flat_map(BTreeMap::values);
-    let keys = values.flat_map(|text| text.lines()).filter_map(|line| line.trim().parse::<PublicKey>().ok());
-    let foreign = keys.map(|key| key.kid()).filter(|kid| ring.member(*kid).is_none()).collect();
+    let keys = values
+        .flat_map(|text| text.lines())
+        .filter_map(|line| line.trim().parse::<PublicKey>().ok());
+    let foreign = keys
+        .map(|key| key.kid())
+        .filter(|kid| ring.member(*kid).is_none())
+        .collect();
     Some(Drift { wanted, foreign })
 }
 
@@ -137,10 +170,20 @@ fn read_lines(
         let (place, number) = (place.to_owned(), at + 1);
         let key: PublicKey = match line.parse() {
             Ok(key) => key,
-            Err(source) => return Err(KeyringError::BadPublicKey { place, line: number, source }),
+            Err(source) => {
+                return Err(KeyringError::BadPublicKey {
+                    place,
+                    line: number,
+                    source,
+                });
+            }
         };
         if !seen.insert(key.kid()) {
-            return Err(KeyringError::TwicePublicKey { place, line: number, kid: key.kid() });
+            return Err(KeyringError::TwicePublicKey {
+                place,
+                line: number,
+                kid: key.kid(),
+            });
         }
         take(key);
     }
@@ -154,9 +197,12 @@ mod tests {
 
     fn ring() -> Ring {
         let mut ring = Ring::generate(jiff::Timestamp::UNIX_EPOCH, &mut SystemEntropy).unwrap();
-        let kid = ring.renew(jiff::Timestamp::UNIX_EPOCH, &mut SystemEntropy).unwrap();
+        let kid = ring
+            .renew(jiff::Timestamp::UNIX_EPOCH, &mut SystemEntropy)
+            .unwrap();
         ring.promote(kid).unwrap();
-        ring.renew(jiff::Timestamp::UNIX_EPOCH, &mut SystemEntropy).unwrap();
+        ring.renew(jiff::Timestamp::UNIX_EPOCH, &mut SystemEntropy)
+            .unwrap();
         ring
     }
 
@@ -166,7 +212,10 @@ mod tests {
         let keys = PublicKeys::of(&ring).unwrap();
         assert_eq!(keys.seal_to().kid(), ring.primary());
         let data = keys.to_config_map();
-        assert_eq!(data.keys().collect::<Vec<_>>(), ["decrypt-only", "pending", "primary"]);
+        assert_eq!(
+            data.keys().collect::<Vec<_>>(),
+            ["decrypt-only", "pending", "primary"]
+        );
         let read = PublicKeys::from_config_map(&data).unwrap();
         let kids = |k: &PublicKeys| k.iter().map(PublicKey::kid).collect::<BTreeSet<_>>();
         assert_eq!((read.seal_to(), kids(&read)), (keys.seal_to(), kids(&keys)));
@@ -180,9 +229,18 @@ mod tests {
         let (ours, theirs) = (ring(), ring());
         let mut data = PublicKeys::of(&ours).unwrap().to_config_map();
         let wanted = data.clone();
-        data.insert("primary".into(), format!("{}\n", PublicKeys::of(&theirs).unwrap().seal_to()));
+        data.insert(
+            "primary".into(),
+            format!("{}\n", PublicKeys::of(&theirs).unwrap().seal_to()),
+        );
         let found = drift(&ours, Some(&data)).unwrap();
-        assert_eq!(found, Drift { wanted, foreign: BTreeSet::from([theirs.primary()]) });
+        assert_eq!(
+            found,
+            Drift {
+                wanted,
+                foreign: BTreeSet::from([theirs.primary()])
+            }
+        );
         assert!(drift(&ours, None).unwrap().foreign.is_empty());
     }
 
@@ -203,7 +261,10 @@ mod tests {
         let line = |r: &Ring| format!("{}\n", PublicKeys::of(r).unwrap().seal_to());
         let two = BTreeMap::from([("primary".to_owned(), line(&a) + &line(&b))]);
         for data in [BTreeMap::new(), two] {
-            assert!(matches!(PublicKeys::from_config_map(&data), Err(KeyringError::NoPublicKey { .. })));
+            assert!(matches!(
+                PublicKeys::from_config_map(&data),
+                Err(KeyringError::NoPublicKey { .. })
+            ));
         }
     }
 }

@@ -26,7 +26,11 @@ pub struct Known {
 impl Known {
     pub(super) fn of(ring: &Ring, namespace: &str, plaintext: &Plaintext, kid: Option<String>) -> Self {
         let fingerprint = ring.fingerprint(namespace, plaintext).to_string();
-        Self { fingerprint, kid, as_env: super::env::check_value(plaintext) }
+        Self {
+            fingerprint,
+            kid,
+            as_env: super::env::check_value(plaintext),
+        }
     }
 }
 
@@ -54,13 +58,19 @@ impl Opener {
     /// With a ring.
     #[must_use]
     pub fn new(ring: Arc<Ring>) -> Self {
-        Self { ring: Ok(ring), memory: Mutex::default() }
+        Self {
+            ring: Ok(ring),
+            memory: Mutex::default(),
+        }
     }
 
     /// Without one: everything sealed holds, and `why` says what to do.
     #[must_use]
     pub fn without_ring(why: impl Into<String>) -> Self {
-        Self { ring: Err(why.into()), memory: Mutex::default() }
+        Self {
+            ring: Err(why.into()),
+            memory: Mutex::default(),
+        }
     }
 
     /// The ring, or why there is none.
@@ -68,15 +78,19 @@ impl Opener {
     /// # Errors
     /// `KeyRingUnavailable`.
     pub fn ring(&self) -> Result<&Arc<Ring>, Closed> {
-        self.ring
-            .as_ref()
-            .map_err(|why| Closed { cause: Cause::KeyRingUnavailable, advice: why.clone() })
+        self.ring.as_ref().map_err(|why| Closed {
+            cause: Cause::KeyRingUnavailable,
+            advice: why.clone(),
+        })
     }
 
     /// Id of the fingerprint root, empty without a ring.
     #[must_use]
     pub fn root(&self) -> String {
-        self.ring.as_ref().map(|ring| ring.fingerprint_root_id().to_string()).unwrap_or_default()
+        self.ring
+            .as_ref()
+            .map(|ring| ring.fingerprint_root_id().to_string())
+            .unwrap_or_default()
     }
 
     /// What is known of an item; decrypts it unless it was seen before.
@@ -112,18 +126,25 @@ impl Opener {
     pub fn open(&self, secret: &DockerSecret, key: &str) -> Result<(Known, Plaintext), Closed> {
         let namespace = secret.metadata.namespace.as_deref().unwrap_or_default();
         let name = secret.metadata.name.as_deref().unwrap_or_default();
-        let text = secret.spec.encrypted_data.get(key).ok_or_else(|| key_not_found(
-            secret.spec.encrypted_data.keys(),
-            "seal it with `supercargo seal` and apply the secret again",
-        ))?;
+        let text = secret.spec.encrypted_data.get(key).ok_or_else(|| {
+            key_not_found(
+                secret.spec.encrypted_data.keys(),
+                "seal it with `supercargo seal` and apply the secret again",
+            )
+        })?;
         let ring = self.ring()?;
         let envelope: Envelope = text.parse().map_err(closed)?;
-        let context = envelope.context_at(namespace, name, key).map_err(|error| Closed {
-            cause: Cause::MalformedEnvelope,
-            advice: error.to_string(),
-        })?;
+        let context = envelope
+            .context_at(namespace, name, key)
+            .map_err(|error| Closed {
+                cause: Cause::MalformedEnvelope,
+                advice: error.to_string(),
+            })?;
         let plaintext = ring.open(&envelope, &context, WrittenBy::User).map_err(closed)?;
-        Ok((Known::of(ring, namespace, &plaintext, Some(envelope.kid().to_string())), plaintext))
+        Ok((
+            Known::of(ring, namespace, &plaintext, Some(envelope.kid().to_string())),
+            plaintext,
+        ))
     }
 }
 
@@ -137,10 +158,16 @@ pub fn key_not_found<'a>(keys: impl Iterator<Item = &'a String>, next: &str) -> 
     } else {
         format!("it has {}; correct the key or {next}", names.join(", "))
     };
-    Closed { cause: Cause::KeyNotFound, advice }
+    Closed {
+        cause: Cause::KeyNotFound,
+        advice,
+    }
 }
 
 fn closed(error: crate::seal::OpenError) -> Closed {
     let cause = error.cause().parse().unwrap_or(Cause::MalformedEnvelope);
-    Closed { cause, advice: error.to_string() }
+    Closed {
+        cause,
+        advice: error.to_string(),
+    }
 }

@@ -13,12 +13,7 @@ use super::{
     source::{Lookup, Source},
 };
 use crate::{
-    api::{
-        DockerDeployment,
-        condition::Cause,
-        pod::ImagePullSecret,
-        reference::SecretKind,
-    },
+    api::{DockerDeployment, condition::Cause, pod::ImagePullSecret, reference::SecretKind},
     seal::Plaintext,
     state::{
         plaintext::RegistryCredential,
@@ -50,7 +45,14 @@ pub fn credentials(
 ) -> PullCredentials {
     let namespace = deployment.metadata.namespace.as_deref().unwrap_or_default();
     let mut out = PullCredentials::default();
-    for (index, secret) in deployment.spec.template.spec.image_pull_secrets.iter().enumerate() {
+    for (index, secret) in deployment
+        .spec
+        .template
+        .spec
+        .image_pull_secrets
+        .iter()
+        .enumerate()
+    {
         let path = format!("spec.template.spec.imagePullSecrets[{index}]");
         let kind = secret.kind.unwrap_or_default();
         match one(namespace, secret, source, opener) {
@@ -92,7 +94,12 @@ fn one(
         SecretKind::DockerSecret => match source.docker_secret(namespace, &secret.name) {
             Lookup::Found(found) => opener.open(&found, CONFIG_KEY)?,
             Lookup::Absent => return Err(absent()),
-            Lookup::Denied(advice) => return Err(Closed { cause: Cause::AccessDenied, advice }),
+            Lookup::Denied(advice) => {
+                return Err(Closed {
+                    cause: Cause::AccessDenied,
+                    advice,
+                });
+            }
         },
         SecretKind::Secret => {
             core::item(source, opener, namespace, &secret.name, CONFIG_KEY)?.ok_or_else(absent)?
@@ -104,9 +111,10 @@ fn one(
 fn absent() -> Closed {
     Closed {
         cause: Cause::SecretNotFound,
-        advice: "create it from a Docker config file with `supercargo seal --type kubernetes.io/dockerconfigjson \
+        advice:
+            "create it from a Docker config file with `supercargo seal --type kubernetes.io/dockerconfigjson \
                  --from-file .dockerconfigjson=PATH`"
-            .to_owned(),
+                .to_owned(),
     }
 }
 
@@ -130,18 +138,24 @@ struct Auth {
 impl Config {
     fn parse(plaintext: &Plaintext) -> Result<Self, Closed> {
         // The parser's error quotes its input, so it is dropped.
-        let config: Self = serde_json::from_slice(plaintext.expose()).map_err(|_quotes_plaintext| invalid("is not JSON of that form"))?;
+        let config: Self = serde_json::from_slice(plaintext.expose())
+            .map_err(|_quotes_plaintext| invalid("is not JSON of that form"))?;
         if config.auths.is_empty() {
             return Err(invalid("has no `auths`; a credential helper cannot be used here"));
         }
         if config.auths.values().any(|auth| auth.credential("").is_none()) {
-            return Err(invalid("has an entry without `auth` and without `username` and `password`"));
+            return Err(invalid(
+                "has an entry without `auth` and without `username` and `password`",
+            ));
         }
         Ok(config)
     }
 
     fn matching(&self, registry: &str) -> Option<RegistryCredential> {
-        let (server, auth) = self.auths.iter().find(|(server, _)| host(server) == canonical(registry))?;
+        let (server, auth) = self
+            .auths
+            .iter()
+            .find(|(server, _)| host(server) == canonical(registry))?;
         auth.credential(server)
     }
 }
@@ -153,7 +167,8 @@ impl Auth {
                 (username.clone(), Zeroizing::new(password.as_bytes().to_vec()))
             }
             (_, _, Some(auth)) => {
-                let decoded = Zeroizing::new(<base64ct::Base64 as base64ct::Encoding>::decode_vec(auth).ok()?);
+                let decoded =
+                    Zeroizing::new(<base64ct::Base64 as base64ct::Encoding>::decode_vec(auth).ok()?);
                 let colon = decoded.iter().position(|byte| *byte == b':')?;
                 let username = std::str::from_utf8(decoded.get(..colon)?).ok()?.to_owned();
                 (username, Zeroizing::new(decoded.get(colon + 1..)?.to_vec()))
@@ -184,7 +199,9 @@ fn canonical(host: &str) -> &str {
 fn invalid(what: &str) -> Closed {
     Closed {
         cause: Cause::InvalidPullCredential,
-        advice: format!("its key {CONFIG_KEY} {what}; seal the file that `docker login` wrote without a credential helper"),
+        advice: format!(
+            "its key {CONFIG_KEY} {what}; seal the file that `docker login` wrote without a credential helper"
+        ),
     }
 }
 
@@ -204,13 +221,23 @@ mod tests {
         .unwrap();
         let hub = config.matching("docker.io").unwrap();
         assert_eq!((hub.username.as_str(), hub.password.expose()), ("a", &b"b"[..]));
-        assert_eq!(config.matching("localhost:5000").unwrap().password.expose(), b"p:w");
+        assert_eq!(
+            config.matching("localhost:5000").unwrap().password.expose(),
+            b"p:w"
+        );
         assert!(config.matching("ghcr.io").is_none());
     }
 
     #[test]
     fn bad_files_are_refused_without_quoting_them() {
-        for text in ["", "[]", "{}", r#"{"auths":{}}"#, r#"{"auths":{"h":{}}}"#, r#"{"auths":{"h":{"auth":"%SECRET%"}}}"#] {
+        for text in [
+            "",
+            "[]",
+            "{}",
+            r#"{"auths":{}}"#,
+            r#"{"auths":{"h":{}}}"#,
+            r#"{"auths":{"h":{"auth":"%SECRET%"}}}"#,
+        ] {
             let closed = parse(text).err().unwrap();
             assert_eq!(closed.cause, Cause::InvalidPullCredential);
             assert!(!closed.advice.contains("SECRET"), "{}", closed.advice);

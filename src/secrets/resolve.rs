@@ -82,9 +82,14 @@ struct Reference<'a> {
 
 impl Walk<'_> {
     fn containers(&mut self) {
-        let Some(container) = self.deployment.spec.template.spec.container() else { return };
+        let Some(container) = self.deployment.spec.template.spec.container() else {
+            return;
+        };
         for (index, from) in container.env_from.iter().enumerate() {
-            self.env_from(from, &format!("spec.template.spec.containers[0].envFrom[{index}]"));
+            self.env_from(
+                from,
+                &format!("spec.template.spec.containers[0].envFrom[{index}]"),
+            );
         }
         for (index, var) in container.env.iter().enumerate() {
             self.env_var(var, &format!("spec.template.spec.containers[0].env[{index}]"));
@@ -94,12 +99,18 @@ impl Walk<'_> {
     fn env_var(&mut self, var: &EnvVar, path: &str) {
         if let Some(text) = &var.value {
             if let Err(error) = self.env.set_text(&var.name, text) {
-                self.out.invalid.push(Problem { path: format!("{path}.value"), message: error.to_string() });
+                self.out.invalid.push(Problem {
+                    path: format!("{path}.value"),
+                    message: error.to_string(),
+                });
             }
             return;
         }
         match &var.value_from {
-            Some(EnvVarSource { secret_key_ref: Some(selector), .. }) => {
+            Some(EnvVarSource {
+                secret_key_ref: Some(selector),
+                ..
+            }) => {
                 let reference = Reference {
                     kind: selector.kind.unwrap_or_default(),
                     namespace: selector.namespace.as_deref(),
@@ -110,11 +121,23 @@ impl Walk<'_> {
                 };
                 self.secret_key(&reference, &selector.key, &var.name);
             }
-            Some(EnvVarSource { config_map_key_ref: Some(selector), .. }) => {
+            Some(EnvVarSource {
+                config_map_key_ref: Some(selector),
+                ..
+            }) => {
                 let path = format!("{path}.valueFrom.configMapKeyRef");
-                self.config_key(&selector.name, &selector.key, selector.optional.unwrap_or(false), &var.name, &path);
+                self.config_key(
+                    &selector.name,
+                    &selector.key,
+                    selector.optional.unwrap_or(false),
+                    &var.name,
+                    &path,
+                );
             }
-            Some(EnvVarSource { field_ref: Some(field), .. }) => match self.field(&field.field_path) {
+            Some(EnvVarSource {
+                field_ref: Some(field),
+                ..
+            }) => match self.field(&field.field_path) {
                 Some(value) => self.env.set_plain(&var.name, value),
                 None => self.out.invalid.push(Problem {
                     path: format!("{path}.valueFrom.fieldRef.fieldPath"),
@@ -154,7 +177,14 @@ impl Walk<'_> {
         let variable = format!("{prefix}{key}");
         let problem = self.env.refuses_import(&variable, &reference.path);
         if let Some(advice) = problem {
-            self.fail(reference, Some(key), Closed { cause: Cause::InvalidEnvName, advice });
+            self.fail(
+                reference,
+                Some(key),
+                Closed {
+                    cause: Cause::InvalidEnvName,
+                    advice,
+                },
+            );
             return;
         }
         self.env.imported(&variable, &reference.path);
@@ -164,9 +194,9 @@ impl Walk<'_> {
     /// The keys of a referenced secret; `None` when it failed or is optional and absent.
     fn keys(&mut self, reference: &Reference<'_>) -> Option<Vec<String>> {
         let result = self.permitted(reference).and_then(|()| match reference.kind {
-            SecretKind::DockerSecret => {
-                self.docker_secret(reference).map(|s| s.map(|s| s.spec.encrypted_data.keys().cloned().collect()))
-            }
+            SecretKind::DockerSecret => self
+                .docker_secret(reference)
+                .map(|s| s.map(|s| s.spec.encrypted_data.keys().cloned().collect())),
             SecretKind::Secret => super::core::keys(self.source, self.namespace, reference.name),
         });
         match result {
@@ -198,7 +228,8 @@ impl Walk<'_> {
                     fingerprint: known.fingerprint,
                     kid: known.kid,
                 });
-                self.env.set_slot(variable, SlotId(variable.to_owned()), plaintext);
+                self.env
+                    .set_slot(variable, SlotId(variable.to_owned()), plaintext);
             }
             Ok(None) if reference.optional => {}
             Ok(None) => {
@@ -214,12 +245,18 @@ impl Walk<'_> {
     }
 
     /// One item; `Ok(None)` when the secret does not exist.
-    fn item(&self, reference: &Reference<'_>, key: &str) -> Result<Option<(Known, Option<Plaintext>)>, Closed> {
+    fn item(
+        &self,
+        reference: &Reference<'_>,
+        key: &str,
+    ) -> Result<Option<(Known, Option<Plaintext>)>, Closed> {
         self.permitted(reference)?;
         let bytes = self.want == Want::Bytes;
         let (known, plaintext) = match reference.kind {
             SecretKind::DockerSecret => {
-                let Some(secret) = self.docker_secret(reference)? else { return Ok(None) };
+                let Some(secret) = self.docker_secret(reference)? else {
+                    return Ok(None);
+                };
                 if bytes {
                     let (known, plaintext) = self.opener.open(&secret, key)?;
                     (known, Some(plaintext))
@@ -229,7 +266,9 @@ impl Walk<'_> {
             }
             SecretKind::Secret => {
                 let found = super::core::item(self.source, self.opener, self.namespace, reference.name, key)?;
-                let Some((known, plaintext)) = found else { return Ok(None) };
+                let Some((known, plaintext)) = found else {
+                    return Ok(None);
+                };
                 (known, bytes.then_some(plaintext))
             }
         };
@@ -250,17 +289,32 @@ impl Walk<'_> {
         }
     }
 
-    fn docker_secret(&self, reference: &Reference<'_>) -> Result<Option<std::sync::Arc<DockerSecret>>, Closed> {
+    fn docker_secret(
+        &self,
+        reference: &Reference<'_>,
+    ) -> Result<Option<std::sync::Arc<DockerSecret>>, Closed> {
         let secret = match self.source.docker_secret(self.namespace, reference.name) {
             Lookup::Found(secret) => secret,
             Lookup::Absent => return Ok(None),
-            Lookup::Denied(advice) => return Err(Closed { cause: Cause::AccessDenied, advice }),
+            Lookup::Denied(advice) => {
+                return Err(Closed {
+                    cause: Cause::AccessDenied,
+                    advice,
+                });
+            }
         };
-        let Some(allowed) = &secret.spec.allowed_consumers else { return Ok(Some(secret)) };
+        let Some(allowed) = &secret.spec.allowed_consumers else {
+            return Ok(Some(secret));
+        };
         let name = self.deployment.metadata.name.as_deref().unwrap_or_default();
         let labels = self.deployment.metadata.labels.clone().unwrap_or_default();
         let by_name = allowed.names.iter().any(|allowed| allowed == name);
-        if by_name || allowed.selector.as_ref().is_some_and(|selector| selector.matches(&labels)) {
+        if by_name
+            || allowed
+                .selector
+                .as_ref()
+                .is_some_and(|selector| selector.matches(&labels))
+        {
             return Ok(Some(secret));
         }
         Err(Closed {
@@ -271,18 +325,29 @@ impl Walk<'_> {
 
     fn not_found(&self, reference: &Reference<'_>) -> Closed {
         let other = match reference.kind {
-            SecretKind::DockerSecret => self.source.secret(self.namespace, reference.name).is_found().then_some(
-                "; a core Secret of that name exists: to use it, write `kind: Secret` in the reference",
-            ),
-            SecretKind::Secret => self.source.docker_secret(self.namespace, reference.name).is_found().then_some(
-                "; a DockerSecret of that name exists: to use it, leave `kind` out of the reference",
-            ),
+            SecretKind::DockerSecret => self
+                .source
+                .secret(self.namespace, reference.name)
+                .is_found()
+                .then_some(
+                    "; a core Secret of that name exists: to use it, write `kind: Secret` in the reference",
+                ),
+            SecretKind::Secret => self
+                .source
+                .docker_secret(self.namespace, reference.name)
+                .is_found()
+                .then_some(
+                    "; a DockerSecret of that name exists: to use it, leave `kind` out of the reference",
+                ),
         };
         let next = match reference.kind {
             SecretKind::DockerSecret => "create it with `supercargo seal` and kubectl apply",
             SecretKind::Secret => "create it, or correct the name",
         };
-        Closed { cause: Cause::SecretNotFound, advice: format!("{next}{}", other.unwrap_or_default()) }
+        Closed {
+            cause: Cause::SecretNotFound,
+            advice: format!("{next}{}", other.unwrap_or_default()),
+        }
     }
 
     fn fail(&mut self, reference: &Reference<'_>, key: Option<&str>, closed: Closed) {
@@ -326,7 +391,10 @@ impl Walk<'_> {
         for (key, value) in map.data.iter().flatten() {
             let variable = format!("{prefix}{key}");
             if let Some(advice) = self.env.refuses_import(&variable, path) {
-                self.out.invalid.push(Problem { path: path.to_owned(), message: advice });
+                self.out.invalid.push(Problem {
+                    path: path.to_owned(),
+                    message: advice,
+                });
                 continue;
             }
             self.env.imported(&variable, path);
@@ -335,22 +403,35 @@ impl Walk<'_> {
     }
 
     fn config_value(&mut self, name: &str, key: &str, variable: &str, value: &str) {
-        self.fingerprints.insert(format!("{CONFIG_MAP_PREFIX}{name}/{key}"), hash::hex(&[value], 16));
+        self.fingerprints.insert(
+            format!("{CONFIG_MAP_PREFIX}{name}/{key}"),
+            hash::hex(&[value], 16),
+        );
         self.env.set_plain(variable, value.to_owned());
     }
 
     fn config_missing(&mut self, name: &str, path: &str) {
-        let message = format!("ConfigMap {}/{name} does not exist; create it or correct the name", self.namespace);
+        let message = format!(
+            "ConfigMap {}/{name} does not exist; create it or correct the name",
+            self.namespace
+        );
         self.config_problem(path, message);
     }
 
     fn config_problem(&mut self, path: &str, message: String) {
-        self.out.config.push(Problem { path: path.to_owned(), message });
+        self.out.config.push(Problem {
+            path: path.to_owned(),
+            message,
+        });
     }
 
     fn field(&self, path: &str) -> Option<String> {
         let template = self.deployment.spec.template.metadata.clone().unwrap_or_default();
-        let entry = |text: &str| text.strip_prefix("['").and_then(|t| t.strip_suffix("']")).map(str::to_owned);
+        let entry = |text: &str| {
+            text.strip_prefix("['")
+                .and_then(|t| t.strip_suffix("']"))
+                .map(str::to_owned)
+        };
         Some(match path {
             "metadata.name" => REPLICA_NAME.to_owned(),
             "metadata.namespace" => self.namespace.to_owned(),
@@ -369,9 +450,10 @@ impl Walk<'_> {
     fn finish(mut self) -> (Resolution, SecretEnv) {
         let (mut command, mut args) = (Vec::new(), Vec::new());
         if let Some(container) = self.deployment.spec.template.spec.container() {
-            for (field, from, to) in
-                [("command", &container.command, &mut command), ("args", &container.args, &mut args)]
-            {
+            for (field, from, to) in [
+                ("command", &container.command, &mut command),
+                ("args", &container.args, &mut args),
+            ] {
                 for (index, text) in from.iter().enumerate() {
                     match self.env.expand(text) {
                         Ok(text) => to.push(text),
@@ -391,8 +473,16 @@ impl Walk<'_> {
         let keyed = self.out.uses.iter().any(|u| u.form == Form::Env);
         let root = if keyed { self.opener.root() } else { String::new() };
         let (env, bytes) = self.env.into_parts();
-        let fingerprints = Fingerprints { root, values: self.fingerprints };
-        self.out.resolved = Some(Resolved { env, command, args, fingerprints });
+        let fingerprints = Fingerprints {
+            root,
+            values: self.fingerprints,
+        };
+        self.out.resolved = Some(Resolved {
+            env,
+            command,
+            args,
+            fingerprints,
+        });
         (self.out, bytes)
     }
 }

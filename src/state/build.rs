@@ -36,9 +36,17 @@ pub fn desired(owner: Owner, valid: &Validated, resolution: &Resolution, setting
     let aliases = vec![owner.name.clone()];
     let template = match (&resolution.resolved, pod.container()) {
         (Some(resolved), Some(container)) => {
-            let parts = Parts { owner: &owner, valid, container, settings };
+            let parts = Parts {
+                owner: &owner,
+                valid,
+                container,
+                settings,
+            };
             let mut prototype = parts.prototype(resolved);
-            prototype.spec.network = Some(NetworkJoin { name: network.clone(), aliases: aliases.clone() });
+            prototype.spec.network = Some(NetworkJoin {
+                name: network.clone(),
+                aliases: aliases.clone(),
+            });
             Template::Known(Box::new(prototype))
         }
         _ if !resolution.invalid.is_empty() => Template::Blocked(Blocked::InvalidSpec),
@@ -80,7 +88,10 @@ pub const DEFAULT_GRACE: i64 = 30;
 #[must_use]
 pub fn template_hash(object: &DockerDeployment) -> TemplateHash {
     let mut template = serde_json::to_value(&object.spec.template).unwrap_or(Value::Null);
-    if let Some(containers) = template.pointer_mut("/spec/containers").and_then(Value::as_array_mut) {
+    if let Some(containers) = template
+        .pointer_mut("/spec/containers")
+        .and_then(Value::as_array_mut)
+    {
         for container in containers {
             if let Some(Value::Object(limits)) = container.pointer_mut("/resources/limits") {
                 for (name, value) in limits.iter_mut() {
@@ -99,7 +110,11 @@ pub fn template_hash(object: &DockerDeployment) -> TemplateHash {
 fn canonical_quantity(name: &str, value: &Value) -> Option<Value> {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let quantity = Quantity::parse(&text).ok()?;
-    Some(Value::from(if name == "cpu" { quantity.millis() } else { quantity.units() }))
+    Some(Value::from(if name == "cpu" {
+        quantity.millis()
+    } else {
+        quantity.units()
+    }))
 }
 
 fn rollout(spec: &DockerDeploymentSpec) -> Rollout {
@@ -107,15 +122,25 @@ fn rollout(spec: &DockerDeploymentSpec) -> Rollout {
         return Rollout::Recreate;
     }
     let pod = &spec.template.spec;
-    let holds_port = pod.containers.iter().any(|c| c.ports.iter().any(|p| p.host_port.is_some()));
+    let holds_port = pod
+        .containers
+        .iter()
+        .any(|c| c.ports.iter().any(|p| p.host_port.is_some()));
     // Two revisions writing the same directory corrupt what is in it, and a lock file does not see into another container.
     let writes = pod.containers.iter().flat_map(|c| &c.volume_mounts).any(|mount| {
         !mount.read_only.unwrap_or(false)
-            && pod.volumes.iter().any(|v| v.name == mount.name && v.empty_dir.is_none())
+            && pod
+                .volumes
+                .iter()
+                .any(|v| v.name == mount.name && v.empty_dir.is_none())
     });
     let update = spec.strategy.as_ref().and_then(|s| s.rolling_update.as_ref());
     let no_surge = update.and_then(|u| u.max_surge.as_ref()).is_some_and(is_zero);
-    if holds_port || writes || no_surge { Rollout::StopFirst } else { Rollout::Surge }
+    if holds_port || writes || no_surge {
+        Rollout::StopFirst
+    } else {
+        Rollout::Surge
+    }
 }
 
 fn is_zero(value: &IntOrString) -> bool {
@@ -140,7 +165,12 @@ impl Parts<'_> {
 
     fn prototype(&self, resolved: &Resolved) -> Prototype {
         let pod = &self.template().spec;
-        let mut labels = self.template().metadata.as_ref().map(|m| m.labels.clone()).unwrap_or_default();
+        let mut labels = self
+            .template()
+            .metadata
+            .as_ref()
+            .map(|m| m.labels.clone())
+            .unwrap_or_default();
         labels.insert(keys::label::CONTAINER.to_owned(), self.container.name.clone());
         let mut spec = ContainerSpec {
             name: String::new(),
@@ -171,8 +201,16 @@ impl Parts<'_> {
             ImagePullPolicy::IfNotPresent => PullPolicy::IfNotPresent,
             ImagePullPolicy::Never => PullPolicy::Never,
         };
-        let volumes = pod.volumes.iter().filter_map(|v| v.docker_volume.as_ref()).map(|v| self.volume(&v.name));
-        Prototype { spec, pull, volumes: volumes.collect() }
+        let volumes = pod
+            .volumes
+            .iter()
+            .filter_map(|v| v.docker_volume.as_ref())
+            .map(|v| self.volume(&v.name));
+        Prototype {
+            spec,
+            pull,
+            volumes: volumes.collect(),
+        }
     }
 
     fn volume(&self, name: &str) -> Volume {
@@ -186,7 +224,9 @@ impl Parts<'_> {
         let parsed = &self.valid.parsed;
         Limits {
             memory: parsed.memory_bytes.and_then(|bytes| i64::try_from(bytes).ok()),
-            nano_cpus: parsed.cpu_millis.and_then(|millis| i64::try_from(millis).ok()?.checked_mul(1_000_000)),
+            nano_cpus: parsed
+                .cpu_millis
+                .and_then(|millis| i64::try_from(millis).ok()?.checked_mul(1_000_000)),
         }
     }
 
@@ -199,7 +239,10 @@ impl Parts<'_> {
                     ApiProtocol::Udp => Protocol::Udp,
                     ApiProtocol::Sctp => Protocol::Sctp,
                 },
-                host_ip: port.host_ip.clone().unwrap_or_else(|| self.settings.publish_address.clone()),
+                host_ip: port
+                    .host_ip
+                    .clone()
+                    .unwrap_or_else(|| self.settings.publish_address.clone()),
                 host_port: u16::try_from(port.host_port?).ok()?,
             })
         };
@@ -229,7 +272,9 @@ impl Parts<'_> {
             return Some(MountSource::Anonymous);
         }
         let size = self.valid.parsed.tmpfs_bytes.get(name);
-        Some(MountSource::Tmpfs(size.and_then(|bytes| i64::try_from(*bytes).ok())))
+        Some(MountSource::Tmpfs(
+            size.and_then(|bytes| i64::try_from(*bytes).ok()),
+        ))
     }
 }
 

@@ -129,7 +129,10 @@ impl Desired {
     /// The wanted revision, known once everything resolves.
     #[must_use]
     pub fn revision(&self) -> Option<String> {
-        Some(revision(self.template_hash.as_ref()?, self.fingerprints.as_ref()?))
+        Some(revision(
+            self.template_hash.as_ref()?,
+            self.fingerprints.as_ref()?,
+        ))
     }
 
     /// The container of replica `slot`, or the reason why it cannot be made.

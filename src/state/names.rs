@@ -19,7 +19,11 @@ const LONGEST: usize = 128;
 /// The name of one replica's container of one revision.
 #[must_use]
 pub fn container(owner: &Owner, replica: u32, revision: &str) -> String {
-    let tail = format!("_{replica}_{}_{}", owner.instance.short(), hex(&[&owner.uid, revision], 8));
+    let tail = format!(
+        "_{replica}_{}_{}",
+        owner.instance.short(),
+        hex(&[&owner.uid, revision], 8)
+    );
     fit(&format!("{}_{}", owner.namespace, owner.name), &tail)
 }
 
@@ -32,7 +36,10 @@ pub fn network(instance: &Instance, namespace: &str) -> String {
 /// The engine's name of a data volume that manifests of `namespace` call `volume`.
 #[must_use]
 pub fn volume(instance: &Instance, namespace: &str, volume: &str) -> String {
-    fit(&format!("{namespace}_{volume}"), &format!("_{}", instance.short()))
+    fit(
+        &format!("{namespace}_{volume}"),
+        &format!("_{}", instance.short()),
+    )
 }
 
 /// The host name inside a replica: `<deployment>-<replica>`, at most 63 characters as the kernel's limit is 64.
@@ -59,7 +66,12 @@ mod tests {
     use super::*;
 
     fn owner(namespace: &str, name: &str) -> Owner {
-        Owner { instance: Instance::new("i"), namespace: namespace.into(), name: name.into(), uid: "u".into() }
+        Owner {
+            instance: Instance::new("i"),
+            namespace: namespace.into(),
+            name: name.into(),
+            uid: "u".into(),
+        }
     }
 
     proptest! {
@@ -81,7 +93,10 @@ mod tests {
     #[test]
     fn another_revision_or_uid_is_another_name() {
         let a = owner("ns", "web");
-        let b = Owner { uid: "v".into(), ..a.clone() };
+        let b = Owner {
+            uid: "v".into(),
+            ..a.clone()
+        };
         assert_ne!(container(&a, 0, "r1"), container(&a, 0, "r2"));
         assert_ne!(container(&a, 0, "r1"), container(&b, 0, "r1"));
         assert!(container(&a, 0, "r1").starts_with("ns_web_0_"));

@@ -60,7 +60,9 @@ impl Replica {
     /// When it will have run for `seconds`; `None` before its first start.
     #[must_use]
     pub fn available_at(&self, seconds: u32) -> Option<Timestamp> {
-        self.view.started_at.map(|at| at + jiff::SignedDuration::from_secs(i64::from(seconds)))
+        self.view
+            .started_at
+            .map(|at| at + jiff::SignedDuration::from_secs(i64::from(seconds)))
     }
 }
 
@@ -114,6 +116,12 @@ impl Observed {
         subnets.extend_from_slice(host_routes);
         subnets.sort();
         subnets.dedup();
-        Self { replicas, network, neighbours, subnets, image_present }
+        Self {
+            replicas,
+            network,
+            neighbours,
+            subnets,
+            image_present,
+        }
     }
 }

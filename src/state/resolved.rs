@@ -32,7 +32,11 @@ pub struct Failure {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {} {}/{}", self.cause, self.kind, self.namespace, self.name)?;
+        write!(
+            f,
+            "{}: {} {}/{}",
+            self.cause, self.kind, self.namespace, self.name
+        )?;
         if let Some(key) = &self.key {
             write!(f, " key {key:?}")?;
         }

@@ -34,9 +34,12 @@ impl TemplateHash {
 /// Drops nulls at every depth; the map of `serde_json` sorts by key.
 fn canonical(value: &Value) -> Value {
     match value {
-        Value::Object(map) => {
-            Value::Object(map.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), canonical(v))).collect())
-        }
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .filter(|(_, v)| !v.is_null())
+                .map(|(k, v)| (k.clone(), canonical(v)))
+                .collect(),
+        ),
         Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
@@ -56,7 +59,11 @@ impl Fingerprints {
     /// The label's text: `ref=fp,ref=fp`, sorted. Names of Kubernetes objects and keys contain neither `=` nor `,`.
     #[must_use]
     pub fn to_label(&self) -> String {
-        self.values.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
+        self.values
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect::<Vec<_>>()
+            .join(",")
     }
 
     /// Reads a label back; what does not parse is left out.
@@ -67,7 +74,10 @@ impl Fingerprints {
             .filter_map(|pair| pair.split_once('='))
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .collect();
-        Self { root: root.to_owned(), values }
+        Self {
+            root: root.to_owned(),
+            values,
+        }
     }
 
     /// Whether a container that was given `self` still has what is `wanted`. The references must be the same; keyed
@@ -78,9 +88,11 @@ impl Fingerprints {
             return self.values == wanted.values;
         }
         self.values.len() == wanted.values.len()
-            && self.values.iter().zip(&wanted.values).all(|((ka, va), (kb, vb))| {
-                ka == kb && (va == vb || !ka.starts_with(CONFIG_MAP_PREFIX))
-            })
+            && self
+                .values
+                .iter()
+                .zip(&wanted.values)
+                .all(|((ka, va), (kb, vb))| ka == kb && (va == vb || !ka.starts_with(CONFIG_MAP_PREFIX)))
     }
 }
 
@@ -100,8 +112,14 @@ mod tests {
     use super::*;
 
     fn fingerprints(root: &str, pairs: &[(&str, &str)]) -> Fingerprints {
-        let values = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Fingerprints { root: root.into(), values }
+        let values = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        Fingerprints {
+            root: root.into(),
+            values,
+        }
     }
 
     #[test]
@@ -120,7 +138,10 @@ mod tests {
 
     #[test]
     fn restarted_at_is_a_new_hash() {
-        assert_ne!(TemplateHash::of(&json!({}), None), TemplateHash::of(&json!({}), Some("now")));
+        assert_ne!(
+            TemplateHash::of(&json!({}), None),
+            TemplateHash::of(&json!({}), Some("now"))
+        );
     }
 
     #[test]

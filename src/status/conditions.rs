@@ -21,19 +21,30 @@ impl<'a> Conditions<'a> {
     /// Starts from what the object says now.
     #[must_use]
     pub fn after(before: &'a [Condition], generation: i64, now: Timestamp) -> Self {
-        Self { before, now, generation, made: Vec::new() }
+        Self {
+            before,
+            now,
+            generation,
+            made: Vec::new(),
+        }
     }
 
     /// Sets one.
     pub fn set(&mut self, kind: ConditionType, status: bool, reason: Reason, message: impl Into<String>) {
         let mut message: String = message.into();
         if message.len() > LONGEST_MESSAGE {
-            let cut = (0..=LONGEST_MESSAGE - 3).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+            let cut = (0..=LONGEST_MESSAGE - 3)
+                .rev()
+                .find(|at| message.is_char_boundary(*at))
+                .unwrap_or(0);
             message.truncate(cut);
             message.push('…');
         }
         let status = if status { "True" } else { "False" };
-        let same = self.before.iter().find(|c| c.type_ == kind.as_str() && c.status == status);
+        let same = self
+            .before
+            .iter()
+            .find(|c| c.type_ == kind.as_str() && c.status == status);
         self.made.retain(|c| c.type_ != kind.as_str());
         self.made.push(Condition {
             type_: kind.as_str().to_owned(),
@@ -90,7 +101,12 @@ mod tests {
     #[test]
     fn a_message_is_cut_between_characters() {
         let mut conditions = Conditions::after(&[], 1, at(1));
-        conditions.set(ConditionType::Ready, true, Reason::RolloutComplete, "ü".repeat(40_000));
+        conditions.set(
+            ConditionType::Ready,
+            true,
+            Reason::RolloutComplete,
+            "ü".repeat(40_000),
+        );
         assert!(conditions.finish()[0].message.len() <= LONGEST_MESSAGE);
     }
 }

@@ -113,15 +113,26 @@ pub fn summarize(facts: &Facts<'_>) -> Summary {
         facts.pull_error,
     );
     let complete = counts.complete() && facts.plan.is_empty() && problems.is_empty();
-    let deadline = if complete { None } else { Some(progress_deadline(facts)) };
+    let deadline = if complete {
+        None
+    } else {
+        Some(progress_deadline(facts))
+    };
     let late = deadline.is_some_and(|at| at <= facts.now) && !facts.desired.paused;
     if late && !problems.iter().any(|p| p.stalled) {
         let message = format!(
             "not ready {} s after the last progress (spec.progressDeadlineSeconds); it goes on trying{}",
             facts.progress_deadline_seconds,
-            problems.first().map(|p| format!(": {}", p.message)).unwrap_or_default()
+            problems
+                .first()
+                .map(|p| format!(": {}", p.message))
+                .unwrap_or_default()
         );
-        problems.push(Problem { reason: Reason::ProgressDeadlineExceeded, message, stalled: true });
+        problems.push(Problem {
+            reason: Reason::ProgressDeadlineExceeded,
+            message,
+            stalled: true,
+        });
     }
     let status = DockerDeploymentStatus {
         observed_generation: facts.desired.generation,
@@ -130,20 +141,33 @@ pub fn summarize(facts: &Facts<'_>) -> Summary {
         updated_replicas: counts.updated,
         available_replicas: counts.available,
         ready: Some(format!("{}/{}", counts.ready.min(counts.wanted), counts.wanted)),
-        current_revision: facts.desired.revision().or_else(|| facts.before.current_revision.clone()),
+        current_revision: facts
+            .desired
+            .revision()
+            .or_else(|| facts.before.current_revision.clone()),
         selector: facts.selector.clone(),
         conditions: conditions(facts, &counts, complete, late, &problems),
         instances: instances(facts),
         secrets: secrets(facts),
     };
-    Summary { status, problems, deadline: deadline.filter(|at| *at > facts.now) }
+    Summary {
+        status,
+        problems,
+        deadline: deadline.filter(|at| *at > facts.now),
+    }
 }
 
 /// The deadline moves with every container that comes, and starts when reconciling does.
 fn progress_deadline(facts: &Facts<'_>) -> Timestamp {
     let began = find(&facts.before.conditions, ConditionType::Reconciling)
         .map_or(facts.now, |c| c.last_transition_time.0);
-    let newest = facts.observed.replicas.iter().map(|r| r.view.created_at).max().unwrap_or(began);
+    let newest = facts
+        .observed
+        .replicas
+        .iter()
+        .map(|r| r.view.created_at)
+        .max()
+        .unwrap_or(began);
     began.max(newest) + SignedDuration::from_secs(i64::from(facts.progress_deadline_seconds))
 }
 
@@ -155,24 +179,50 @@ fn conditions(
     problems: &[Problem],
 ) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
     let mut made = Conditions::after(&facts.before.conditions, facts.desired.generation, facts.now);
-    let serving = format!("{} of {} instances are available", counts.available, counts.wanted);
+    let serving = format!(
+        "{} of {} instances are available",
+        counts.available, counts.wanted
+    );
     let available = counts.available >= counts.wanted;
     let under_way = progress(facts);
     made.set(
         ConditionType::Available,
         available,
-        if available { Reason::RolloutComplete } else { Reason::Unhealthy },
+        if available {
+            Reason::RolloutComplete
+        } else {
+            Reason::Unhealthy
+        },
         serving.clone(),
     );
     match problems.first() {
         _ if complete => {
             made.set(ConditionType::Ready, true, Reason::RolloutComplete, serving);
-            made.set(ConditionType::Progressing, true, Reason::RolloutComplete, "what runs is what is written");
+            made.set(
+                ConditionType::Progressing,
+                true,
+                Reason::RolloutComplete,
+                "what runs is what is written",
+            );
         }
         Some(problem) => {
-            made.set(ConditionType::Ready, false, problem.reason, problem.message.clone());
-            let reason = if late { Reason::ProgressDeadlineExceeded } else { problem.reason };
-            made.set(ConditionType::Progressing, !late && !problem.stalled, reason, problem.message.clone());
+            made.set(
+                ConditionType::Ready,
+                false,
+                problem.reason,
+                problem.message.clone(),
+            );
+            let reason = if late {
+                Reason::ProgressDeadlineExceeded
+            } else {
+                problem.reason
+            };
+            made.set(
+                ConditionType::Progressing,
+                !late && !problem.stalled,
+                reason,
+                problem.message.clone(),
+            );
         }
         None => {
             made.set(ConditionType::Ready, false, under_way.0, under_way.1.clone());
@@ -180,17 +230,40 @@ fn conditions(
         }
     }
     if let Some(stalled) = problems.iter().find(|p| p.stalled) {
-        made.set(ConditionType::Stalled, true, stalled.reason, stalled.message.clone());
+        made.set(
+            ConditionType::Stalled,
+            true,
+            stalled.reason,
+            stalled.message.clone(),
+        );
     } else if !complete {
-        let (reason, message) = problems.first().map_or(under_way, |p| (p.reason, p.message.clone()));
+        let (reason, message) = problems
+            .first()
+            .map_or(under_way, |p| (p.reason, p.message.clone()));
         made.set(ConditionType::Reconciling, true, reason, message);
     }
     let resolved = facts.resolution.failures.is_empty();
     if !resolved {
-        let message = facts.resolution.failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-        made.set(ConditionType::SecretsResolved, false, Reason::SecretResolutionError, message);
+        let message = facts
+            .resolution
+            .failures
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n");
+        made.set(
+            ConditionType::SecretsResolved,
+            false,
+            Reason::SecretResolutionError,
+            message,
+        );
     } else if facts.violations.is_empty() {
-        made.set(ConditionType::SecretsResolved, true, Reason::SecretsResolved, "every secret reference resolves");
+        made.set(
+            ConditionType::SecretsResolved,
+            true,
+            Reason::SecretsResolved,
+            "every secret reference resolves",
+        );
     }
     made.finish()
 }
@@ -202,16 +275,31 @@ fn progress(facts: &Facts<'_>) -> (Reason, String) {
         return (Reason::Pulling, "the image is being fetched".to_owned());
     }
     if waits(&|h| matches!(h, Hold::Paused)) {
-        return (Reason::RolloutStarted, "the rollout is paused (spec.paused)".to_owned());
+        return (
+            Reason::RolloutStarted,
+            "the rollout is paused (spec.paused)".to_owned(),
+        );
     }
     if waits(&|h| matches!(h, Hold::Draining)) {
-        return (Reason::Killing, "old instances end before new ones start".to_owned());
+        return (
+            Reason::Killing,
+            "old instances end before new ones start".to_owned(),
+        );
     }
-    (Reason::RolloutStarted, "instances are being brought to the wanted revision and number".to_owned())
+    (
+        Reason::RolloutStarted,
+        "instances are being brought to the wanted revision and number".to_owned(),
+    )
 }
 
 fn instances(facts: &Facts<'_>) -> Vec<InstanceStatus> {
-    facts.observed.replicas.iter().take(MOST_INSTANCES).map(|replica| instance(facts, replica)).collect()
+    facts
+        .observed
+        .replicas
+        .iter()
+        .take(MOST_INSTANCES)
+        .map(|replica| instance(facts, replica))
+        .collect()
 }
 
 fn instance(facts: &Facts<'_>, replica: &Replica) -> InstanceStatus {
@@ -224,10 +312,23 @@ fn instance(facts: &Facts<'_>, replica: &Replica) -> InstanceStatus {
     let exit = view.exit.as_ref();
     let ended = exit.map(|exit| LastExit {
         code: i32::try_from(exit.code).unwrap_or(i32::MAX),
-        reason: Some(if exit.oom_killed { "OOMKilled" } else if exit.code == 0 { "Completed" } else { "Error" }.to_owned()),
+        reason: Some(
+            if exit.oom_killed {
+                "OOMKilled"
+            } else if exit.code == 0 {
+                "Completed"
+            } else {
+                "Error"
+            }
+            .to_owned(),
+        ),
         time: Some(Time(exit.finished_at)),
     });
-    let before = facts.before.instances.iter().find(|i| i.container_id.as_deref() == Some(view.id.short()));
+    let before = facts
+        .before
+        .instances
+        .iter()
+        .find(|i| i.container_id.as_deref() == Some(view.id.short()));
     InstanceStatus {
         name: view.name.clone(),
         host: Some(facts.host.to_owned()),
@@ -251,7 +352,10 @@ fn instance(facts: &Facts<'_>, replica: &Replica) -> InstanceStatus {
 pub fn remembered(status: &DockerDeploymentStatus, observed: &Observed) -> BTreeMap<ContainerId, Restarts> {
     let recall = |replica: &Replica| {
         let id = replica.view.id.clone();
-        let kept = status.instances.iter().find(|i| i.container_id.as_deref() == Some(id.short()))?;
+        let kept = status
+            .instances
+            .iter()
+            .find(|i| i.container_id.as_deref() == Some(id.short()))?;
         let restarts = Restarts {
             total: u32::try_from(kept.restarts).unwrap_or_default(),
             streak: u32::try_from(kept.failures).unwrap_or_default(),

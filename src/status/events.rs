@@ -45,7 +45,13 @@ pub struct EventDraft {
 
 impl EventDraft {
     fn new(reason: Reason, action: &'static str, key: impl Into<String>, note: impl Into<String>) -> Self {
-        Self { reason, action, note: clip(note.into(), 0), related: None, key: key.into() }
+        Self {
+            reason,
+            action,
+            note: clip(note.into(), 0),
+            related: None,
+            key: key.into(),
+        }
     }
 }
 
@@ -55,8 +61,16 @@ pub fn drafts(facts: &Facts<'_>, problems: &[Problem], after: &DockerDeploymentS
     let mut drafts: Vec<EventDraft> = facts.reports.iter().filter_map(happened).collect();
     drafts.extend(transitions(facts.before, after));
     drafts.extend(facts.resolution.failures.iter().map(unresolved));
-    for problem in problems.iter().filter(|p| p.reason != Reason::SecretResolutionError) {
-        drafts.push(EventDraft::new(problem.reason, "Reconcile", "", problem.message.clone()));
+    for problem in problems
+        .iter()
+        .filter(|p| p.reason != Reason::SecretResolutionError)
+    {
+        drafts.push(EventDraft::new(
+            problem.reason,
+            "Reconcile",
+            "",
+            problem.message.clone(),
+        ));
     }
     drafts.extend(out_of_memory(facts));
     drafts
@@ -85,9 +99,17 @@ fn happened(report: &Report) -> Option<EventDraft> {
     let draft = |reason, action, note: String| Some(EventDraft::new(reason, action, name.clone(), note));
     match (report.verb, &report.outcome) {
         ("create", Outcome::Done) => draft(Reason::Created, "Create", format!("created {name} from {image}")),
-        ("start", Outcome::Done) => draft(Reason::Started, "Start", format!("started {name} ({})", report.why)),
+        ("start", Outcome::Done) => draft(
+            Reason::Started,
+            "Start",
+            format!("started {name} ({})", report.why),
+        ),
         ("pull", Outcome::UnderWay) => draft(Reason::Pulling, "Pull", format!("fetching {image}")),
-        ("stop", Outcome::UnderWay) => draft(Reason::Killing, "Stop", format!("stopping {name} ({})", report.why)),
+        ("stop", Outcome::UnderWay) => draft(
+            Reason::Killing,
+            "Stop",
+            format!("stopping {name} ({})", report.why),
+        ),
         (_, Outcome::Skipped(Skipped::Gone | Skipped::NotOurs | Skipped::Running)) => None,
         _ => None,
     }
@@ -98,33 +120,67 @@ fn transitions(before: &DockerDeploymentStatus, after: &DockerDeploymentStatus) 
     let revision = after.current_revision.clone().unwrap_or_default();
     if before.current_revision.is_some() && before.current_revision != after.current_revision {
         let note = format!("rolling out revision {revision}");
-        drafts.push(EventDraft::new(Reason::RolloutStarted, "Rollout", revision.clone(), note));
+        drafts.push(EventDraft::new(
+            Reason::RolloutStarted,
+            "Rollout",
+            revision.clone(),
+            note,
+        ));
     }
     let ready = |s: &DockerDeploymentStatus| is_true(&s.conditions, ConditionType::Ready);
     if ready(after) && !ready(before) {
-        let note = format!("revision {revision}: {} instances are available", after.available_replicas);
-        drafts.push(EventDraft::new(Reason::RolloutComplete, "Rollout", revision, note));
+        let note = format!(
+            "revision {revision}: {} instances are available",
+            after.available_replicas
+        );
+        drafts.push(EventDraft::new(
+            Reason::RolloutComplete,
+            "Rollout",
+            revision,
+            note,
+        ));
     }
-    let unresolved = find(&before.conditions, ConditionType::SecretsResolved).is_some_and(|c| c.status == "False");
+    let unresolved =
+        find(&before.conditions, ConditionType::SecretsResolved).is_some_and(|c| c.status == "False");
     if unresolved && is_true(&after.conditions, ConditionType::SecretsResolved) {
         let note = "every secret reference resolves";
-        drafts.push(EventDraft::new(Reason::SecretsResolved, "ResolveSecrets", "", note));
+        drafts.push(EventDraft::new(
+            Reason::SecretsResolved,
+            "ResolveSecrets",
+            "",
+            note,
+        ));
     }
-    let wanted = |s: &DockerDeploymentStatus| s.ready.as_ref().and_then(|r| r.split_once('/')).map(|(_, n)| n.to_owned());
+    let wanted = |s: &DockerDeploymentStatus| {
+        s.ready
+            .as_ref()
+            .and_then(|r| r.split_once('/'))
+            .map(|(_, n)| n.to_owned())
+    };
     if let (Some(from), Some(to)) = (wanted(before), wanted(after))
         && from != to
     {
-        drafts.push(EventDraft::new(Reason::Scaled, "Scale", to.clone(), format!("scaled from {from} to {to}")));
+        drafts.push(EventDraft::new(
+            Reason::Scaled,
+            "Scale",
+            to.clone(),
+            format!("scaled from {from} to {to}"),
+        ));
     }
     drafts
 }
 
 fn out_of_memory(facts: &Facts<'_>) -> Vec<EventDraft> {
-    let killed = facts.observed.replicas.iter().filter(|r| r.view.exit.as_ref().is_some_and(|e| e.oom_killed));
+    let killed = facts
+        .observed
+        .replicas
+        .iter()
+        .filter(|r| r.view.exit.as_ref().is_some_and(|e| e.oom_killed));
     killed
         .map(|replica| {
             let name = &replica.view.name;
-            let note = format!("{name} was ended by the kernel for lack of memory; raise resources.limits.memory");
+            let note =
+                format!("{name} was ended by the kernel for lack of memory; raise resources.limits.memory");
             EventDraft::new(Reason::OOMKilled, "Run", name.clone(), note)
         })
         .collect()
@@ -136,9 +192,16 @@ pub fn clip(note: String, more: usize) -> String {
     if note.len() <= LONGEST_NOTE && more == 0 {
         return note;
     }
-    let tail = if more > 0 { format!(" … and {more} more") } else { " …".to_owned() };
+    let tail = if more > 0 {
+        format!(" … and {more} more")
+    } else {
+        " …".to_owned()
+    };
     let room = LONGEST_NOTE.saturating_sub(tail.len());
-    let cut = (0..=room.min(note.len())).rev().find(|at| note.is_char_boundary(*at)).unwrap_or(0);
+    let cut = (0..=room.min(note.len()))
+        .rev()
+        .find(|at| note.is_char_boundary(*at))
+        .unwrap_or(0);
     format!("{}{tail}", note.get(..cut).unwrap_or_default())
 }
 

@@ -26,7 +26,11 @@ pub struct Problem {
 
 impl Problem {
     fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), stalled: false }
+        Self {
+            reason,
+            message: message.into(),
+            stalled: false,
+        }
     }
 }
 
@@ -44,21 +48,37 @@ pub fn problems(
     for kind in [ViolationKind::InvalidSpec, ViolationKind::PolicyViolation] {
         let of_kind: Vec<Violation> = violations.iter().filter(|v| v.kind == kind).cloned().collect();
         if !of_kind.is_empty() {
-            found.push(Problem { stalled: true, ..Problem::new(kind.reason(), join(&of_kind)) });
+            found.push(Problem {
+                stalled: true,
+                ..Problem::new(kind.reason(), join(&of_kind))
+            });
         }
     }
     if !resolution.invalid.is_empty() {
         let message = list(&resolution.invalid);
-        found.push(Problem { stalled: true, ..Problem::new(Reason::InvalidSpec, message) });
+        found.push(Problem {
+            stalled: true,
+            ..Problem::new(Reason::InvalidSpec, message)
+        });
     }
     if !resolution.failures.is_empty() {
-        found.push(Problem::new(Reason::SecretResolutionError, list(&resolution.failures)));
+        found.push(Problem::new(
+            Reason::SecretResolutionError,
+            list(&resolution.failures),
+        ));
     }
     if !resolution.config.is_empty() {
-        found.push(Problem::new(Reason::ConfigResolutionError, list(&resolution.config)));
+        found.push(Problem::new(
+            Reason::ConfigResolutionError,
+            list(&resolution.config),
+        ));
     }
     found.extend(reports.iter().filter_map(failed));
-    found.extend(plan.holds.iter().filter_map(|hold| held(hold, observed, pull_error)));
+    found.extend(
+        plan.holds
+            .iter()
+            .filter_map(|hold| held(hold, observed, pull_error)),
+    );
     found
 }
 
@@ -104,7 +124,9 @@ pub fn sentence(error: &engine::Error) -> String {
     let next = match error.kind {
         Kind::Unreachable => "it is tried again; check that the Docker Engine runs and can be reached",
         Kind::PortTaken => "free the host port or choose another hostPort; it is tried again",
-        Kind::AddressSpace => "remove networks that are not used, or give the operator another --network-pool",
+        Kind::AddressSpace => {
+            "remove networks that are not used, or give the operator another --network-pool"
+        }
         Kind::NetworkInUse => "it is tried again; `docker network inspect` shows who is on it",
         Kind::RegistryDenied => "check imagePullSecrets and the credentials in them; it is tried again",
         Kind::ImageNotFound => "correct the image, or push it to its registry; it is tried again",

@@ -18,8 +18,8 @@ import (
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 )
 
-// startEmbedded runs etcd and the API server in this process. The returned function, never nil, ends the API server first: it
-// depends on etcd.
+// startEmbedded runs etcd and the API server in this process. The returned function, never nil, ends the API server
+// first, because it depends on etcd.
 func startEmbedded(s settings, listener net.Listener, failed chan<- error) (func(), error) {
 	etcd, err := startEtcd()
 	if err != nil {

@@ -59,8 +59,8 @@ recorded_gone() { ! recorded_runs "$1"; }
 tests=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 module=$tests/kube-apiserver
 
-# What a program built from the module is a function of, so that a change never runs the old program.
-module_hash() { (cd "$module" && cat go.mod go.sum ./*.go "$tests/scripts/common.sh" | sha256sum | cut -c1-16); }
+# What a program built from the module's named files is a function of, so that a change never runs the old program.
+module_hash() { (cd "$module" && { cat "$@"; declare -f build_go; } | sha256sum | cut -c1-16); }
 
 # build_go OUT TAGS PACKAGE: builds a program of the module. OUT appears whole or not at all.
 build_go() {
@@ -77,7 +77,7 @@ build_go() {
   version=$(cd "$module" && "$go" list -m -f '{{.Version}}' k8s.io/kubernetes) || die "the Go modules for ${out##*/} cannot be read: see the message above"
   minor=${version#v1.}
   minor=${minor%%.*}
-  say "building ${out##*/} (Kubernetes $version, with $have); the first time this compiles Kubernetes, about 15 minutes of CPU time"
+  say "building ${out##*/} (Kubernetes $version, with $have)"
   mkdir -p "${out%/*}"
   tmp=$(mktemp "${out%/*}/building.XXXXXX")
   # Without the stamps the server would call itself v0.0.0. No C compiler is needed, and no debug information is kept.

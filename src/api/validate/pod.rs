@@ -41,15 +41,12 @@ pub(super) fn check(pod: &PodSpec, policy: &Policy, report: &mut Report) -> Opti
         }
     }
     pull_secrets(pod, report);
-    let (first, others) = match pod.containers.split_first() {
-        Some((first, others)) => (first, others),
-        None => {
-            report.invalid(
-                format!("{PATH}.containers"),
-                "must have exactly one entry: add the container to run",
-            );
-            return None;
-        }
+    let Some((first, others)) = pod.containers.split_first() else {
+        report.invalid(
+            format!("{PATH}.containers"),
+            "must have exactly one entry: add the container to run",
+        );
+        return None;
     };
     for (index, other) in others.iter().enumerate() {
         report.invalid(

@@ -1,0 +1,385 @@
+//! The shell of a `DockerDeployment`: seven steps, each a call into one room, and nothing decided here.
+//!
+//! ```text
+//! 1 guard -> 2 resolve -> 3 desired --\
+//!                                      5 plan -> 6 execute -> 7 publish
+//! engine ---------------> 4 observe --/
+//! ```
+//! After an execution it observes and plans again, until there is nothing left to do now; then it publishes. `Err` means
+//! "could not find out, or could not write"; not being ready is an outcome. Deletion is in [`super::teardown`].
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use kube::{api::DynamicObject, runtime::controller::Action};
+use serde_json::Value;
+
+use super::{
+    context::{Context, LOCAL_HOST},
+    object::{Identity, ObjectError},
+    publish, teardown,
+};
+use crate::{
+    api::{
+        keys,
+        status::DockerDeploymentStatus,
+        validate::{Validated, validate},
+        violation::{Violation, ViolationKind},
+    },
+    engine::{self, Engine, Kind},
+    execute::{Outcome, Report, Supplies, pull_key},
+    plan::{self, Plan, Pull, restart::Restarts},
+    secrets::{pull, resolve},
+    state::{
+        build,
+        container::ContainerId,
+        desired::{Blocked, Desired, Template},
+        observed::Observed,
+        resolved::Resolution,
+    },
+    status::{self, Facts, deployment::remembered},
+};
+
+/// How many times in one reconcile it observes, plans and executes; the next reconcile goes on.
+const ROUNDS: usize = 12;
+
+/// Why a reconcile could not find out or could not write.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The engine is away or did not answer.
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    /// The API server refused or is away.
+    #[error("could not write to the API server")]
+    Kube(#[from] kube::Error),
+    /// The object is not what the API server should hand out.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+}
+
+/// One object on its way through the steps.
+pub(super) struct Pass<'a, E> {
+    pub(super) ctx: &'a Context<E>,
+    pub(super) id: Identity,
+    pub(super) raw: &'a Value,
+    pub(super) before: DockerDeploymentStatus,
+}
+
+/// What is wanted, and how that was found out.
+pub(super) struct Wish {
+    desired: Desired,
+    valid: Option<Validated>,
+    violations: Vec<Violation>,
+    resolution: Resolution,
+}
+
+/// Brings one deployment to what is written.
+///
+/// # Errors
+/// [`Error`]; the object is tried again after a pause.
+pub async fn reconcile<E: Engine>(object: Arc<DynamicObject>, ctx: Arc<Context<E>>) -> Result<Action, Error> {
+    let id = Identity::of(&object, &ctx.options.instance)?;
+    let raw = serde_json::to_value(&*object).map_err(ObjectError::from)?;
+    let seen = raw
+        .get("status")
+        .and_then(|s| serde_json::from_value(s.clone()).ok())
+        .unwrap_or_default();
+    let before = ctx.written.or(&id.owner.uid, &id.version, seen);
+    let pass = Pass {
+        ctx: &ctx,
+        id,
+        raw: &raw,
+        before,
+    };
+    if pass.id.deleting {
+        return teardown::run(&pass).await;
+    }
+    if !pass.id.has_finalizer {
+        // Before the first container, so that no deletion can pass us by. The change wakes us again.
+        pass.id.add_finalizer(&ctx.client).await?;
+        return Ok(Action::await_change());
+    }
+    pass.run().await
+}
+
+impl<E: Engine> Pass<'_, E> {
+    async fn run(&self) -> Result<Action, Error> {
+        let wish = self.wish();
+        if self.ctx.host.containers(&self.id.owner.namespace).is_err() {
+            return publish::host_away(self, &wish.desired).await;
+        }
+        let mut restarts = BTreeMap::new();
+        let mut reports = Vec::new();
+        let mut announced = self.before.observed_generation == self.id.generation;
+        for _ in 0..ROUNDS {
+            let (observed, plan) = self.decide(&wish, &mut restarts).await?;
+            if plan.is_empty() || self.id.suspended {
+                return self.publish(&wish, &observed, &plan, &reports, &restarts).await;
+            }
+            if !announced {
+                self.publish(&wish, &observed, &plan, &[], &restarts).await?;
+                announced = true;
+            }
+            let ended = self.execute(&wish, &plan).await?;
+            let waits = ended
+                .iter()
+                .any(|r| !matches!(r.outcome, Outcome::Done | Outcome::Skipped(_)));
+            reports.extend(ended);
+            if waits {
+                let (observed, plan) = self.decide(&wish, &mut restarts).await?;
+                return self.publish(&wish, &observed, &plan, &reports, &restarts).await;
+            }
+        }
+        let (observed, plan) = self.decide(&wish, &mut restarts).await?;
+        self.publish(&wish, &observed, &plan, &reports, &restarts).await?;
+        Ok(Action::requeue(Duration::from_secs(1)))
+    }
+
+    /// Steps 1 to 3.
+    fn wish(&self) -> Wish {
+        let owner = self.id.owner.clone();
+        let (valid, violations) = match validate(self.raw, &self.ctx.options.policy) {
+            Ok(valid) => (valid, Vec::new()),
+            Err(violations) => {
+                let invalid = violations.iter().any(|v| v.kind == ViolationKind::InvalidSpec);
+                let why = if invalid {
+                    Blocked::InvalidSpec
+                } else {
+                    Blocked::PolicyViolation
+                };
+                let replicas = self.raw.pointer("/spec/replicas").map_or(Some(1), Value::as_u64);
+                let replicas = replicas.and_then(|n| u32::try_from(n).ok());
+                let desired = build::blocked(owner, self.id.generation, replicas, why);
+                return Wish {
+                    desired,
+                    valid: None,
+                    violations,
+                    resolution: Resolution::default(),
+                };
+            }
+        };
+        let opener = self.ctx.ring.opener();
+        let (mut resolution, _no_bytes) = resolve::resolve(
+            &valid.deployment,
+            LOCAL_HOST,
+            &*self.ctx.shelves,
+            &opener,
+            resolve::Want::Fingerprints,
+        );
+        let registry = &valid.parsed.image.registry;
+        let credentials = pull::credentials(&valid.deployment, registry, &*self.ctx.shelves, &opener);
+        resolution.uses.extend(credentials.uses);
+        if !credentials.failures.is_empty() {
+            resolution.failures.extend(credentials.failures);
+            resolution.failures.sort();
+            resolution.resolved = None;
+        }
+        let desired = build::desired(owner, &valid, &resolution, &self.ctx.options.settings);
+        Wish {
+            desired,
+            valid: Some(valid),
+            violations,
+            resolution,
+        }
+    }
+
+    /// Steps 4 and 5. Restart counts are carried from look to look.
+    async fn decide(
+        &self,
+        wish: &Wish,
+        restarts: &mut BTreeMap<ContainerId, Restarts>,
+    ) -> Result<(Observed, Plan), Error> {
+        let observed = self.observe(&wish.desired).await?;
+        let remembered = remembered(&self.before, &observed);
+        for replica in &observed.replicas {
+            let id = &replica.view.id;
+            let known = restarts
+                .get(id)
+                .or_else(|| remembered.get(id))
+                .copied()
+                .unwrap_or_default();
+            restarts.insert(id.clone(), plan::restart::account(known, &replica.view));
+        }
+        let inputs = plan::Inputs {
+            now: self.ctx.clock.now(),
+            restarts: restarts.clone(),
+            pull: self.pull(&wish.desired).0,
+            pool: self.ctx.options.pool,
+        };
+        let plan = plan::plan(&wish.desired, &observed, &inputs);
+        Ok((observed, plan))
+    }
+
+    pub(super) async fn observe(&self, desired: &Desired) -> Result<Observed, Error> {
+        let engine = self.ctx.host.engine();
+        let networks = engine.list_networks().await?;
+        let image_present = match &desired.template {
+            Template::Known(prototype) => match engine.inspect_image(&prototype.spec.image).await {
+                Ok(_) => true,
+                Err(error) if error.kind == Kind::NotFound => false,
+                Err(error) => return Err(error.into()),
+            },
+            Template::Blocked(_) => false,
+        };
+        let views = self
+            .ctx
+            .host
+            .containers(&self.id.owner.namespace)
+            .map_err(|away| engine::Error {
+                op: engine::Op::ListContainers,
+                subject: String::new(),
+                kind: Kind::Unreachable,
+                message: away.to_string(),
+            })?;
+        Ok(Observed::of(
+            &self.id.owner,
+            views,
+            &networks,
+            &self.ctx.options.host_routes,
+            image_present,
+        ))
+    }
+
+    fn pull(&self, desired: &Desired) -> (Pull, Option<engine::Error>) {
+        match &desired.template {
+            Template::Known(prototype) => {
+                let key = pull_key(&self.id.owner, &prototype.spec.image);
+                self.ctx.executor.watched().pull(&key)
+            }
+            Template::Blocked(_) => (Pull::NotAsked, None),
+        }
+    }
+
+    /// Step 6, with the bytes that it needs, and the looks that it makes necessary.
+    async fn execute(&self, wish: &Wish, plan: &Plan) -> Result<Vec<Report>, Error> {
+        let supplies = self.supplies(wish, plan);
+        let values = u64::try_from(supplies.env.len()).unwrap_or(u64::MAX);
+        let (reports, touched) = self.ctx.executor.run(&self.id.owner, plan, supplies).await;
+        publish::log(&self.id.owner, &reports);
+        for report in reports.iter().filter(|r| r.verb == "create" && values > 0) {
+            let outcome = if report.outcome == Outcome::Done {
+                "ok"
+            } else {
+                "failed"
+            };
+            self.ctx.metrics.delivered("env", outcome, values);
+            publish::audit(&self.id.owner, &wish.resolution, report, outcome);
+        }
+        for id in touched {
+            self.ctx.host.refresh(&id).await?;
+        }
+        // A pull serves the containers that were made after it; the next ones ask the registry again.
+        if reports
+            .iter()
+            .any(|r| r.verb == "create" && r.outcome == Outcome::Done)
+            && let Template::Known(prototype) = &wish.desired.template
+        {
+            self.ctx
+                .executor
+                .watched()
+                .forget(&pull_key(&self.id.owner, &prototype.spec.image));
+        }
+        match reports.iter().find_map(|r| match &r.outcome {
+            Outcome::Failed(error) if error.kind == Kind::Unreachable => Some(error.clone()),
+            _ => None,
+        }) {
+            Some(error) => Err(error.into()),
+            None => Ok(reports),
+        }
+    }
+
+    fn supplies(&self, wish: &Wish, plan: &Plan) -> Supplies {
+        let Some(valid) = &wish.valid else {
+            return Supplies::default();
+        };
+        let opener = self.ctx.ring.opener();
+        let mut supplies = Supplies::default();
+        if plan.creates() {
+            let source = &*self.ctx.shelves;
+            supplies.env = resolve::resolve(
+                &valid.deployment,
+                LOCAL_HOST,
+                source,
+                &opener,
+                resolve::Want::Bytes,
+            )
+            .1;
+        }
+        if plan.actions().any(|a| matches!(a, plan::Action::Pull { .. })) {
+            let registry = &valid.parsed.image.registry;
+            supplies.credential =
+                pull::credentials(&valid.deployment, registry, &*self.ctx.shelves, &opener).credential;
+        }
+        supplies
+    }
+
+    /// Step 7.
+    async fn publish(
+        &self,
+        wish: &Wish,
+        observed: &Observed,
+        plan: &Plan,
+        reports: &[Report],
+        restarts: &BTreeMap<ContainerId, Restarts>,
+    ) -> Result<Action, Error> {
+        let spec = wish.valid.as_ref().map(|v| &v.deployment.spec);
+        let pull_error = self.pull(&wish.desired).1;
+        let facts = Facts {
+            before: &self.before,
+            desired: &wish.desired,
+            observed,
+            plan,
+            reports,
+            resolution: &wish.resolution,
+            violations: &wish.violations,
+            pull_error: pull_error.as_ref(),
+            restarts,
+            progress_deadline_seconds: spec
+                .map_or(600, crate::api::DockerDeploymentSpec::progress_deadline_seconds),
+            selector: spec
+                .and_then(publish::selector)
+                .or_else(|| self.before.selector.clone()),
+            host: LOCAL_HOST,
+            now: self.ctx.clock.now(),
+        };
+        let summary = status::summarize(&facts);
+        publish::everything(self, &facts, &summary).await?;
+        Ok(self.next(plan, reports, &summary))
+    }
+
+    fn next(&self, plan: &Plan, reports: &[Report], summary: &status::deployment::Summary) -> Action {
+        let failed = reports
+            .iter()
+            .any(|r| matches!(r.outcome, Outcome::Failed(_) | Outcome::Foreign { .. }));
+        let pause = if failed {
+            Some(self.ctx.failures.add(&self.id.owner.uid))
+        } else {
+            self.ctx.failures.clear(&self.id.owner.uid);
+            None
+        };
+        let now = self.ctx.clock.now();
+        let until = [plan.look_again_at(), summary.deadline]
+            .into_iter()
+            .flatten()
+            .min();
+        let until = until.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
+        match [pause, until].into_iter().flatten().min() {
+            // A millisecond more than the moment itself, so that it has passed when we look.
+            Some(wait) => Action::requeue(wait + Duration::from_millis(1)),
+            None => Action::await_change(),
+        }
+    }
+}
+
+/// Whether the object asks to be left alone.
+#[must_use]
+pub(super) fn annotated(object: &DynamicObject, key: &str, value: &str) -> bool {
+    object
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|a| a.get(key))
+        .is_some_and(|found| found == value)
+}
+
+/// Annotation that suspends.
+pub(super) const SUSPEND: &str = keys::annotation::SUSPEND;

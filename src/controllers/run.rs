@@ -1,0 +1,557 @@
+//! Puts the shells together: watches, triggers, the host, the ring, and a graceful end in which reconciles under way
+//! finish. Decides nothing about objects. Called by `cli` with a client and an engine.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::{FutureExt, StreamExt, stream};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{
+    Api, Client, Resource,
+    api::DynamicObject,
+    core::NamespaceResourceScope,
+    runtime::{
+        Controller, WatchStreamExt,
+        controller::{Action, Config as ControllerConfig},
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    context::{Context, Failures, Options, Ring, Written},
+    deployment,
+    events::EventWriter,
+    host::{Host, WakeUp},
+    object::resource,
+    references::{self, Named},
+    ring, secret,
+    users::Users,
+    watched::{Shelf, Shelves},
+};
+use crate::{
+    api::{DockerSecret, reference::SecretKind},
+    clock::Clock,
+    engine::Engine,
+    execute::{Executor, Watched},
+    telemetry::metrics::Metrics,
+};
+
+/// How many objects are reconciled side by side; each one serially. The engine has its own bound.
+const CONCURRENCY: u16 = 16;
+/// How long the first lists may take before work begins with what has arrived; the rest is denied until it has.
+const FIRST_LISTS: Duration = Duration::from_secs(10);
+
+/// What an operator works with.
+pub struct Setup<E> {
+    /// Client of the API server.
+    pub client: Client,
+    /// The engine.
+    pub engine: Arc<E>,
+    /// The flags.
+    pub options: Options,
+    /// Where the key ring is.
+    pub keyring: ring::Place,
+    /// Whether a key ring may be made although sealed values name keys.
+    pub new_cluster: bool,
+    /// The namespaces to watch; all when empty.
+    pub namespaces: Vec<String>,
+    /// The namespaces whose core Secrets may be read.
+    pub core_secrets: Vec<String>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Names this process in events.
+    pub reporter: String,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+type Wakes = Arc<Mutex<Vec<mpsc::UnboundedSender<WakeUp>>>>;
+
+/// An operator that is put together and not yet running.
+pub struct Operator<E> {
+    setup: Setup<E>,
+    host: Arc<Host<E>>,
+    watched: Arc<Watched>,
+    ring: Arc<Ring>,
+    ring_changes: watch::Sender<u64>,
+    wakes: Wakes,
+    synced: Arc<Mutex<Vec<Synced>>>,
+}
+
+/// What must have been listed once before the operator is ready: its name, and whether it has.
+type Synced = (String, Box<dyn Fn() -> bool + Send + Sync>);
+
+fn wake_all(wakes: &Wakes, wake: &WakeUp) {
+    wakes
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .retain(|to| to.send(wake.clone()).is_ok());
+}
+
+impl<E: Engine> Operator<E> {
+    /// Puts it together.
+    #[must_use]
+    pub fn new(setup: Setup<E>) -> Self {
+        let wakes = Wakes::default();
+        let clock = Arc::clone(&setup.clock);
+        let to_host = Arc::clone(&wakes);
+        let engine = Arc::clone(&setup.engine);
+        let wake_host = Box::new(move |wake| wake_all(&to_host, &wake));
+        let host = Host::new(engine, &setup.options.instance, Arc::clone(&clock), wake_host);
+        let to_watched = Arc::clone(&wakes);
+        let watched = Watched::new(
+            clock,
+            Arc::new(move |owner| {
+                let (namespace, name) = (owner.namespace.clone(), owner.name.clone());
+                wake_all(
+                    &to_watched,
+                    &WakeUp::One(super::host::Subject { namespace, name }),
+                );
+            }),
+        );
+        let ring = Arc::new(Ring::missing("the key ring has not been read yet"));
+        Self {
+            setup,
+            host,
+            watched,
+            ring,
+            ring_changes: watch::channel(0).0,
+            wakes,
+            synced: Arc::default(),
+        }
+    }
+
+    /// Answers whether everything has been seen once: the watches, and the engine.
+    #[must_use]
+    pub fn readiness(&self) -> crate::telemetry::http::Ready {
+        let connected = self.host.connected();
+        let synced = Arc::clone(&self.synced);
+        Arc::new(move || {
+            let synced = synced.lock().unwrap_or_else(PoisonError::into_inner);
+            if synced.is_empty() {
+                return Err("starting".to_owned());
+            }
+            let waiting: Vec<&str> = synced
+                .iter()
+                .filter(|(_, done)| !done())
+                .map(|(name, _)| name.as_str())
+                .collect();
+            if !waiting.is_empty() {
+                return Err(format!("not yet listed: {}", waiting.join(", ")));
+            }
+            if *connected.borrow() {
+                Ok(())
+            } else {
+                Err("the Docker Engine does not answer".to_owned())
+            }
+        })
+    }
+
+    /// Brings gauges up to date before they are read.
+    #[must_use]
+    pub fn gauges(&self) -> Arc<dyn Fn(&Metrics) + Send + Sync> {
+        let host = Arc::clone(&self.host);
+        let connected = self.host.connected();
+        Arc::new(move |metrics| {
+            metrics.instances(host.counts().into_iter());
+            metrics.engine_connected(super::context::LOCAL_HOST, *connected.borrow());
+        })
+    }
+
+    /// Runs until told to stop, and then until what is under way has finished.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let scopes: Vec<Option<String>> = if self.setup.namespaces.is_empty() {
+            vec![None]
+        } else {
+            self.setup.namespaces.iter().cloned().map(Some).collect()
+        };
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(Arc::clone(&self.host).run(stop.clone()));
+        let mut first = true;
+        for namespace in scopes {
+            let scope = Scope::new(&self, namespace.as_deref());
+            if std::mem::take(&mut first) {
+                self.keep_ring(&scope, &stop, &mut tasks);
+            }
+            scope.run(&stop, &mut tasks);
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    fn keep_ring(
+        &self,
+        scope: &Scope<E>,
+        stop: &watch::Receiver<bool>,
+        tasks: &mut tokio::task::JoinSet<()>,
+    ) {
+        let namespace = self.setup.options.operator_namespace.clone();
+        let wakes = Arc::clone(&self.wakes);
+        let changes = self.ring_changes.clone();
+        let keeper = ring::Keeper {
+            place: self.setup.keyring.clone(),
+            namespace: namespace.clone(),
+            client: self.setup.client.clone(),
+            current: Arc::clone(&self.ring),
+            secrets: Arc::clone(&scope.context.shelves.docker_secrets),
+            new_cluster: self.setup.new_cluster,
+            clock: Arc::clone(&self.setup.clock),
+            changed: Box::new(move || {
+                changes.send_modify(|n| *n += 1);
+                wake_all(&wakes, &WakeUp::All);
+            }),
+        };
+        tasks.spawn(keeper.run(stop.clone()));
+        let keys = ring::keep_public_keys(
+            self.setup.client.clone(),
+            namespace,
+            Arc::clone(&self.ring),
+            self.ring_changes.subscribe(),
+        );
+        let mut stop = stop.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = keys => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        });
+    }
+}
+
+type Objects<K> = stream::BoxStream<'static, Result<K, watcher::Error>>;
+
+/// The watches of one namespace, or of all.
+struct Scope<E> {
+    context: Arc<Context<E>>,
+    namespace: Option<String>,
+    wakes: Wakes,
+    ring_changes: watch::Receiver<u64>,
+    docker_secrets: Objects<DockerSecret>,
+    config_maps: Objects<ConfigMap>,
+    secrets: Vec<Objects<Secret>>,
+}
+
+impl<E: Engine> Scope<E> {
+    fn new(operator: &Operator<E>, namespace: Option<&str>) -> Self {
+        let setup = &operator.setup;
+        let may_not = |kind: &str| {
+            format!(
+                "the operator has not been able to list {kind}; check that its account may list and watch them"
+            )
+        };
+        let (docker_secrets, shelf) = shelve(scoped(&setup.client, namespace), may_not("DockerSecrets"));
+        let (config_maps, config_shelf) = shelve(scoped(&setup.client, namespace), may_not("ConfigMaps"));
+        let mut secrets = Vec::new();
+        let mut core = std::collections::BTreeMap::new();
+        for name in setup
+            .core_secrets
+            .iter()
+            .filter(|n| namespace.is_none_or(|only| only == n.as_str()))
+        {
+            let (watch, shelf) = shelve(scoped(&setup.client, Some(name)), may_not("Secrets"));
+            secrets.push(watch);
+            core.insert(name.clone(), shelf);
+        }
+        let mut synced = operator.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        let (one, two) = (Arc::clone(&shelf), Arc::clone(&config_shelf));
+        synced.push(("DockerSecrets".to_owned(), Box::new(move || one.is_filled())));
+        synced.push(("ConfigMaps".to_owned(), Box::new(move || two.is_filled())));
+        for (name, shelf) in &core {
+            let shelf = Arc::clone(shelf);
+            synced.push((format!("Secrets of {name}"), Box::new(move || shelf.is_filled())));
+        }
+        drop(synced);
+        let context = Context {
+            client: setup.client.clone(),
+            host: Arc::clone(&operator.host),
+            executor: Executor::new(Arc::clone(&setup.engine), Arc::clone(&operator.watched)),
+            shelves: Arc::new(Shelves {
+                docker_secrets: shelf,
+                config_maps: config_shelf,
+                secrets: core,
+            }),
+            ring: Arc::clone(&operator.ring),
+            clock: Arc::clone(&setup.clock),
+            events: EventWriter::new(setup.client.clone(), setup.reporter.clone()),
+            metrics: setup.metrics.clone(),
+            options: setup.options.clone(),
+            written: Written::default(),
+            failures: Failures::default(),
+        };
+        Self {
+            context: Arc::new(context),
+            namespace: namespace.map(str::to_owned),
+            wakes: Arc::clone(&operator.wakes),
+            ring_changes: operator.ring_changes.subscribe(),
+            docker_secrets,
+            config_maps,
+            secrets,
+        }
+    }
+
+    fn deployments(&self) -> Api<DynamicObject> {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced_with(self.context.client.clone(), namespace, &resource()),
+            None => Api::all_with(self.context.client.clone(), &resource()),
+        }
+    }
+
+    fn run(self, stop: &watch::Receiver<bool>, tasks: &mut tokio::task::JoinSet<()>) {
+        let shelves = Arc::clone(&self.context.shelves);
+        let fill = async move {
+            let mut core = stream::FuturesUnordered::new();
+            for shelf in shelves.secrets.values() {
+                core.push(shelf.fill());
+            }
+            tokio::join!(shelves.docker_secrets.fill(), shelves.config_maps.fill(), async {
+                while core.next().await.is_some() {}
+            });
+        };
+        // The lists go on arriving after work has begun.
+        let fill = tokio::spawn(fill).map(|_| ()).shared();
+        tasks.spawn(self.secret_controller(fill.clone(), stop.clone()));
+        tasks.spawn(self.deployment_controller(fill, stop.clone()));
+    }
+
+    fn secret_controller(
+        &self,
+        fill: impl Future<Output = ()> + Send + 'static,
+        stop: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let writer = reflector::store::Writer::new(resource());
+        let deployments: Store<DynamicObject> = writer.as_reader();
+        let changes = watcher(self.deployments(), quiet())
+            .default_backoff()
+            .reflect(writer)
+            .touched_objects();
+        let (users, store) = (Users::default(), deployments.clone());
+        let controller = Controller::new(
+            scoped::<DockerSecret>(&self.context.client, self.namespace.as_deref()),
+            quiet(),
+        )
+        .with_config(ControllerConfig::default().concurrency(CONCURRENCY))
+        .graceful_shutdown_on(stopped(stop))
+        .watches_stream_with(
+            changes,
+            move |d: DynamicObject| users.concerned(&d, &store),
+            resource(),
+        )
+        .reconcile_all_on(changes_of(self.ring_changes.clone()));
+        let ready = deployments.clone();
+        let context = Arc::new(secret::SecretContext {
+            shared: Arc::clone(&self.context),
+            deployments,
+        });
+        async move {
+            let both = async {
+                fill.await;
+                // Users are unknown until the deployments have been listed.
+                let _listed = ready.wait_until_ready().await;
+            };
+            let _late = tokio::time::timeout(FIRST_LISTS, both).await;
+            controller
+                .run(
+                    measured_secret,
+                    |_, error, _| retry("DockerSecret", error),
+                    context,
+                )
+                .for_each(|_| futures::future::ready(()))
+                .await;
+        }
+    }
+
+    fn deployment_controller(
+        self,
+        fill: impl Future<Output = ()> + Send + 'static,
+        stop: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let writer = reflector::store::Writer::new(resource());
+        let store: Store<DynamicObject> = writer.as_reader();
+        let objects = watcher(self.deployments(), quiet())
+            .default_backoff()
+            .reflect(writer)
+            .applied_objects();
+        let (wakes, woken) = mpsc::unbounded_channel();
+        self.wakes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(wakes);
+        let (by_secret, by_core, by_map) = (store.clone(), store.clone(), store.clone());
+        let mut controller = Controller::for_stream_with(objects, store.clone(), resource())
+            .with_config(ControllerConfig::default().concurrency(CONCURRENCY))
+            .graceful_shutdown_on(stopped(stop))
+            .watches_stream(self.docker_secrets, move |s: DockerSecret| {
+                let named = Named::Secret(SecretKind::DockerSecret, s.metadata.name.unwrap_or_default());
+                named_by(&by_secret, &named, s.metadata.namespace.as_deref())
+            })
+            .watches_stream(self.config_maps, move |m: ConfigMap| {
+                let named = Named::ConfigMap(m.metadata.name.unwrap_or_default());
+                named_by(&by_map, &named, m.metadata.namespace.as_deref())
+            })
+            .reconcile_on(woken_objects(woken, store));
+        for secrets in self.secrets {
+            let store = by_core.clone();
+            controller = controller.watches_stream(secrets, move |s: Secret| {
+                let named = Named::Secret(SecretKind::Secret, s.metadata.name.unwrap_or_default());
+                named_by(&store, &named, s.metadata.namespace.as_deref())
+            });
+        }
+        let context = self.context;
+        async move {
+            let _late = tokio::time::timeout(FIRST_LISTS, fill).await;
+            controller
+                .run(measured_deployment, failed_deployment, context)
+                .for_each(|_| futures::future::ready(()))
+                .await;
+        }
+    }
+}
+
+async fn measured_deployment<E: Engine>(
+    object: Arc<DynamicObject>,
+    ctx: Arc<Context<E>>,
+) -> Result<Action, deployment::Error> {
+    let (start, metrics) = (Instant::now(), ctx.metrics.clone());
+    let result = deployment::reconcile(object, ctx).await;
+    metrics.reconciled(
+        "DockerDeployment",
+        if result.is_ok() { "ok" } else { "error" },
+        start.elapsed(),
+    );
+    result
+}
+
+async fn measured_secret<E: Engine>(
+    object: Arc<DockerSecret>,
+    ctx: Arc<secret::SecretContext<E>>,
+) -> Result<Action, secret::Error> {
+    let (start, metrics) = (Instant::now(), ctx.shared.metrics.clone());
+    let result = secret::reconcile(object, ctx).await;
+    metrics.reconciled(
+        "DockerSecret",
+        if result.is_ok() { "ok" } else { "error" },
+        start.elapsed(),
+    );
+    result
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that the controller calls"
+)]
+fn failed_deployment<E: Engine>(
+    object: Arc<DynamicObject>,
+    error: &deployment::Error,
+    ctx: Arc<Context<E>>,
+) -> Action {
+    let uid = object.metadata.uid.clone().unwrap_or_default();
+    tracing::warn!(
+        namespace = object.metadata.namespace,
+        name = object.metadata.name,
+        error = %chain(error),
+        "the deployment could not be reconciled; it is tried again"
+    );
+    Action::requeue(ctx.failures.add(&uid))
+}
+
+fn retry(kind: &str, error: &dyn std::error::Error) -> Action {
+    tracing::warn!(kind, error = %chain(error), "an object could not be reconciled; it is tried again");
+    Action::requeue(Duration::from_secs(5))
+}
+
+/// An error with its sources, once, at the edge.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+/// The deployments that name an object.
+fn named_by(
+    store: &Store<DynamicObject>,
+    wanted: &Named,
+    namespace: Option<&str>,
+) -> Vec<ObjectRef<DynamicObject>> {
+    store
+        .state()
+        .iter()
+        .filter(|d| d.metadata.namespace.as_deref() == namespace)
+        .filter(|d| {
+            d.data
+                .get("spec")
+                .is_some_and(|spec| references::of(spec).contains(wanted))
+        })
+        .map(|d| ObjectRef::from_obj_with(&**d, resource()))
+        .collect()
+}
+
+/// Wake-ups as objects; what does not exist (an orphan's owner) is nobody.
+fn woken_objects(
+    woken: mpsc::UnboundedReceiver<WakeUp>,
+    store: Store<DynamicObject>,
+) -> impl futures::Stream<Item = ObjectRef<DynamicObject>> + Send {
+    stream::unfold(woken, |mut woken| async move {
+        woken.recv().await.map(|wake| (wake, woken))
+    })
+    .flat_map(move |wake| {
+        let objects = match wake {
+            WakeUp::One(subject) => {
+                let object = ObjectRef::new_with(&subject.name, resource()).within(&subject.namespace);
+                store.get(&object).map(|_| object).into_iter().collect()
+            }
+            WakeUp::All => store
+                .state()
+                .iter()
+                .map(|d| ObjectRef::from_obj_with(&**d, resource()))
+                .collect::<Vec<_>>(),
+        };
+        stream::iter(objects)
+    })
+}
+
+fn changes_of(changes: watch::Receiver<u64>) -> impl futures::Stream<Item = ()> + Send {
+    stream::unfold(changes, |mut changes| async move {
+        changes.changed().await.ok().map(|()| ((), changes))
+    })
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _gone_is_stopped = stop.wait_for(|stop| *stop).await;
+}
+
+fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+fn quiet() -> watcher::Config {
+    watcher::Config::default()
+}
+
+/// A watch whose objects are on the shelf before anybody is told of them.
+fn shelve<K>(api: Api<K>, denied: String) -> (Objects<K>, Arc<Shelf<K>>)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store();
+    let objects = watcher(api, quiet())
+        .default_backoff()
+        .reflect(writer)
+        .touched_objects()
+        .boxed();
+    (objects, Shelf::new(store, denied))
+}

@@ -1,0 +1,175 @@
+//! The metrics of `api.md`, prefix `supercargo_`, in OpenMetrics text. Label sets are closed; no object's name is a label.
+//! Filled by `controllers` and by the meter around the engine; served by [`super::http`].
+
+use std::{sync::Arc, time::Duration};
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+type Labels<const N: usize> = [(&'static str, String); N];
+
+/// All metrics of one process.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    reconciles: Family<Vec<(&'static str, &'static str)>, Counter>,
+    reconcile_seconds: Family<Vec<(&'static str, &'static str)>, Histogram>,
+    resolutions: Family<Vec<(&'static str, &'static str)>, Counter>,
+    deliveries: Family<Vec<(&'static str, &'static str)>, Counter>,
+    values: Family<Vec<(&'static str, String)>, Gauge>,
+    instances: Family<Vec<(&'static str, &'static str)>, Gauge>,
+    requests: Family<Vec<(&'static str, &'static str)>, Counter>,
+    request_seconds: Family<Vec<(&'static str, &'static str)>, Histogram>,
+    connected: Family<Vec<(&'static str, &'static str)>, Gauge>,
+}
+
+fn seconds() -> Histogram {
+    Histogram::new([
+        0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    ])
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut inner = Inner {
+            registry: Registry::with_prefix("supercargo"),
+            reconciles: Family::default(),
+            reconcile_seconds: Family::new_with_constructor(seconds),
+            resolutions: Family::default(),
+            deliveries: Family::default(),
+            values: Family::default(),
+            instances: Family::default(),
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(seconds),
+            connected: Family::default(),
+        };
+        let registry = &mut inner.registry;
+        registry.register(
+            "reconcile",
+            "Reconciles that ended, by kind and outcome",
+            inner.reconciles.clone(),
+        );
+        registry.register(
+            "reconcile_duration_seconds",
+            "Time of a reconcile",
+            inner.reconcile_seconds.clone(),
+        );
+        registry.register(
+            "secret_resolutions",
+            "References to secrets, by outcome and cause",
+            inner.resolutions.clone(),
+        );
+        registry.register(
+            "secret_deliveries",
+            "Values handed to containers, by form and outcome",
+            inner.deliveries.clone(),
+        );
+        registry.register(
+            "secret_values",
+            "Sealed values by the key that they are sealed to",
+            inner.values.clone(),
+        );
+        registry.register(
+            "instances",
+            "Containers of ours by state",
+            inner.instances.clone(),
+        );
+        registry.register(
+            "engine_requests",
+            "Calls to the Docker Engine",
+            inner.requests.clone(),
+        );
+        registry.register(
+            "engine_request_duration_seconds",
+            "Time of a call to the Docker Engine",
+            inner.request_seconds.clone(),
+        );
+        registry.register(
+            "engine_connected",
+            "Whether the Docker Engine answers",
+            inner.connected.clone(),
+        );
+        Self(Arc::new(inner))
+    }
+}
+
+impl Metrics {
+    /// A reconcile has ended.
+    pub fn reconciled(&self, kind: &'static str, outcome: &'static str, took: Duration) {
+        self.0
+            .reconciles
+            .get_or_create(&vec![("kind", kind), ("outcome", outcome)])
+            .inc();
+        self.0
+            .reconcile_seconds
+            .get_or_create(&vec![("kind", kind)])
+            .observe(took.as_secs_f64());
+    }
+
+    /// A reference did or did not resolve; `cause` is empty when it did.
+    pub fn resolved(&self, outcome: &'static str, cause: &'static str) {
+        self.0
+            .resolutions
+            .get_or_create(&vec![("outcome", outcome), ("cause", cause)])
+            .inc();
+    }
+
+    /// Values were handed to a container.
+    pub fn delivered(&self, form: &'static str, outcome: &'static str, values: u64) {
+        self.0
+            .deliveries
+            .get_or_create(&vec![("form", form), ("outcome", outcome)])
+            .inc_by(values);
+    }
+
+    /// How many values are sealed to each key, and whether they open.
+    pub fn sealed_values(&self, counts: impl Iterator<Item = ((String, &'static str), i64)>) {
+        self.0.values.clear();
+        for ((kid, state), count) in counts {
+            let labels: Labels<2> = [("kid", kid), ("state", state.to_owned())];
+            self.0.values.get_or_create(&labels.to_vec()).set(count);
+        }
+    }
+
+    /// How many containers are in each state.
+    pub fn instances(&self, counts: impl Iterator<Item = (&'static str, i64)>) {
+        self.0.instances.clear();
+        for (state, count) in counts {
+            self.0.instances.get_or_create(&vec![("state", state)]).set(count);
+        }
+    }
+
+    /// A call to the engine has ended.
+    pub fn engine_call(&self, op: &'static str, outcome: &'static str, took: Duration) {
+        self.0
+            .requests
+            .get_or_create(&vec![("op", op), ("outcome", outcome)])
+            .inc();
+        self.0
+            .request_seconds
+            .get_or_create(&vec![("op", op)])
+            .observe(took.as_secs_f64());
+    }
+
+    /// Whether the engine answers.
+    pub fn engine_connected(&self, host: &'static str, connected: bool) {
+        self.0
+            .connected
+            .get_or_create(&vec![("host", host)])
+            .set(i64::from(connected));
+    }
+
+    /// Everything as OpenMetrics text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _written = encode(&mut text, &self.0.registry);
+        text
+    }
+}
