@@ -43,7 +43,8 @@ pub struct Event {
     pub action: String,
     /// The container that it happened to (for a network's connect and disconnect: the container concerned).
     pub container: Option<ContainerId>,
-    /// The labels that came with the event; those of a network event are absent.
+    /// The labels that came with the event, among words of the engine's own (`name`, `image`, `exitCode`, `signal`,
+    /// `oldName`), which it keeps in the same map; those of a network event are absent.
     pub labels: BTreeMap<String, String>,
     /// When, by the engine's clock.
     pub at: Timestamp,

@@ -73,6 +73,13 @@ pub fn prepare() -> Docker {
     Docker::connect(&Endpoint::parse(&host, None, true).unwrap()).unwrap()
 }
 
+/// Whether the process that made this run id still is.
+fn is_alive(run: &str) -> bool {
+    run.split('-')
+        .nth(1)
+        .is_some_and(|pid| Path::new("/proc").join(pid).exists())
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the tests use the engine that the developer's docker client uses"

@@ -8,6 +8,7 @@ mod fake;
 mod images;
 mod lab;
 mod limits;
+mod memory;
 mod networks;
 mod start;
 mod tls;
