@@ -534,3 +534,18 @@ fn a_large_manifest_is_advised_to_be_applied_on_the_server_side() {
     let ran = place.run(&with(&args), b"");
     assert!(ran.code == 1 && ran.err.contains("524288"), "{}", ran.err);
 }
+
+#[test]
+fn a_pinned_file_that_anybody_could_have_put_there_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
+    let ran = place.run(&with(&["--key", "k", "--raw"]), b"v");
+    assert!(
+        ran.code == 1 && ran.err.contains("anybody may write"),
+        "{}",
+        ran.err
+    );
+    let named = with(&["--key", "k", "--raw", "--public-key", ".supercargo-keys"]);
+    assert_eq!(place.run(&named, b"v").code, 0);
+}

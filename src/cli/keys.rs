@@ -107,7 +107,7 @@ fn list(args: &List) -> Outcome {
                 vec![
                     m.kid().to_string(),
                     m.state().to_string(),
-                    m.created().strftime("%FT%TZ").to_string(),
+                    m.created().to_string(),
                     age,
                 ]
             };

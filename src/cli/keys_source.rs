@@ -2,6 +2,7 @@
 //! directory or a parent, else the ConfigMap of the operator. It says which on stderr, and `--expect-kid` has the
 //! last word: sealing to an attacker's key is total loss. Called by `seal`, `secret create`, `verify`, `keys public`.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
@@ -90,10 +91,25 @@ pub(super) fn from_api(namespace: &str) -> Result<PublicKeys, Failure> {
     })
 }
 
+/// The pinned file. One that anybody could have put there, in `/tmp` for example, is refused: it decides who can
+/// read what is sealed.
 fn pinned() -> Result<Option<PathBuf>, Failure> {
     let here = std::env::current_dir().context("the working directory is gone")?;
-    Ok(here
+    let Some(path) = here
         .ancestors()
         .map(|dir| dir.join(PINNED_FILE))
-        .find(|path| path.is_file()))
+        .find(|path| path.is_file())
+    else {
+        return Ok(None);
+    };
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let open_to_all = std::fs::metadata(directory).is_ok_and(|found| found.mode() & 0o002 != 0);
+    if open_to_all {
+        let place = path.display();
+        return Err(anyhow!(
+            "{place} lies in a directory that anybody may write to; move it, or name it with --public-key"
+        )
+        .into());
+    }
+    Ok(Some(path))
 }

@@ -123,7 +123,9 @@ impl Member {
         }
     }
 
+    /// The date is kept to the second: more tells nobody anything.
     fn new(key: PrivateKey, state: KeyState, created: Timestamp) -> Self {
+        let created = Timestamp::from_second(created.as_second()).unwrap_or(created);
         Self {
             state,
             created,
