@@ -1,4 +1,5 @@
-//! States for the tests of this room: a deployment `web` in `shop`, and containers of it.
+//! States for the tests of this room and of `execute`: a deployment `web` in `shop`, and containers of it. Each is what
+//! the real constructors make, so that a test cannot plan for a state that never occurs.
 
 use std::collections::BTreeMap;
 

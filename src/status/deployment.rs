@@ -17,12 +17,11 @@ use crate::{
         status::{DockerDeploymentStatus, InstanceStatus, LastExit, SecretUse},
         violation::Violation,
     },
-    engine,
-    execute::Report,
-    plan::{Hold, Plan, restart::Restarts, rollout::is_current},
+    plan::{Hold, Plan, outcome::Report, restart::Restarts, rollout::is_current},
     state::{
         container::{ContainerId, RunState},
         desired::Desired,
+        fault,
         observed::{Observed, Replica},
         resolved::Resolution,
     },
@@ -48,7 +47,7 @@ pub struct Facts<'a> {
     /// What is wrong with the object.
     pub violations: &'a [Violation],
     /// Why the last pull failed.
-    pub pull_error: Option<&'a engine::Error>,
+    pub pull_error: Option<&'a fault::Error>,
     /// Restarts by container.
     pub restarts: &'a BTreeMap<ContainerId, Restarts>,
     /// `spec.progressDeadlineSeconds`.
