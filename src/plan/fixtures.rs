@@ -1,5 +1,5 @@
-//! States for the tests of this room and of `execute`: a deployment `web` in `shop`, and containers of it. Each is what
-//! the real constructors make, so that a test cannot plan for a state that never occurs.
+//! States for the tests of this room and of `execute`: a deployment `web` in `shop`, and containers of it, complete enough
+//! that a plan for one of them is a plan that could happen. Called by tests only.
 
 use std::collections::BTreeMap;
 

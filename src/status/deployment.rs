@@ -241,6 +241,11 @@ fn conditions(
             .map_or(under_way, |p| (p.reason, p.message.clone()));
         made.set(ConditionType::Reconciling, true, reason, message);
     }
+    secrets_resolved(facts, &mut made);
+    made.finish()
+}
+
+fn secrets_resolved(facts: &Facts<'_>, made: &mut Conditions<'_>) {
     let resolved = facts.resolution.failures.is_empty();
     if !resolved {
         let message = facts
@@ -264,7 +269,6 @@ fn conditions(
             "every secret reference resolves",
         );
     }
-    made.finish()
 }
 
 /// What is going on while nothing is wrong.
