@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt, StreamExt, stream};
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
     Api, Client, Resource,
@@ -43,7 +43,8 @@ use crate::{
 
 /// How many objects are reconciled side by side; each one serially. The engine has its own bound.
 const CONCURRENCY: u16 = 16;
-/// How long the first lists may take before work begins with what has arrived; the rest is denied until it has.
+/// How long a reconcile waits for the first lists before it goes on with what has arrived; the rest is denied until
+/// then.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
 
 /// What an operator works with.
@@ -302,24 +303,19 @@ impl<E: Engine> Scope<E> {
 
     fn run(self, stop: &watch::Receiver<bool>, tasks: &mut tokio::task::JoinSet<()>) {
         let shelves = Arc::clone(&self.context.shelves);
-        let fill = async move {
-            let mut core = stream::FuturesUnordered::new();
-            for shelf in shelves.secrets.values() {
-                core.push(shelf.fill());
+        let mut stopping = stop.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = shelves.fill() => {}
+                _ = stopping.wait_for(|stop| *stop) => {}
             }
-            tokio::join!(shelves.docker_secrets.fill(), shelves.config_maps.fill(), async {
-                while core.next().await.is_some() {}
-            });
-        };
-        // The lists go on arriving after work has begun.
-        let fill = tokio::spawn(fill).map(|_| ()).shared();
-        tasks.spawn(self.secret_controller(fill.clone(), stop.clone()));
-        tasks.spawn(self.deployment_controller(fill, stop.clone()));
+        });
+        tasks.spawn(self.secret_controller(stop.clone()));
+        tasks.spawn(self.deployment_controller(stop.clone()));
     }
 
     fn secret_controller(
         &self,
-        fill: impl Future<Output = ()> + Send + 'static,
         stop: watch::Receiver<bool>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let writer = reflector::store::Writer::new(resource());
@@ -341,18 +337,12 @@ impl<E: Engine> Scope<E> {
             resource(),
         )
         .reconcile_all_on(changes_of(self.ring_changes.clone()));
-        let ready = deployments.clone();
         let context = Arc::new(secret::SecretContext {
             shared: Arc::clone(&self.context),
+            listed: listed(deployments.clone()),
             deployments,
         });
         async move {
-            let both = async {
-                fill.await;
-                // Users are unknown until the deployments have been listed.
-                let _listed = ready.wait_until_ready().await;
-            };
-            let _late = tokio::time::timeout(FIRST_LISTS, both).await;
             controller
                 .run(
                     measured_secret,
@@ -366,7 +356,6 @@ impl<E: Engine> Scope<E> {
 
     fn deployment_controller(
         self,
-        fill: impl Future<Output = ()> + Send + 'static,
         stop: watch::Receiver<bool>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let writer = reflector::store::Writer::new(resource());
@@ -402,7 +391,6 @@ impl<E: Engine> Scope<E> {
         }
         let context = self.context;
         async move {
-            let _late = tokio::time::timeout(FIRST_LISTS, fill).await;
             controller
                 .run(measured_deployment, failed_deployment, context)
                 .for_each(|_| futures::future::ready(()))
@@ -415,6 +403,7 @@ async fn measured_deployment<E: Engine>(
     object: Arc<DynamicObject>,
     ctx: Arc<Context<E>>,
 ) -> Result<Action, deployment::Error> {
+    let _late = tokio::time::timeout(FIRST_LISTS, ctx.shelves.wait()).await;
     let (start, metrics) = (Instant::now(), ctx.metrics.clone());
     let result = deployment::reconcile(object, ctx).await;
     metrics.reconciled(
@@ -429,6 +418,13 @@ async fn measured_secret<E: Engine>(
     object: Arc<DockerSecret>,
     ctx: Arc<secret::SecretContext<E>>,
 ) -> Result<Action, secret::Error> {
+    // Users are unknown until the deployments have been listed.
+    let mut deployments_listed = ctx.listed.clone();
+    let listed = async {
+        ctx.shared.shelves.wait().await;
+        let _gone_with_us = deployments_listed.wait_for(|listed| *listed).await;
+    };
+    let _late = tokio::time::timeout(FIRST_LISTS, listed).await;
     let (start, metrics) = (Instant::now(), ctx.shared.metrics.clone());
     let result = secret::reconcile(object, ctx).await;
     metrics.reconciled(
@@ -522,6 +518,18 @@ fn changes_of(changes: watch::Receiver<u64>) -> impl futures::Stream<Item = ()> 
     stream::unfold(changes, |mut changes| async move {
         changes.changed().await.ok().map(|()| ((), changes))
     })
+}
+
+/// Turns true when a store has been filled: a store itself wakes only one waiter.
+fn listed(store: Store<DynamicObject>) -> watch::Receiver<bool> {
+    let (tell, told) = watch::channel(false);
+    tokio::spawn(async move {
+        if store.wait_until_ready().await.is_ok() {
+            tell.send_replace(true);
+            tell.closed().await;
+        }
+    });
+    told
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {
