@@ -11,10 +11,15 @@ use kube::{api::DynamicObject, runtime::controller::Action};
 use super::{context::Context, deployment, secret};
 use crate::{api::DockerSecret, engine::Engine};
 
+/// How long a reconcile waits for the first lists before it goes on with what has arrived; the rest is denied until
+/// then.
+const FIRST_LISTS: Duration = Duration::from_secs(10);
+
 pub(super) async fn measured_deployment<E: Engine>(
     object: Arc<DynamicObject>,
     ctx: Arc<Context<E>>,
 ) -> Result<Action, deployment::Error> {
+    let _late = tokio::time::timeout(FIRST_LISTS, ctx.shelves.wait()).await;
     let (start, metrics) = (Instant::now(), ctx.metrics.clone());
     let result = deployment::reconcile(object, ctx).await;
     metrics.reconciled(
@@ -29,6 +34,13 @@ pub(super) async fn measured_secret<E: Engine>(
     object: Arc<DockerSecret>,
     ctx: Arc<secret::SecretContext<E>>,
 ) -> Result<Action, secret::Error> {
+    // Users are unknown until the deployments have been listed.
+    let mut deployments_listed = ctx.listed.clone();
+    let listed = async {
+        ctx.shared.shelves.wait().await;
+        let _gone_with_us = deployments_listed.wait_for(|listed| *listed).await;
+    };
+    let _late = tokio::time::timeout(FIRST_LISTS, listed).await;
     let (start, metrics) = (Instant::now(), ctx.shared.metrics.clone());
     let result = secret::reconcile(object, ctx).await;
     metrics.reconciled(

@@ -164,7 +164,7 @@ impl Keeper {
         if api.get_opt(name).await?.is_some() {
             return Ok(());
         }
-        self.secrets.fill().await;
+        self.secrets.wait().await;
         match at_start(None, &self.kids(), self.new_cluster) {
             AtStart::Use { .. } => Ok(()),
             AtStart::Hold { unknown } => {

@@ -1,12 +1,9 @@
 //! Puts the shells together: watches, triggers, the host, the ring, and a graceful end in which reconciles under way
 //! finish. Decides nothing about objects. Called by `cli` with a client and an engine.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::{FutureExt, StreamExt, stream};
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
     Api, Client,
@@ -28,7 +25,7 @@ use super::{
     object::resource,
     references::Named,
     ring, secret,
-    streams::{Objects, changes_of, named_by, quiet, scoped, shelve, stopped, woken_objects},
+    streams::{Objects, changes_of, listed, named_by, quiet, scoped, shelve, stopped, woken_objects},
     users::Users,
     watched::Shelves,
 };
@@ -42,9 +39,6 @@ use crate::{
 
 /// How many objects are reconciled side by side; each one serially. The engine has its own bound.
 const CONCURRENCY: u16 = 16;
-/// How long the first lists may take before work begins with what has arrived; the rest is denied until it has.
-const FIRST_LISTS: Duration = Duration::from_secs(10);
-
 /// What an operator works with.
 pub struct Setup<E> {
     /// Client of the API server.
@@ -299,24 +293,19 @@ impl<E: Engine> Scope<E> {
 
     fn run(self, stop: &watch::Receiver<bool>, tasks: &mut tokio::task::JoinSet<()>) {
         let shelves = Arc::clone(&self.context.shelves);
-        let fill = async move {
-            let mut core = stream::FuturesUnordered::new();
-            for shelf in shelves.secrets.values() {
-                core.push(shelf.fill());
+        let mut stopping = stop.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = shelves.fill() => {}
+                _ = stopping.wait_for(|stop| *stop) => {}
             }
-            tokio::join!(shelves.docker_secrets.fill(), shelves.config_maps.fill(), async {
-                while core.next().await.is_some() {}
-            });
-        };
-        // The lists go on arriving after work has begun.
-        let fill = tokio::spawn(fill).map(|_| ()).shared();
-        tasks.spawn(self.secret_controller(fill.clone(), stop.clone()));
-        tasks.spawn(self.deployment_controller(fill, stop.clone()));
+        });
+        tasks.spawn(self.secret_controller(stop.clone()));
+        tasks.spawn(self.deployment_controller(stop.clone()));
     }
 
     fn secret_controller(
         &self,
-        fill: impl Future<Output = ()> + Send + 'static,
         stop: watch::Receiver<bool>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let writer = reflector::store::Writer::new(resource());
@@ -338,18 +327,12 @@ impl<E: Engine> Scope<E> {
             resource(),
         )
         .reconcile_all_on(changes_of(self.ring_changes.clone()));
-        let ready = deployments.clone();
         let context = Arc::new(secret::SecretContext {
             shared: Arc::clone(&self.context),
+            listed: listed(deployments.clone()),
             deployments,
         });
         async move {
-            let both = async {
-                fill.await;
-                // Users are unknown until the deployments have been listed.
-                let _listed = ready.wait_until_ready().await;
-            };
-            let _late = tokio::time::timeout(FIRST_LISTS, both).await;
             controller
                 .run(
                     measured_secret,
@@ -363,7 +346,6 @@ impl<E: Engine> Scope<E> {
 
     fn deployment_controller(
         self,
-        fill: impl Future<Output = ()> + Send + 'static,
         stop: watch::Receiver<bool>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let writer = reflector::store::Writer::new(resource());
@@ -399,7 +381,6 @@ impl<E: Engine> Scope<E> {
         }
         let context = self.context;
         async move {
-            let _late = tokio::time::timeout(FIRST_LISTS, fill).await;
             controller
                 .run(measured_deployment, failed_deployment, context)
                 .for_each(|_| futures::future::ready(()))

@@ -76,6 +76,18 @@ pub(super) fn changes_of(changes: watch::Receiver<u64>) -> impl futures::Stream<
     })
 }
 
+/// Turns true when a store has been filled: a store itself wakes only one waiter.
+pub(super) fn listed(store: Store<DynamicObject>) -> watch::Receiver<bool> {
+    let (tell, told) = watch::channel(false);
+    tokio::spawn(async move {
+        if store.wait_until_ready().await.is_ok() {
+            tell.send_replace(true);
+            tell.closed().await;
+        }
+    });
+    told
+}
+
 pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
     let _gone_is_stopped = stop.wait_for(|stop| *stop).await;
 }
