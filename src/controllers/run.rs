@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     context::{Context, Failures, Options, Ring, Written},
     deployment,
+    describe::describe,
     events::EventWriter,
     host::{Host, WakeUp},
     object::resource,
@@ -448,27 +449,15 @@ fn failed_deployment<E: Engine>(
     tracing::warn!(
         namespace = object.metadata.namespace,
         name = object.metadata.name,
-        error = %chain(error),
+        error = %describe(error),
         "the deployment could not be reconciled; it is tried again"
     );
     Action::requeue(ctx.failures.add(&uid))
 }
 
-fn retry(kind: &str, error: &dyn std::error::Error) -> Action {
-    tracing::warn!(kind, error = %chain(error), "an object could not be reconciled; it is tried again");
+fn retry(kind: &str, error: &(dyn std::error::Error + 'static)) -> Action {
+    tracing::warn!(kind, error = %describe(error), "an object could not be reconciled; it is tried again");
     Action::requeue(Duration::from_secs(5))
-}
-
-/// An error with its sources, once, at the edge.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
 }
 
 /// The deployments that name an object.
