@@ -13,6 +13,8 @@ pub enum Outcome {
     Done,
     /// It goes on without us; its end wakes the next reconcile.
     UnderWay,
+    /// An earlier reconcile began it, and it goes on.
+    Joined,
     /// Its precondition no longer holds; the next plan knows better.
     Skipped(Skipped),
     /// The name belongs to a container that is not ours. It was not touched.
@@ -86,6 +88,7 @@ impl Report {
         match self.outcome {
             Outcome::Done | Outcome::Skipped(Skipped::Running) => false,
             Outcome::UnderWay
+            | Outcome::Joined
             | Outcome::Skipped(Skipped::Gone | Skipped::NotOurs)
             | Outcome::Foreign { .. }
             | Outcome::Failed(_) => true,

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
     conditions::{Conditions, find},
@@ -322,7 +322,7 @@ fn instance(facts: &Facts<'_>, replica: &Replica) -> InstanceStatus {
             }
             .to_owned(),
         ),
-        time: Some(Time(exit.finished_at)),
+        time: Some(MicroTime(exit.finished_at)),
     });
     let before = facts
         .before
@@ -341,8 +341,8 @@ fn instance(facts: &Facts<'_>, replica: &Replica) -> InstanceStatus {
         }),
         restarts: i32::try_from(restarts.total).unwrap_or(i32::MAX),
         failures: i32::try_from(restarts.streak).unwrap_or(i32::MAX),
-        restart_after: hold.map(Time),
-        started_at: view.started_at.map(Time),
+        restart_after: hold.map(MicroTime),
+        started_at: view.started_at.map(MicroTime),
         last_exit: ended.or_else(|| before.and_then(|b| b.last_exit.clone())),
     }
 }

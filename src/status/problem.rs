@@ -97,7 +97,7 @@ fn failed(report: &Report) -> Option<Problem> {
             );
             return Some(Problem::new(Reason::ForeignContainer, message));
         }
-        Outcome::Done | Outcome::UnderWay | Outcome::Skipped(_) => return None,
+        Outcome::Done | Outcome::UnderWay | Outcome::Joined | Outcome::Skipped(_) => return None,
     };
     Some(Problem::new(reason_of(error), sentence(error)))
 }
