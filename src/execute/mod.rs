@@ -17,10 +17,9 @@ use crate::{
     },
 };
 
-pub mod outcome;
 pub mod watched;
 
-pub use outcome::{Outcome, Report, Skipped};
+pub use crate::plan::outcome::{Outcome, Report, Skipped};
 pub use watched::{Remember, Wake, Watched};
 
 /// The bytes that a plan's slots stand for, wiped when the run is over.

@@ -17,12 +17,11 @@ use crate::{
         status::{DockerDeploymentStatus, InstanceStatus, LastExit, SecretUse},
         violation::Violation,
     },
-    engine,
-    execute::Report,
-    plan::{Hold, Plan, restart::Restarts, rollout::is_current},
+    plan::{Hold, Plan, outcome::Report, restart::Restarts, rollout::is_current},
     state::{
         container::{ContainerId, RunState},
         desired::Desired,
+        fault,
         observed::{Observed, Replica},
         resolved::Resolution,
     },
@@ -48,7 +47,7 @@ pub struct Facts<'a> {
     /// What is wrong with the object.
     pub violations: &'a [Violation],
     /// Why the last pull failed.
-    pub pull_error: Option<&'a engine::Error>,
+    pub pull_error: Option<&'a fault::Error>,
     /// Restarts by container.
     pub restarts: &'a BTreeMap<ContainerId, Restarts>,
     /// `spec.progressDeadlineSeconds`.
@@ -242,6 +241,11 @@ fn conditions(
             .map_or(under_way, |p| (p.reason, p.message.clone()));
         made.set(ConditionType::Reconciling, true, reason, message);
     }
+    secrets_resolved(facts, &mut made);
+    made.finish()
+}
+
+fn secrets_resolved(facts: &Facts<'_>, made: &mut Conditions<'_>) {
     let resolved = facts.resolution.failures.is_empty();
     if !resolved {
         let message = facts
@@ -265,7 +269,6 @@ fn conditions(
             "every secret reference resolves",
         );
     }
-    made.finish()
 }
 
 /// What is going on while nothing is wrong.

@@ -1,10 +1,8 @@
-//! What became of one action. Read by `status` (what people are told) and `controllers` (when to look again).
+//! What became of one action: vocabulary of the plan, so that whoever reads it need not know who acted.
+//! Built by `execute`; read by `status` (what people are told) and `controllers` (when to look again).
 
-use crate::{
-    engine,
-    plan::{Action, Why},
-    state::container::ContainerId,
-};
+use super::{Action, Why};
+use crate::state::{container::ContainerId, fault};
 
 /// How an action ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +21,7 @@ pub enum Outcome {
         id: ContainerId,
     },
     /// The engine refused or could not be asked.
-    Failed(engine::Error),
+    Failed(fault::Error),
 }
 
 /// Why an action was skipped.
@@ -55,7 +53,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn of(action: &Action, outcome: Outcome) -> Self {
+    pub(crate) fn of(action: &Action, outcome: Outcome) -> Self {
         let (image, revision) = match action {
             Action::Pull { image, .. } => (Some(image.clone()), String::new()),
             Action::Create { spec, .. } => {
