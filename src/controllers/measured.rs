@@ -8,7 +8,7 @@ use std::{
 
 use kube::{api::DynamicObject, runtime::controller::Action};
 
-use super::{context::Context, deployment, secret};
+use super::{context::Context, deployment, describe::describe, secret};
 use crate::{api::DockerSecret, engine::Engine};
 
 /// How long a reconcile waits for the first lists before it goes on with what has arrived; the rest is denied until
@@ -64,25 +64,13 @@ pub(super) fn failed_deployment<E: Engine>(
     tracing::warn!(
         namespace = object.metadata.namespace,
         name = object.metadata.name,
-        error = %chain(error),
+        error = describe(error),
         "the deployment could not be reconciled; it is tried again"
     );
     Action::requeue(ctx.failures.add(&uid))
 }
 
-pub(super) fn retry(kind: &str, error: &dyn std::error::Error) -> Action {
-    tracing::warn!(kind, error = %chain(error), "an object could not be reconciled; it is tried again");
+pub(super) fn retry(kind: &str, error: &(dyn std::error::Error + 'static)) -> Action {
+    tracing::warn!(kind, error = describe(error), "an object could not be reconciled; it is tried again");
     Action::requeue(Duration::from_secs(5))
-}
-
-/// An error with its sources, once, at the edge.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
 }

@@ -3,6 +3,7 @@
 
 pub mod context;
 pub mod deployment;
+pub mod describe;
 pub mod events;
 pub mod host;
 mod measured;

@@ -143,7 +143,7 @@ impl Kind {
 
 /// One failed call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{op} {subject}: {message}")]
+#[error("{op}{}{subject}: {message}", if .subject.is_empty() { "" } else { " " })]
 pub struct Error {
     /// The call.
     pub op: Op,
