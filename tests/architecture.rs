@@ -25,7 +25,16 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
         "controllers",
         4,
         &[
-            "api", "clock", "engine", "execute", "plan", "seal", "secrets", "state", "status", "telemetry",
+            "api",
+            "clock",
+            "engine",
+            "execute",
+            "plan",
+            "seal",
+            "secrets",
+            "state",
+            "status",
+            "telemetry",
         ],
     ),
     (
@@ -50,7 +59,15 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
 /// Rooms that compute: they neither wait nor ask what time it is.
 const PURE: &[&str] = &["api", "plan", "seal", "state", "status"];
 /// What does not occur in them.
-const IMPURE_WORDS: &[&str] = &["async", "await", "tokio", "futures", "Instant", "SystemTime", "Client"];
+const IMPURE_WORDS: &[&str] = &[
+    "async",
+    "await",
+    "tokio",
+    "futures",
+    "Instant",
+    "SystemTime",
+    "Client",
+];
 
 /// Crates that stay in some rooms, so that each can be replaced by changing those.
 const CRATES: &[(&str, &[&str])] = &[
@@ -81,9 +98,7 @@ const SHORT_FILE: usize = 60;
 const NO_NAMES: &[&str] = &["common", "helper", "helpers", "misc", "util", "utils"];
 
 /// File, rule, and why it may.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("lib.rs", "header", "its documentation is ARCHITECTURE.md"),
-];
+const EXCEPTIONS: &[(&str, &str, &str)] = &[("lib.rs", "header", "its documentation is ARCHITECTURE.md")];
 
 /// One file of `src`.
 struct Source {
@@ -114,7 +129,11 @@ impl Source {
     /// How many `super` lead from here to the crate's root.
     fn depth(&self) -> usize {
         let parts = self.path.split('/').count();
-        if self.path.ends_with("mod.rs") { parts - 1 } else { parts }
+        if self.path.ends_with("mod.rs") {
+            parts - 1
+        } else {
+            parts
+        }
     }
 
     fn lines_of_code(&self) -> usize {
@@ -125,17 +144,18 @@ impl Source {
 /// A finding: file, rule, and what is wrong.
 type Finding = (String, &'static str, String);
 
-fn read_all() -> Vec<Source> {
-    fn walk(dir: &Path, into: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, into);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                into.push(path);
-            }
+fn walk(dir: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, into);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            into.push(path);
         }
     }
+}
+
+fn read_all() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut paths = Vec::new();
     walk(&root, &mut paths);
@@ -195,7 +215,9 @@ fn without_comments(text: &str) -> String {
     while i < bytes.len() {
         let end = match (at(i), at(i + 1)) {
             ('/', '/') => (i..bytes.len()).find(|&j| at(j) == '\n').unwrap_or(bytes.len()),
-            ('/', '*') => (i + 2..bytes.len()).find(|&j| at(j) == '*' && at(j + 1) == '/').map_or(bytes.len(), |j| j + 2),
+            ('/', '*') => (i + 2..bytes.len())
+                .find(|&j| at(j) == '*' && at(j + 1) == '/')
+                .map_or(bytes.len(), |j| j + 2),
             ('r', '"' | '#') if !is_word(at(i.wrapping_sub(1))) => raw_end(&bytes, i).unwrap_or(i),
             ('"', _) => quoted_end(&bytes, i),
             // A character, and not a lifetime.
@@ -230,7 +252,9 @@ fn raw_end(text: &[char], start: usize) -> Option<usize> {
     }
     let mut closing = vec!['"'];
     closing.resize(hashes + 1, '#');
-    let length = text[open + 1..].windows(closing.len()).position(|w| w == closing)?;
+    let length = text[open + 1..]
+        .windows(closing.len())
+        .position(|w| w == closing)?;
     Some(open + 1 + length + closing.len())
 }
 
@@ -252,7 +276,10 @@ fn without_tests(code: &str) -> String {
             break;
         }
     }
-    let blank: String = code[start..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
+    let blank: String = code[start..end]
+        .chars()
+        .map(|c| if c == '\n' { '\n' } else { ' ' })
+        .collect();
     without_tests(&format!("{}{blank}{}", &code[..start], &code[end..]))
 }
 
@@ -338,7 +365,10 @@ fn knows_whom(source: &Source, found: &mut Vec<Finding>) {
         }
     }
     if climbs_out(source) {
-        say("matrix", "leaves its room through `super`; write `crate::`".to_owned());
+        say(
+            "matrix",
+            "leaves its room through `super`; write `crate::`".to_owned(),
+        );
     }
 }
 
@@ -351,27 +381,48 @@ fn touches_what(source: &Source, found: &mut Vec<Finding>) {
         let at_home = |files: &[&str]| files.iter().any(|f| source.path.starts_with(f));
         if PURE.contains(&room) && IMPURE_WORDS.contains(&word) {
             seen.insert(word, "pure");
-        } else if starts_a_path && CRATES.iter().any(|(name, rooms)| *name == word && elsewhere(rooms)) {
+        } else if starts_a_path
+            && CRATES
+                .iter()
+                .any(|(name, rooms)| *name == word && elsewhere(rooms))
+        {
             seen.insert(word, "crate");
-        } else if PLACES.iter().any(|(name, files)| *name == word && !at_home(files)) {
+        } else if PLACES
+            .iter()
+            .any(|(name, files)| *name == word && !at_home(files))
+        {
             seen.insert(word, "place");
         }
     }
-    found.extend(
-        seen.into_iter().map(|(word, rule)| (source.path.clone(), rule, format!("`{word}` does not belong here"))),
-    );
+    found.extend(seen.into_iter().map(|(word, rule)| {
+        (
+            source.path.clone(),
+            rule,
+            format!("`{word}` does not belong here"),
+        )
+    }));
 }
 
 fn looks_how(source: &Source, found: &mut Vec<Finding>) {
     let mut say = |rule, what| found.push((source.path.clone(), rule, what));
     let lines = source.lines_of_code();
     if lines > LONGEST_FILE && !source.test {
-        say("size", format!("{lines} lines of code, and {LONGEST_FILE} are the limit: take a part out"));
+        say(
+            "size",
+            format!("{lines} lines of code, and {LONGEST_FILE} are the limit: take a part out"),
+        );
     }
-    let header = source.text.lines().take_while(|line| line.starts_with("//!")).count();
+    let header = source
+        .text
+        .lines()
+        .take_while(|line| line.starts_with("//!"))
+        .count();
     let short = header == 1 && lines <= SHORT_FILE;
     if !HEADER.contains(&header) && !short {
-        say("header", format!("{header} lines of `//!`: say what the file owns, what it does not, and who calls it"));
+        say(
+            "header",
+            format!("{header} lines of `//!`: say what the file owns, what it does not, and who calls it"),
+        );
     }
     for part in source.path.split(['/', '.', '_']) {
         if NO_NAMES.contains(&part) {
@@ -392,7 +443,10 @@ fn findings(source: &Source) -> Vec<Finding> {
 
 fn rules_broken(path: &str, text: &str) -> Vec<&'static str> {
     let text = format!("//! Owns one thing\n//! and not another.\n{text}");
-    findings(&Source::new(path, &text)).into_iter().map(|(_, rule, _)| rule).collect()
+    findings(&Source::new(path, &text))
+        .into_iter()
+        .map(|(_, rule, _)| rule)
+        .collect()
 }
 
 #[test]
@@ -434,6 +488,51 @@ fn every_room_of_the_matrix_exists() {
 }
 
 #[test]
+fn every_dependency_has_a_reason_and_a_user() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let page = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let mut section = "";
+    let mut named = BTreeSet::new();
+    for line in manifest.lines() {
+        match line.split_once(" = ") {
+            None if line.starts_with('[') => section = line,
+            Some((name, _)) if section.ends_with("dependencies]") => _ = named.insert(name),
+            _ => {}
+        }
+    }
+    let reasons = page
+        .split("\n## Dependencies\n")
+        .nth(1)
+        .unwrap()
+        .split("\n## ")
+        .next()
+        .unwrap();
+    let explained: BTreeSet<&str> = reasons
+        .lines()
+        .filter_map(|line| line.strip_prefix("- `")?.split_once("`: ").map(|(name, _)| name))
+        .collect();
+    assert_eq!(
+        named, explained,
+        "Cargo.toml, and \"Dependencies\" of ARCHITECTURE.md"
+    );
+    let mut sources = Vec::new();
+    for dir in ["src", "tests"] {
+        walk(&root.join(dir), &mut sources);
+    }
+    let all: String = sources
+        .iter()
+        .map(|path| without_comments(&fs::read_to_string(path).unwrap()))
+        .collect();
+    let used: BTreeSet<&str> = words(&all).into_iter().map(|(word, ..)| word).collect();
+    let unused: Vec<&str> = named
+        .into_iter()
+        .filter(|name| !used.contains(name.replace('-', "_").as_str()))
+        .collect();
+    assert_eq!(unused, [""; 0], "dependencies that nothing names");
+}
+
+#[test]
 fn a_wrong_arrow_is_seen_however_it_is_written() {
     for text in [
         "use crate::engine::Engine;",
@@ -448,7 +547,10 @@ fn a_wrong_arrow_is_seen_however_it_is_written() {
     ] {
         assert_eq!(rules_broken("plan/x.rs", text), ["matrix"], "{text}");
     }
-    assert_eq!(rules_broken("controllers/x.rs", "use crate::apiserver::Store;"), ["matrix"]);
+    assert_eq!(
+        rules_broken("controllers/x.rs", "use crate::apiserver::Store;"),
+        ["matrix"]
+    );
     assert_eq!(rules_broken("attic/x.rs", ""), ["matrix"]);
     assert_eq!(rules_broken("plan/mod.rs", "use super::engine;"), ["matrix"]);
 }
@@ -480,8 +582,14 @@ fn crates_stay_in_their_rooms_and_words_in_their_files() {
     assert_eq!(rules_broken("secrets/x.rs", "use kube::Api;"), ["crate"]);
     assert_eq!(rules_broken("controllers/x.rs", "use kube::Api;"), [""; 0]);
     assert_eq!(rules_broken("execute/x.rs", "use bollard::Docker;"), ["place"]);
-    assert_eq!(rules_broken("controllers/x.rs", "use crate::engine::bollard::Docker;"), ["place"]);
-    assert_eq!(rules_broken("engine/bollard/x.rs", "use ::bollard::Docker;"), [""; 0]);
+    assert_eq!(
+        rules_broken("controllers/x.rs", "use crate::engine::bollard::Docker;"),
+        ["place"]
+    );
+    assert_eq!(
+        rules_broken("engine/bollard/x.rs", "use ::bollard::Docker;"),
+        [""; 0]
+    );
     assert_eq!(rules_broken("seal/x.rs", "fn f() { unsafe { g() } }"), ["place"]);
 }
 
@@ -489,11 +597,17 @@ fn crates_stay_in_their_rooms_and_words_in_their_files() {
 fn size_header_and_name_are_looked_at() {
     let long = "fn f() {}\n".repeat(LONGEST_FILE + 1);
     assert_eq!(rules_broken("state/x.rs", &long), ["size"]);
-    assert_eq!(rules_broken("state/x.rs", &format!("#[cfg(test)]\nmod tests {{\n{long}}}")), [""; 0]);
+    assert_eq!(
+        rules_broken("state/x.rs", &format!("#[cfg(test)]\nmod tests {{\n{long}}}")),
+        [""; 0]
+    );
     assert_eq!(rules_broken("state/pod_utils.rs", ""), ["name"]);
     assert_eq!(rules_broken("state/helpers/pod.rs", ""), ["name"]);
     let bare = findings(&Source::new("state/x.rs", "fn f() {}"));
-    assert_eq!(bare.iter().map(|(_, rule, _)| *rule).collect::<Vec<_>>(), ["header"]);
+    assert_eq!(
+        bare.iter().map(|(_, rule, _)| *rule).collect::<Vec<_>>(),
+        ["header"]
+    );
 }
 
 #[test]

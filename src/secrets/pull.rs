@@ -111,10 +111,9 @@ fn one(
 fn absent() -> Closed {
     Closed {
         cause: Cause::SecretNotFound,
-        advice:
-            "create it from a Docker config file with `supercargo seal --type kubernetes.io/dockerconfigjson \
-                 --from-file .dockerconfigjson=PATH`"
-                .to_owned(),
+        advice: "create it from a Docker config file with `supercargo secret create NAME --type \
+                 kubernetes.io/dockerconfigjson --from-file .dockerconfigjson=PATH`"
+            .to_owned(),
     }
 }
 
