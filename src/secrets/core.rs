@@ -5,7 +5,7 @@
 use k8s_openapi::api::core::v1::Secret;
 
 use super::{
-    open::{Closed, Known, Opener, key_not_found, known},
+    open::{Closed, Known, Opener, key_not_found},
     source::{Lookup, Source},
 };
 use crate::{api::condition::Cause, seal::Plaintext};
@@ -60,7 +60,7 @@ pub(super) fn item(
     };
     let plaintext = Plaintext::new(value.0.clone());
     Ok(Some((
-        known(opener.ring()?, namespace, &plaintext, None),
+        Known::of(opener.ring()?, namespace, &plaintext, None),
         plaintext,
     )))
 }

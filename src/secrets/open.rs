@@ -14,12 +14,14 @@ use crate::{
 
 pub use crate::state::resolved::{Closed, Known};
 
-/// What is kept of an opened value.
-pub(super) fn known(ring: &Ring, namespace: &str, plaintext: &Plaintext, kid: Option<String>) -> Known {
-    Known {
-        fingerprint: ring.fingerprint(namespace, plaintext).to_string(),
-        kid,
-        as_env: super::env::check_value(plaintext),
+impl Known {
+    pub(super) fn of(ring: &Ring, namespace: &str, plaintext: &Plaintext, kid: Option<String>) -> Self {
+        let fingerprint = ring.fingerprint(namespace, plaintext).to_string();
+        Self {
+            fingerprint,
+            kid,
+            as_env: super::env::check_value(plaintext),
+        }
     }
 }
 
@@ -122,7 +124,7 @@ impl Opener {
             })?;
         let plaintext = ring.open(&envelope, &context, WrittenBy::User).map_err(closed)?;
         Ok((
-            known(ring, namespace, &plaintext, Some(envelope.kid().to_string())),
+            Known::of(ring, namespace, &plaintext, Some(envelope.kid().to_string())),
             plaintext,
         ))
     }
