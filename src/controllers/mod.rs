@@ -14,3 +14,4 @@ pub mod secret;
 mod teardown;
 mod users;
 pub mod watched;
+pub mod wish;
