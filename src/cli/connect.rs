@@ -133,6 +133,34 @@ pub(super) async fn containers(
     Ok(views)
 }
 
+/// What an API server's error says, once. A path that it does not know is a definition that it lacks.
+pub(super) fn told(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if no_such_path(status) => {
+            "the API server does not know this kind; install the CRDs with `supercargo crds | kubectl apply --server-side -f -`"
+                .to_owned()
+        }
+        kube::Error::Api(status) => format!("{} ({})", status.message.trim(), status.code),
+        other => {
+            let mut text = other.to_string();
+            let mut cause = std::error::Error::source(other);
+            while let Some(inner) = cause {
+                let more = inner.to_string();
+                if !text.contains(&more) {
+                    text = format!("{text}: {more}");
+                }
+                cause = inner.source();
+            }
+            text
+        }
+    }
+}
+
+/// Whether the answer is about the path and not about an object.
+fn no_such_path(status: &kube::core::Status) -> bool {
+    status.code == 404 && status.reason != "NotFound"
+}
+
 /// An engine's error with what to do about it.
 pub(super) fn engine_failure(error: engine::Error) -> Failure {
     let next = match error.kind {

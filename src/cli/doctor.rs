@@ -8,7 +8,7 @@ use std::time::Duration;
 use kube::{Client, Config};
 use serde::Serialize;
 
-use super::connect::DockerArgs;
+use super::connect::{self, DockerArgs};
 use super::output::{self, Format};
 use super::ring_source::RingArgs;
 use super::{Failure, Outcome, block_on};
@@ -132,13 +132,20 @@ fn one_line(text: &str) -> String {
     words.chars().filter(|c| !c.is_control()).collect()
 }
 
+fn said(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<kube::Error>() {
+        Some(error) => connect::told(error),
+        None => format!("{error:#}"),
+    }
+}
+
 /// Waits for an answer, but not for ever.
 pub(super) async fn patiently<T, E: Into<anyhow::Error>>(
     ask: impl Future<Output = Result<T, E>>,
 ) -> Result<T, String> {
     match tokio::time::timeout(PATIENCE, ask).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(format!("{:#}", error.into())),
+        Ok(Err(error)) => Err(said(&error.into())),
         Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
     }
 }
@@ -191,7 +198,7 @@ async fn client(args: &Args) -> Result<Client, String> {
         .map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
     config.connect_timeout = Some(PATIENCE);
     config.auth_info.impersonate = args.as_user.clone().or(config.auth_info.impersonate);
-    Client::try_from(config).map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+    Client::try_from(config).map_err(|error| connect::told(&error))
 }
 
 #[cfg(test)]

@@ -5,14 +5,13 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::connect;
 use super::lookup::Objects;
 use super::output::{self, Format};
-use super::plan::stored;
+use super::plan::{lookup_failure, stored};
 use super::ring_source::RingArgs;
 use super::{Failure, Outcome, block_on};
 use crate::api::DockerDeployment;
@@ -77,8 +76,7 @@ async fn explain(args: Args) -> Outcome {
     })?;
     let mut objects = Objects::default();
     let read = objects.read(&client, &namespace, &raw["spec"]);
-    read.await
-        .context("what the object refers to cannot be read; see `supercargo doctor`")?;
+    read.await.map_err(lookup_failure)?;
     let status = deployment.status.clone().unwrap_or_default();
     let opener = match args.ring.read(&client).await? {
         Ok(ring) => Opener::new(Arc::new(ring)),

@@ -5,15 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use futures::StreamExt;
-use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
-use super::connect::{self, DockerArgs};
+use super::connect;
+use super::logs_args::Args;
 use super::logs_lines::{Line, Lines, Stream};
 use super::{Failure, Outcome, block_on};
 use crate::api::keys::label;
@@ -25,86 +24,6 @@ use crate::state::names;
 
 /// How long an API server that does not answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Flags of `logs`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    /// A DockerDeployment: NAME or deployment/NAME
-    #[arg(value_name = "NAME", value_parser = deployment)]
-    name: String,
-    /// Namespace; without it that of the current context
-    #[arg(long, short)]
-    namespace: Option<String>,
-    /// Go on with what comes, also from instances that come later
-    #[arg(long, short)]
-    follow: bool,
-    /// Only that many last lines of each instance
-    #[arg(long, value_name = "LINES")]
-    tail: Option<u64>,
-    /// Only what was written in this time, such as 90s, 5m or 1h30m, or since a time such as 2026-01-02T03:04:05Z
-    #[arg(long, value_name = "TIME", value_parser = Since::from_str)]
-    since: Option<Since>,
-    /// Put the time before each line
-    #[arg(long)]
-    timestamps: bool,
-    /// Put the instance's name before each line, as is done anyway where there are several
-    #[arg(long, visible_alias = "all-instances")]
-    prefix: bool,
-    /// Only this instance: a container's name, its id, or NAME-0 for the first replica
-    #[arg(long, value_name = "INSTANCE")]
-    instance: Option<String>,
-    #[command(flatten)]
-    docker: DockerArgs,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Since {
-    Ago(SignedDuration),
-    At(Timestamp),
-}
-
-impl FromStr for Since {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(at) = text.parse() {
-            return Ok(Self::At(at));
-        }
-        match text.parse::<SignedDuration>() {
-            Ok(ago) if !ago.is_negative() => Ok(Self::Ago(ago)),
-            _ => Err("not a time; write 90s, 5m, 1h30m or 2026-01-02T03:04:05Z".to_owned()),
-        }
-    }
-}
-
-impl Since {
-    fn at(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::Ago(ago) => now
-                .checked_sub(ago)
-                .unwrap_or(Timestamp::UNIX_EPOCH)
-                .max(Timestamp::UNIX_EPOCH),
-            Self::At(at) => at,
-        }
-    }
-}
-
-/// The name out of `NAME` or `deployment/NAME`.
-fn deployment(text: &str) -> Result<String, String> {
-    let name = match text.split_once('/') {
-        None => text,
-        Some((kind, name)) => match kind.split('.').next().unwrap_or_default() {
-            "deployment" | "deployments" | "deploy" | "dockerdeployment" | "dockerdeployments" | "ddep" => {
-                name
-            }
-            _ => return Err(format!("{kind} has no instances; write NAME or deployment/NAME")),
-        },
-    };
-    if name.is_empty() || name.contains('/') {
-        return Err("write NAME or deployment/NAME".to_owned());
-    }
-    Ok(name.to_owned())
-}
 
 /// Runs the verb.
 pub(super) fn run(args: Args) -> Outcome {
@@ -424,34 +343,6 @@ fn layout(line: &Line, prefix: Option<&str>, timestamps: bool) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_deployment_is_named_in_every_usual_way() {
-        for text in [
-            "web",
-            "deployment/web",
-            "ddep/web",
-            "dockerdeployments.supercargo.dev/web",
-        ] {
-            assert_eq!(deployment(text).as_deref(), Ok("web"), "{text}");
-        }
-        for text in ["", "pod/web", "deployment/", "deployment/a/b"] {
-            assert!(deployment(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn since_is_an_age_or_a_time() {
-        let now: Timestamp = "2026-01-02T00:10:00Z".parse().unwrap();
-        let at = |text: &str| text.parse::<Since>().map(|since| since.at(now).to_string());
-        assert_eq!(at("5m").as_deref(), Ok("2026-01-02T00:05:00Z"));
-        assert_eq!(at("90s").as_deref(), Ok("2026-01-02T00:08:30Z"));
-        assert_eq!(at("1h30m").as_deref(), Ok("2026-01-01T22:40:00Z"));
-        assert_eq!(at("2026-01-01T00:00:00Z").as_deref(), Ok("2026-01-01T00:00:00Z"));
-        for text in ["", "5", "yesterday", "-5m"] {
-            assert!(at(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_prefixed_line_always_ends() {

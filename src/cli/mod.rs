@@ -14,6 +14,7 @@ mod explain;
 mod keys;
 mod keys_source;
 mod logs;
+mod logs_args;
 mod logs_lines;
 mod lookup;
 mod output;
@@ -67,7 +68,7 @@ enum Verb {
     /// Show every secret reference of a deployment: whence, sealed to which key, loaded by whom, why not; never a value
     Explain(explain::Args),
     /// Print the output of a deployment's instances, straight from the engine
-    Logs(logs::Args),
+    Logs(logs_args::Args),
     /// Check engine, API server, CRDs, rights, key ring, clocks, networks and leftovers; exit 1 if anything fails
     Doctor(Box<doctor::Args>),
     /// Print the custom resource definitions: `supercargo crds | kubectl apply --server-side -f -`

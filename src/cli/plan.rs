@@ -115,7 +115,7 @@ async fn preview(args: &Args, text: Option<&str>) -> Outcome {
     let ring = args.ring.read(&client).await?.map(Arc::new);
     if let Err(why) = &ring {
         eprintln!(
-            "secret values are not known here ({why}); they are assumed to be those that run: give --keyring FILE to be sure"
+            "secret values are not known here ({why}); they are assumed unchanged, and new containers may get other names: give --keyring FILE to be sure"
         );
     }
     let world = World {
@@ -139,10 +139,14 @@ async fn preview(args: &Args, text: Option<&str>) -> Outcome {
 
 async fn get(client: &Client, namespace: &str, name: &str) -> Result<Option<DynamicObject>, Failure> {
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource());
-    let found = api.get_opt(name).await;
-    Ok(found.with_context(|| {
-        format!("the DockerDeployment {namespace}/{name} cannot be read; see `supercargo doctor`")
-    })?)
+    match api.get_opt(name).await {
+        Ok(found) => Ok(found),
+        Err(error) => Err(anyhow!(
+            "the DockerDeployment {namespace}/{name} cannot be read: {}; see `supercargo doctor`",
+            connect::told(&error)
+        )
+        .into()),
+    }
 }
 
 /// The object as the API server has it.
@@ -188,8 +192,7 @@ impl World {
         let id = Identity::of(&object, &self.options.instance)?;
         let namespace = &id.owner.namespace;
         let read = objects.read(&self.client, namespace, raw.get("spec").unwrap_or(&Value::Null));
-        read.await
-            .context("what the object refers to cannot be read; see `supercargo doctor`")?;
+        read.await.map_err(lookup_failure)?;
         let views = connect::containers(&self.engine, label::NAMESPACE, namespace).await;
         let views = views.map_err(connect::engine_failure)?;
         let opener = self.opener(&id, &views);
@@ -257,6 +260,12 @@ impl World {
         };
         plan::plan(desired, observed, &inputs)
     }
+}
+
+/// References could not be looked up.
+pub(super) fn lookup_failure(error: kube::Error) -> Failure {
+    let why = connect::told(&error);
+    anyhow!("what the object refers to cannot be read: {why}; see `supercargo doctor`").into()
 }
 
 /// What applying keeps of the live object.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
-use super::Failure;
+use super::{Failure, connect};
 use crate::seal::Ring;
 use crate::secrets::keyring::{self, KEYRING_SECRET, OPERATOR_NAMESPACE};
 use crate::secrets::keyring_file;
@@ -68,7 +68,7 @@ impl RingArgs {
             Err(kube::Error::Api(status)) if status.code == 403 => {
                 Access::Denied(format!("{place} may not be read by this user"))
             }
-            Err(error) => Access::Denied(format!("{place} cannot be read: {error}")),
+            Err(error) => Access::Denied(format!("{place} cannot be read: {}", connect::told(&error))),
         }
     }
 }
