@@ -2,7 +2,7 @@
 //! Owns the shape only; what goes into it is decided by the room `status`.
 //! Nothing in it ticks: every field changes only when something happened.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -113,12 +113,12 @@ pub struct InstanceStatus {
     /// Not started again before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "time")]
-    pub restart_after: Option<Time>,
+    pub restart_after: Option<MicroTime>,
 
     /// When the container was last started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "time")]
-    pub started_at: Option<Time>,
+    pub started_at: Option<MicroTime>,
 
     /// How it last ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,7 +141,7 @@ pub struct LastExit {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "time")]
-    pub time: Option<Time>,
+    pub time: Option<MicroTime>,
 }
 
 /// The use of one value of a secret.

@@ -1,3 +1,6 @@
+//! Tests of [`super`]: its tables against the fields that Kubernetes itself publishes for `apps/v1` Deployments, so that
+//! a field which a newer Kubernetes adds is found here and not by a user.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::Deployment;

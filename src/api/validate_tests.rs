@@ -1,3 +1,6 @@
+//! Tests of [`super`]: a table of manifests and the violations that each must give, all at once and by path.
+//! Manifests are data here: nothing is looked up and no API server is asked.
+
 use serde_json::{Value, json};
 
 use super::super::violation::ViolationKind;

@@ -17,6 +17,7 @@ use crate::{
     controllers::{
         context::Options,
         ring::Place,
+        describe::describe,
         run::{Operator, Setup},
     },
     engine::{
@@ -202,7 +203,7 @@ async fn wait_for_api_server(client: &Client, mut stop: watch::Receiver<bool>) -
         let wait = match connect::instance(client).await {
             Ok(instance) => return Some(instance),
             Err(error) => {
-                tracing::warn!(%error, "the API server does not tell the uid of namespace kube-system; it is asked again");
+                tracing::warn!(error = describe(&error), "the API server does not tell the uid of namespace kube-system; it is asked again");
                 Duration::from_secs(2)
             }
         };

@@ -35,7 +35,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::secrets::harden_process;
+use crate::{controllers::describe::describe, secrets::harden_process};
 
 /// kubectl apply for plain Docker hosts, with secrets that nobody else sees.
 #[derive(Debug, Parser)]
@@ -130,7 +130,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
         Err(Failure::Failed(error)) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", describe(error.as_ref()));
             ExitCode::from(1)
         }
     }

@@ -1,4 +1,5 @@
-//! What every reconcile of one process shares: clients, the host, the executor, the ring, settings. Owns no decision.
+//! What every reconcile of one process shares: clients, the host, the executor, the ring, settings, and what it
+//! remembers between two of them for the sake of speed only. Owns no decision. Built by [`super::run`].
 
 use std::{
     collections::BTreeMap,

@@ -6,7 +6,7 @@
 //! engine ---------------> 4 observe --/
 //! ```
 //! After an execution it observes and plans again, until there is nothing left to do now; then it publishes. `Err` means
-//! "could not find out, or could not write"; not being ready is an outcome. Deletion is in [`super::teardown`].
+//! "could not find out, or could not write"; not being ready is an outcome. Deletion is in `teardown`.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

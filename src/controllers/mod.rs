@@ -3,14 +3,17 @@
 
 pub mod context;
 pub mod deployment;
+pub mod describe;
 pub mod events;
 pub mod host;
+mod measured;
 pub mod object;
 mod publish;
 pub mod references;
 pub mod ring;
 pub mod run;
 pub mod secret;
+mod streams;
 mod teardown;
 mod users;
 pub mod watched;

@@ -7,7 +7,10 @@ use kube::{
     runtime::controller::Action,
 };
 
-use super::deployment::{Error, Pass};
+use super::{
+    deployment::{Error, Pass},
+    object::ObjectError,
+};
 use crate::{
     api::{
         DockerDeploymentSpec, GROUP, VERSION,
@@ -44,6 +47,7 @@ pub(super) fn log(owner: &Owner, reports: &[Report]) {
             Outcome::Done => {
                 tracing::info!(%namespace, %name, %revision, action, %subject, reason, outcome = "done")
             }
+            Outcome::Joined => tracing::debug!(%namespace, %name, %revision, action, %subject, reason, outcome = "still under way"),
             Outcome::UnderWay => {
                 tracing::info!(%namespace, %name, %revision, action, %subject, reason, outcome = "under way")
             }
@@ -120,14 +124,17 @@ pub(super) async fn everything<E: Engine>(
 async fn write<E: Engine>(pass: &Pass<'_, E>, status: &DockerDeploymentStatus) -> Result<(), Error> {
     let (uid, version) = (&pass.id.owner.uid, &pass.id.version);
     let known = pass.ctx.written.or(uid, version, pass.before.clone());
-    if known == *status {
+    // As the API server will give it back: times lose their nanoseconds, and that is no difference.
+    let body = serde_json::to_value(status).map_err(ObjectError::from)?;
+    let status: DockerDeploymentStatus = serde_json::from_value(body.clone()).map_err(ObjectError::from)?;
+    if known == status {
         return Ok(());
     }
     let patch = serde_json::json!({
         "apiVersion": format!("{GROUP}/{VERSION}"),
         "kind": "DockerDeployment",
         "metadata": { "uid": uid },
-        "status": status,
+        "status": body,
     });
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let api = pass.id.api(&pass.ctx.client);
@@ -136,7 +143,7 @@ async fn write<E: Engine>(pass: &Pass<'_, E>, status: &DockerDeploymentStatus) -
         .await
     {
         Ok(_) => {
-            pass.ctx.written.remember(uid, version, status.clone());
+            pass.ctx.written.remember(uid, version, status);
             Ok(())
         }
         // It went while we worked: its deletion wakes us, or there is nobody left to tell.

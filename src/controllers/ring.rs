@@ -21,7 +21,7 @@ use kube::{
 };
 use tokio::sync::watch;
 
-use super::{context::Ring as Current, watched::Shelf};
+use super::{context::Ring as Current, describe::describe, watched::Shelf};
 use crate::{
     api::{
         DockerSecret,
@@ -120,7 +120,7 @@ impl Keeper {
                 }
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::warn!(%error, secret = name, "the key ring's Secret cannot be watched; what is known of it stays");
+                    tracing::warn!(error = describe(&error), secret = name, "the key ring's Secret cannot be watched; what is known of it stays");
                 }
             }
         }
@@ -149,10 +149,11 @@ impl Keeper {
             match self.try_first(api, name).await {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::warn!(%error, secret = name, "the key ring cannot be read or made; it is tried again");
+                    tracing::warn!(error = describe(&error), secret = name, "the key ring cannot be read or made; it is tried again");
                     self.hold(&format!(
-                        "the key ring (Secret {}/{name}) cannot be read: {error}",
-                        self.namespace
+                        "the key ring (Secret {}/{name}) cannot be read: {}",
+                        self.namespace,
+                        describe(&error)
                     ));
                     tokio::time::sleep(AGAIN).await;
                 }
@@ -164,7 +165,7 @@ impl Keeper {
         if api.get_opt(name).await?.is_some() {
             return Ok(());
         }
-        self.secrets.fill().await;
+        self.secrets.wait().await;
         match at_start(None, &self.kids(), self.new_cluster) {
             AtStart::Use { .. } => Ok(()),
             AtStart::Hold { unknown } => {
@@ -316,7 +317,7 @@ async fn repair(api: &Api<ConfigMap>, current: &Current, found: Option<&BTreeMap
             )
             .await
         {
-            tracing::warn!(%error, "the ConfigMap of public keys could not be put right");
+            tracing::warn!(error = describe(&error), "the ConfigMap of public keys could not be put right");
         }
     }
     let params = PatchParams::apply(FIELD_MANAGER).force();
@@ -324,7 +325,7 @@ async fn repair(api: &Api<ConfigMap>, current: &Current, found: Option<&BTreeMap
         .patch(PUBLIC_KEYS_CONFIG_MAP, &params, &Patch::Apply(&map))
         .await
     {
-        tracing::warn!(%error, "the ConfigMap of public keys could not be written");
+        tracing::warn!(error = describe(&error), "the ConfigMap of public keys could not be written");
     }
 }
 

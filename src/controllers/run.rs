@@ -1,37 +1,33 @@
 //! Puts the shells together: watches, triggers, the host, the ring, and a graceful end in which reconciles under way
 //! finish. Decides nothing about objects. Called by `cli` with a client and an engine.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::{FutureExt, StreamExt, stream};
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
-    Api, Client, Resource,
+    Api, Client,
     api::DynamicObject,
-    core::NamespaceResourceScope,
     runtime::{
         Controller, WatchStreamExt,
-        controller::{Action, Config as ControllerConfig},
-        reflector::{self, ObjectRef, Store},
+        controller::Config as ControllerConfig,
+        reflector::{self, Store},
         watcher,
     },
 };
-use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 
 use super::{
     context::{Context, Failures, Options, Ring, Written},
-    deployment,
     events::EventWriter,
     host::{Host, WakeUp},
+    measured::{failed_deployment, measured_deployment, measured_secret, retry},
     object::resource,
-    references::{self, Named},
+    references::Named,
     ring, secret,
+    streams::{Objects, changes_of, listed, named_by, quiet, scoped, shelve, stopped, woken_objects},
     users::Users,
-    watched::{Shelf, Shelves},
+    watched::Shelves,
 };
 use crate::{
     api::{DockerSecret, reference::SecretKind},
@@ -43,9 +39,6 @@ use crate::{
 
 /// How many objects are reconciled side by side; each one serially. The engine has its own bound.
 const CONCURRENCY: u16 = 16;
-/// How long the first lists may take before work begins with what has arrived; the rest is denied until it has.
-const FIRST_LISTS: Duration = Duration::from_secs(10);
-
 /// What an operator works with.
 pub struct Setup<E> {
     /// Client of the API server.
@@ -222,8 +215,6 @@ impl<E: Engine> Operator<E> {
     }
 }
 
-type Objects<K> = stream::BoxStream<'static, Result<K, watcher::Error>>;
-
 /// The watches of one namespace, or of all.
 struct Scope<E> {
     context: Arc<Context<E>>,
@@ -302,24 +293,19 @@ impl<E: Engine> Scope<E> {
 
     fn run(self, stop: &watch::Receiver<bool>, tasks: &mut tokio::task::JoinSet<()>) {
         let shelves = Arc::clone(&self.context.shelves);
-        let fill = async move {
-            let mut core = stream::FuturesUnordered::new();
-            for shelf in shelves.secrets.values() {
-                core.push(shelf.fill());
+        let mut stopping = stop.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = shelves.fill() => {}
+                _ = stopping.wait_for(|stop| *stop) => {}
             }
-            tokio::join!(shelves.docker_secrets.fill(), shelves.config_maps.fill(), async {
-                while core.next().await.is_some() {}
-            });
-        };
-        // The lists go on arriving after work has begun.
-        let fill = tokio::spawn(fill).map(|_| ()).shared();
-        tasks.spawn(self.secret_controller(fill.clone(), stop.clone()));
-        tasks.spawn(self.deployment_controller(fill, stop.clone()));
+        });
+        tasks.spawn(self.secret_controller(stop.clone()));
+        tasks.spawn(self.deployment_controller(stop.clone()));
     }
 
     fn secret_controller(
         &self,
-        fill: impl Future<Output = ()> + Send + 'static,
         stop: watch::Receiver<bool>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let writer = reflector::store::Writer::new(resource());
@@ -341,18 +327,12 @@ impl<E: Engine> Scope<E> {
             resource(),
         )
         .reconcile_all_on(changes_of(self.ring_changes.clone()));
-        let ready = deployments.clone();
         let context = Arc::new(secret::SecretContext {
             shared: Arc::clone(&self.context),
+            listed: listed(deployments.clone()),
             deployments,
         });
         async move {
-            let both = async {
-                fill.await;
-                // Users are unknown until the deployments have been listed.
-                let _listed = ready.wait_until_ready().await;
-            };
-            let _late = tokio::time::timeout(FIRST_LISTS, both).await;
             controller
                 .run(
                     measured_secret,
@@ -366,7 +346,6 @@ impl<E: Engine> Scope<E> {
 
     fn deployment_controller(
         self,
-        fill: impl Future<Output = ()> + Send + 'static,
         stop: watch::Receiver<bool>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let writer = reflector::store::Writer::new(resource());
@@ -402,156 +381,10 @@ impl<E: Engine> Scope<E> {
         }
         let context = self.context;
         async move {
-            let _late = tokio::time::timeout(FIRST_LISTS, fill).await;
             controller
                 .run(measured_deployment, failed_deployment, context)
                 .for_each(|_| futures::future::ready(()))
                 .await;
         }
     }
-}
-
-async fn measured_deployment<E: Engine>(
-    object: Arc<DynamicObject>,
-    ctx: Arc<Context<E>>,
-) -> Result<Action, deployment::Error> {
-    let (start, metrics) = (Instant::now(), ctx.metrics.clone());
-    let result = deployment::reconcile(object, ctx).await;
-    metrics.reconciled(
-        "DockerDeployment",
-        if result.is_ok() { "ok" } else { "error" },
-        start.elapsed(),
-    );
-    result
-}
-
-async fn measured_secret<E: Engine>(
-    object: Arc<DockerSecret>,
-    ctx: Arc<secret::SecretContext<E>>,
-) -> Result<Action, secret::Error> {
-    let (start, metrics) = (Instant::now(), ctx.shared.metrics.clone());
-    let result = secret::reconcile(object, ctx).await;
-    metrics.reconciled(
-        "DockerSecret",
-        if result.is_ok() { "ok" } else { "error" },
-        start.elapsed(),
-    );
-    result
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that the controller calls"
-)]
-fn failed_deployment<E: Engine>(
-    object: Arc<DynamicObject>,
-    error: &deployment::Error,
-    ctx: Arc<Context<E>>,
-) -> Action {
-    let uid = object.metadata.uid.clone().unwrap_or_default();
-    tracing::warn!(
-        namespace = object.metadata.namespace,
-        name = object.metadata.name,
-        error = %chain(error),
-        "the deployment could not be reconciled; it is tried again"
-    );
-    Action::requeue(ctx.failures.add(&uid))
-}
-
-fn retry(kind: &str, error: &dyn std::error::Error) -> Action {
-    tracing::warn!(kind, error = %chain(error), "an object could not be reconciled; it is tried again");
-    Action::requeue(Duration::from_secs(5))
-}
-
-/// An error with its sources, once, at the edge.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
-}
-
-/// The deployments that name an object.
-fn named_by(
-    store: &Store<DynamicObject>,
-    wanted: &Named,
-    namespace: Option<&str>,
-) -> Vec<ObjectRef<DynamicObject>> {
-    store
-        .state()
-        .iter()
-        .filter(|d| d.metadata.namespace.as_deref() == namespace)
-        .filter(|d| {
-            d.data
-                .get("spec")
-                .is_some_and(|spec| references::of(spec).contains(wanted))
-        })
-        .map(|d| ObjectRef::from_obj_with(&**d, resource()))
-        .collect()
-}
-
-/// Wake-ups as objects; what does not exist (an orphan's owner) is nobody.
-fn woken_objects(
-    woken: mpsc::UnboundedReceiver<WakeUp>,
-    store: Store<DynamicObject>,
-) -> impl futures::Stream<Item = ObjectRef<DynamicObject>> + Send {
-    stream::unfold(woken, |mut woken| async move {
-        woken.recv().await.map(|wake| (wake, woken))
-    })
-    .flat_map(move |wake| {
-        let objects = match wake {
-            WakeUp::One(subject) => {
-                let object = ObjectRef::new_with(&subject.name, resource()).within(&subject.namespace);
-                store.get(&object).map(|_| object).into_iter().collect()
-            }
-            WakeUp::All => store
-                .state()
-                .iter()
-                .map(|d| ObjectRef::from_obj_with(&**d, resource()))
-                .collect::<Vec<_>>(),
-        };
-        stream::iter(objects)
-    })
-}
-
-fn changes_of(changes: watch::Receiver<u64>) -> impl futures::Stream<Item = ()> + Send {
-    stream::unfold(changes, |mut changes| async move {
-        changes.changed().await.ok().map(|()| ((), changes))
-    })
-}
-
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    let _gone_is_stopped = stop.wait_for(|stop| *stop).await;
-}
-
-fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
-}
-
-fn quiet() -> watcher::Config {
-    watcher::Config::default()
-}
-
-/// A watch whose objects are on the shelf before anybody is told of them.
-fn shelve<K>(api: Api<K>, denied: String) -> (Objects<K>, Arc<Shelf<K>>)
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
-{
-    let (store, writer) = reflector::store();
-    let objects = watcher(api, quiet())
-        .default_backoff()
-        .reflect(writer)
-        .touched_objects()
-        .boxed();
-    (objects, Shelf::new(store, denied))
 }

@@ -49,6 +49,8 @@ pub struct SecretContext<E> {
     pub shared: Arc<Context<E>>,
     /// All deployments, to find users.
     pub deployments: Store<DynamicObject>,
+    /// Whether they have been listed once.
+    pub listed: tokio::sync::watch::Receiver<bool>,
 }
 
 /// Publishes what is known of one secret.

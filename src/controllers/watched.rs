@@ -3,11 +3,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use futures::{StreamExt, stream::FuturesUnordered};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
     Resource,
     runtime::reflector::{ObjectRef, Store},
 };
+
+use tokio::sync::watch;
 
 use crate::{
     api::DockerSecret,
@@ -17,7 +20,7 @@ use crate::{
 /// A store, and whether it has been filled once.
 pub struct Shelf<K: Resource<DynamicType = ()> + 'static> {
     store: Store<K>,
-    filled: std::sync::atomic::AtomicBool,
+    filled: watch::Sender<bool>,
     denied: String,
 }
 
@@ -25,24 +28,27 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Shelf<K> {
     /// Takes a store; `denied` says what would permit reading what it should hold.
     #[must_use]
     pub fn new(store: Store<K>, denied: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self {
-            store,
-            filled: false.into(),
-            denied: denied.into(),
-        })
+        Arc::new(Self { store, filled: watch::channel(false).0, denied: denied.into() })
+    }
+
+    /// Waits for the first list and tells everybody. To be called once: a store wakes only the last of several waiters
+    /// (kube-runtime 5.0, `DelayedInit`).
+    pub async fn fill(&self) {
+        if self.store.wait_until_ready().await.is_ok() {
+            self.filled.send_replace(true);
+        }
     }
 
     /// Waits until the first list has arrived.
-    pub async fn fill(&self) {
-        if self.store.wait_until_ready().await.is_ok() {
-            self.filled.store(true, std::sync::atomic::Ordering::Release);
-        }
+    pub async fn wait(&self) {
+        let mut filled = self.filled.subscribe();
+        let _gone_with_us = filled.wait_for(|filled| *filled).await;
     }
 
     /// Whether the first list has arrived.
     #[must_use]
     pub fn is_filled(&self) -> bool {
-        self.filled.load(std::sync::atomic::Ordering::Acquire)
+        *self.filled.borrow()
     }
 
     /// Everything in it.
@@ -70,6 +76,27 @@ pub struct Shelves {
     pub config_maps: Arc<Shelf<ConfigMap>>,
     /// Core Secrets, by the namespaces in which they may be read.
     pub secrets: BTreeMap<String, Arc<Shelf<Secret>>>,
+}
+
+impl Shelves {
+    /// Waits for the first list of everything. To be called once.
+    pub async fn fill(&self) {
+        let mut core = FuturesUnordered::new();
+        for shelf in self.secrets.values() {
+            core.push(shelf.fill());
+        }
+        let core = async { while core.next().await.is_some() {} };
+        tokio::join!(self.docker_secrets.fill(), self.config_maps.fill(), core);
+    }
+
+    /// Waits until everything has been listed.
+    pub async fn wait(&self) {
+        self.docker_secrets.wait().await;
+        self.config_maps.wait().await;
+        for shelf in self.secrets.values() {
+            shelf.wait().await;
+        }
+    }
 }
 
 impl Source for Shelves {

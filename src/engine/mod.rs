@@ -16,16 +16,17 @@ use crate::state::{
 
 pub mod bollard;
 pub mod decorate;
-pub mod error;
 pub mod fake;
 pub mod faulty;
 pub mod limited;
 
-pub use error::{Error, Kind, Op, Result};
 pub use faulty::{Fault, FaultKind, Faulty};
 pub use limited::{Limited, Meter};
 
-pub use crate::state::plaintext::{RegistryCredential, SecretEnv};
+pub use crate::state::{
+    fault::{self as error, Error, Kind, Op, Result},
+    plaintext::{RegistryCredential, SecretEnv},
+};
 
 /// Selects what carries this label with this value; all our listings go by it.
 #[derive(Debug, Clone, PartialEq, Eq)]

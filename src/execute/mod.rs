@@ -17,11 +17,10 @@ use crate::{
     },
 };
 
-pub mod outcome;
 pub mod watched;
 
-pub use outcome::{Outcome, Report, Skipped};
-pub use watched::{Wake, Watched};
+pub use crate::plan::outcome::{Outcome, Report, Skipped};
+pub use watched::{Remember, Wake, Watched};
 
 /// The bytes that a plan's slots stand for, wiped when the run is over.
 #[derive(Default)]
@@ -257,12 +256,10 @@ impl<E: Engine> Run<'_, E> {
             .take();
         let engine = Arc::clone(&self.executor.engine);
         let reference = image.to_owned();
-        self.executor
-            .watched
-            .begin(pull_key(self.owner, image), self.owner.clone(), async move {
+        let began = self.executor.watched.begin(pull_key(self.owner, image), self.owner.clone(), Remember::Outcome, async move {
                 engine.pull_image(&reference, credential.as_ref()).await
-            });
-        Outcome::UnderWay
+        });
+        begun(began)
     }
 
     fn stop(&self, target: &Target, grace_seconds: i64) -> engine::Result<Outcome> {
@@ -273,9 +270,13 @@ impl<E: Engine> Run<'_, E> {
         self.executor.watched.forget(&key);
         let engine = Arc::clone(&self.executor.engine);
         let id = target.id.clone();
-        self.executor.watched.begin(key, self.owner.clone(), async move {
+        let began = self.executor.watched.begin(key, self.owner.clone(), Remember::Failure, async move {
             engine.stop_container(&id, grace_seconds).await
         });
-        Ok(Outcome::UnderWay)
+        Ok(begun(began))
     }
+}
+
+fn begun(began: bool) -> Outcome {
+    if began { Outcome::UnderWay } else { Outcome::Joined }
 }

@@ -28,6 +28,15 @@ enum Progress {
     },
 }
 
+/// What of an ended call the next reconcile must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remember {
+    /// That it ended well, too: nothing in the engine shows it.
+    Outcome,
+    /// Only a failure: the engine shows the rest.
+    Failure,
+}
+
 /// Calls under way or ended, by a key that says what and for whom.
 pub struct Watched {
     calls: Mutex<BTreeMap<String, Progress>>,
@@ -50,15 +59,15 @@ impl Watched {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a call unless one with this key is under way.
-    pub fn begin<F>(self: &Arc<Self>, key: String, owner: Owner, call: F)
+    /// Begins a call unless one with this key is under way; answers whether it did.
+    pub fn begin<F>(self: &Arc<Self>, key: String, owner: Owner, remember: Remember, call: F) -> bool
     where
         F: Future<Output = engine::Result<()>> + Send + 'static,
     {
         let failures = {
             let mut calls = self.lock();
             let failures = match calls.get(&key) {
-                Some(Progress::Running) => return,
+                Some(Progress::Running) => return false,
                 Some(Progress::Failed { failures, .. }) => *failures,
                 Some(Progress::Done) | None => 0,
             };
@@ -68,6 +77,10 @@ impl Watched {
         let this = Arc::clone(self);
         tokio::spawn(async move {
             let progress = match call.await {
+                Ok(()) if remember == Remember::Failure => {
+                    this.lock().remove(&key);
+                    return (this.wake)(&owner);
+                }
                 Ok(()) => Progress::Done,
                 Err(error) => {
                     let delay = FIRST_RETRY
@@ -84,6 +97,7 @@ impl Watched {
             this.lock().insert(key, progress);
             (this.wake)(&owner);
         });
+        true
     }
 
     /// How far a pull is, and why its last try failed.

@@ -223,7 +223,7 @@ impl Action {
         match self {
             Self::EnsureNetwork { .. } | Self::EnsureVolume { .. } => Why::NeededFirst,
             Self::Pull { .. } => Why::ImageNeeded,
-            Self::StartCreated { .. } => Why::NeverStarted,
+            Self::StartCreated { .. } => Why::Missing,
             Self::Create { why, .. }
             | Self::Start { why, .. }
             | Self::Unpause { why, .. }

@@ -1,4 +1,5 @@
-//! States for the tests of this room: a deployment `web` in `shop`, and containers of it.
+//! States for the tests of this room and of `execute`: a deployment `web` in `shop`, and containers of it, complete enough
+//! that a plan for one of them is a plan that could happen. Called by tests only.
 
 use std::collections::BTreeMap;
 

@@ -34,7 +34,8 @@ pub struct Restarts {
 pub fn account(before: Restarts, view: &ContainerView) -> Restarts {
     let mut after = before;
     if let (Some(seen), Some(now)) = (before.started_at, view.started_at)
-        && now > seen
+        // The status keeps microseconds.
+        && now.as_microsecond() > seen.as_microsecond()
     {
         let ran_for = before
             .ended_at

@@ -5,7 +5,7 @@
 use k8s_openapi::api::core::v1::Secret;
 
 use super::{
-    open::{Closed, Known, Opener, key_not_found},
+    open::{Closed, Known, Opener, key_not_found, known},
     source::{Lookup, Source},
 };
 use crate::{
@@ -64,8 +64,8 @@ pub(super) fn item(
     };
     let plaintext = Plaintext::new(value.0.clone());
     let known = match opener.assume(&reference(SecretKind::Secret, name, key), None) {
-        Some(known) => known,
-        None => Known::of(opener.ring()?, namespace, &plaintext, None),
+        Some(assumed) => assumed,
+        None => known(opener.ring()?, namespace, &plaintext, None),
     };
     Ok(Some((known, plaintext)))
 }

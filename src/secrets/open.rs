@@ -16,35 +16,15 @@ use crate::{
 /// Stands for the fingerprint of a value that nobody has and that could not be opened.
 pub const UNKNOWN: &str = "unknown";
 
-/// What is known of an item without its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
-    /// Keyed fingerprint of the value.
-    pub fingerprint: String,
-    /// The key that it is sealed to; absent for core Secrets.
-    pub kid: Option<String>,
-    /// Whether it can be an environment variable.
-    pub as_env: Result<(), Closed>,
-}
+pub use crate::state::resolved::{Closed, Known};
 
-impl Known {
-    pub(super) fn of(ring: &Ring, namespace: &str, plaintext: &Plaintext, kid: Option<String>) -> Self {
-        let fingerprint = ring.fingerprint(namespace, plaintext).to_string();
-        Self {
-            fingerprint,
-            kid,
-            as_env: super::env::check_value(plaintext),
-        }
+/// What is kept of an opened value.
+pub(super) fn known(ring: &Ring, namespace: &str, plaintext: &Plaintext, kid: Option<String>) -> Known {
+    Known {
+        fingerprint: ring.fingerprint(namespace, plaintext).to_string(),
+        kid,
+        as_env: super::env::check_value(plaintext),
     }
-}
-
-/// Why an item does not open: the word, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closed {
-    /// The cause.
-    pub cause: Cause,
-    /// What to do.
-    pub advice: String,
 }
 
 type Memory = BTreeMap<(String, String, String), Result<Known, Closed>>;
@@ -171,7 +151,7 @@ impl Opener {
         let (envelope, context) = header(secret, key, text)?;
         let plaintext = ring.open(&envelope, &context, WrittenBy::User).map_err(closed)?;
         Ok((
-            Known::of(
+            known(
                 ring,
                 namespace_of(secret),
                 &plaintext,

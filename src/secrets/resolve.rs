@@ -13,17 +13,18 @@ use crate::{
     seal::Plaintext,
     secrets::{
         env::Environment,
-        open::{Closed, Known, Opener, key_not_found},
+        open::{Closed, Known, Opener},
         source::{Lookup, Source},
     },
     state::{
         container::SlotId,
-        hash,
         plaintext::SecretEnv,
         resolved::{Failure, Form, Problem, REPLICA_NAME, Resolution, Resolved, Use, reference},
-        revision::{CONFIG_MAP_PREFIX, Fingerprints},
+        revision::Fingerprints,
     },
 };
+
+mod config;
 
 /// Whether bytes are wanted or only what is known about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -359,69 +360,6 @@ impl Walk<'_> {
             path: reference.path.clone(),
             cause: closed.cause,
             advice: closed.advice,
-        });
-    }
-
-    fn config_key(&mut self, name: &str, key: &str, optional: bool, variable: &str, path: &str) {
-        let map = match self.source.config_map(self.namespace, name) {
-            Lookup::Found(map) => map,
-            Lookup::Absent if optional => return,
-            Lookup::Absent => return self.config_missing(name, path),
-            Lookup::Denied(why) => return self.config_problem(path, why),
-        };
-        match map.data.as_ref().and_then(|data| data.get(key)) {
-            Some(value) => self.config_value(name, key, variable, value),
-            None if optional => {}
-            None => {
-                let keys: Vec<String> = map.data.iter().flatten().map(|(k, _)| k.clone()).collect();
-                let advice = key_not_found(keys.iter(), "add it to the ConfigMap").advice;
-                let message = format!("ConfigMap {}/{name} has no key {key:?}; {advice}", self.namespace);
-                self.config_problem(path, message);
-            }
-        }
-    }
-
-    fn config_all(&mut self, name: &str, optional: bool, prefix: &str, path: &str) {
-        let map = match self.source.config_map(self.namespace, name) {
-            Lookup::Found(map) => map,
-            Lookup::Absent if optional => return,
-            Lookup::Absent => return self.config_missing(name, path),
-            Lookup::Denied(why) => return self.config_problem(path, why),
-        };
-        for (key, value) in map.data.iter().flatten() {
-            let variable = format!("{prefix}{key}");
-            if let Some(advice) = self.env.refuses_import(&variable, path) {
-                self.out.invalid.push(Problem {
-                    path: path.to_owned(),
-                    message: advice,
-                });
-                continue;
-            }
-            self.env.imported(&variable, path);
-            self.config_value(name, key, &variable, value);
-        }
-    }
-
-    fn config_value(&mut self, name: &str, key: &str, variable: &str, value: &str) {
-        self.fingerprints.insert(
-            format!("{CONFIG_MAP_PREFIX}{name}/{key}"),
-            hash::hex(&[value], 16),
-        );
-        self.env.set_plain(variable, value.to_owned());
-    }
-
-    fn config_missing(&mut self, name: &str, path: &str) {
-        let message = format!(
-            "ConfigMap {}/{name} does not exist; create it or correct the name",
-            self.namespace
-        );
-        self.config_problem(path, message);
-    }
-
-    fn config_problem(&mut self, path: &str, message: String) {
-        self.out.config.push(Problem {
-            path: path.to_owned(),
-            message,
         });
     }
 

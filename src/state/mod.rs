@@ -4,6 +4,7 @@
 pub mod build;
 pub mod container;
 pub mod desired;
+pub mod fault;
 pub mod hash;
 pub mod image;
 pub mod names;

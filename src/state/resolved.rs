@@ -10,6 +10,26 @@ use crate::api::{condition::Cause, reference::SecretKind};
 /// contain it: the API server and the engine both refuse NUL.
 pub const REPLICA_NAME: &str = "\u{0}replica\u{0}";
 
+/// What is known of an item without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Keyed fingerprint of the value.
+    pub fingerprint: String,
+    /// The key that it is sealed to; absent for core Secrets.
+    pub kid: Option<String>,
+    /// Whether it can be an environment variable.
+    pub as_env: Result<(), Closed>,
+}
+
+/// Why an item does not open: the word, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// The cause.
+    pub cause: Cause,
+    /// What to do.
+    pub advice: String,
+}
+
 /// One reference to a secret that does not resolve.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

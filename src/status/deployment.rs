@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
     conditions::{Conditions, find},
@@ -17,12 +17,11 @@ use crate::{
         status::{DockerDeploymentStatus, InstanceStatus, LastExit, SecretUse},
         violation::Violation,
     },
-    engine,
-    execute::Report,
-    plan::{Hold, Plan, restart::Restarts, rollout::is_current},
+    plan::{Hold, Plan, outcome::Report, restart::Restarts, rollout::is_current},
     state::{
         container::{ContainerId, RunState},
         desired::Desired,
+        fault,
         observed::{Observed, Replica},
         resolved::Resolution,
     },
@@ -48,7 +47,7 @@ pub struct Facts<'a> {
     /// What is wrong with the object.
     pub violations: &'a [Violation],
     /// Why the last pull failed.
-    pub pull_error: Option<&'a engine::Error>,
+    pub pull_error: Option<&'a fault::Error>,
     /// Restarts by container.
     pub restarts: &'a BTreeMap<ContainerId, Restarts>,
     /// `spec.progressDeadlineSeconds`.
@@ -242,6 +241,11 @@ fn conditions(
             .map_or(under_way, |p| (p.reason, p.message.clone()));
         made.set(ConditionType::Reconciling, true, reason, message);
     }
+    secrets_resolved(facts, &mut made);
+    made.finish()
+}
+
+fn secrets_resolved(facts: &Facts<'_>, made: &mut Conditions<'_>) {
     let resolved = facts.resolution.failures.is_empty();
     if !resolved {
         let message = facts
@@ -265,7 +269,6 @@ fn conditions(
             "every secret reference resolves",
         );
     }
-    made.finish()
 }
 
 /// What is going on while nothing is wrong.
@@ -322,7 +325,7 @@ fn instance(facts: &Facts<'_>, replica: &Replica) -> InstanceStatus {
             }
             .to_owned(),
         ),
-        time: Some(Time(exit.finished_at)),
+        time: Some(MicroTime(exit.finished_at)),
     });
     let before = facts
         .before
@@ -341,8 +344,8 @@ fn instance(facts: &Facts<'_>, replica: &Replica) -> InstanceStatus {
         }),
         restarts: i32::try_from(restarts.total).unwrap_or(i32::MAX),
         failures: i32::try_from(restarts.streak).unwrap_or(i32::MAX),
-        restart_after: hold.map(Time),
-        started_at: view.started_at.map(Time),
+        restart_after: hold.map(MicroTime),
+        started_at: view.started_at.map(MicroTime),
         last_exit: ended.or_else(|| before.and_then(|b| b.last_exit.clone())),
     }
 }

@@ -9,7 +9,7 @@ use crate::{
         reference::SecretKind,
         status::DockerDeploymentStatus,
     },
-    execute::{Outcome, Report, Skipped},
+    plan::outcome::{Outcome, Report, Skipped},
     state::resolved::Failure,
     status::conditions::{find, is_true},
 };

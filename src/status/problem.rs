@@ -7,10 +7,15 @@ use crate::{
         condition::Reason,
         violation::{Violation, ViolationKind, join},
     },
-    engine::{self, Kind},
-    execute::{Outcome, Report},
-    plan::{Hold, Plan},
-    state::{observed::Observed, resolved::Resolution},
+    plan::{
+        Hold, Plan,
+        outcome::{Outcome, Report},
+    },
+    state::{
+        fault::{self, Kind},
+        observed::Observed,
+        resolved::Resolution,
+    },
 };
 
 /// One problem.
@@ -42,7 +47,7 @@ pub fn problems(
     plan: &Plan,
     reports: &[Report],
     observed: &Observed,
-    pull_error: Option<&engine::Error>,
+    pull_error: Option<&fault::Error>,
 ) -> Vec<Problem> {
     let mut found = Vec::new();
     for kind in [ViolationKind::InvalidSpec, ViolationKind::PolicyViolation] {
@@ -97,20 +102,20 @@ fn failed(report: &Report) -> Option<Problem> {
             );
             return Some(Problem::new(Reason::ForeignContainer, message));
         }
-        Outcome::Done | Outcome::UnderWay | Outcome::Skipped(_) => return None,
+        Outcome::Done | Outcome::UnderWay | Outcome::Joined | Outcome::Skipped(_) => return None,
     };
     Some(Problem::new(reason_of(error), sentence(error)))
 }
 
 /// The reason under which a failed call is told.
 #[must_use]
-pub fn reason_of(error: &engine::Error) -> Reason {
+pub fn reason_of(error: &fault::Error) -> Reason {
     match error.kind {
         Kind::Unreachable => Reason::HostUnreachable,
         Kind::PortTaken => Reason::PortConflict,
         Kind::AddressSpace | Kind::NetworkInUse => Reason::NetworkUnavailable,
         Kind::RegistryDenied | Kind::ImageNotFound | Kind::RegistryUnavailable => Reason::ImagePullError,
-        Kind::NotFound if error.op == engine::Op::CreateContainer => Reason::ImagePullError,
+        Kind::NotFound if error.op == fault::Op::CreateContainer => Reason::ImagePullError,
         Kind::Conflict | Kind::NotFound if error.op.is_network() => Reason::NetworkUnavailable,
         Kind::CommandNotRunnable | Kind::HostPathMissing | Kind::Invalid => Reason::InvalidSpec,
         Kind::Conflict => Reason::ForeignContainer,
@@ -120,7 +125,7 @@ pub fn reason_of(error: &engine::Error) -> Reason {
 
 /// What a person reads of a failed call: what failed, what the engine said, what to do.
 #[must_use]
-pub fn sentence(error: &engine::Error) -> String {
+pub fn sentence(error: &fault::Error) -> String {
     let next = match error.kind {
         Kind::Unreachable => "it is tried again; check that the Docker Engine runs and can be reached",
         Kind::PortTaken => "free the host port or choose another hostPort; it is tried again",
@@ -139,7 +144,7 @@ pub fn sentence(error: &engine::Error) -> String {
     format!("{error}; {next}")
 }
 
-fn held(hold: &Hold, observed: &Observed, pull_error: Option<&engine::Error>) -> Option<Problem> {
+fn held(hold: &Hold, observed: &Observed, pull_error: Option<&fault::Error>) -> Option<Problem> {
     let reason = hold.reason()?;
     let message = match hold {
         Hold::BackOff { slot, .. } => {

@@ -11,7 +11,7 @@ use crate::{
         secret::{ConsumerReference, DockerSecretStatus, SecretKeyStatus},
         violation::{Violation, join},
     },
-    secrets::open::{Closed, Known},
+    state::resolved::{Closed, Known},
 };
 
 /// Users beyond this many are counted in the message and not listed.

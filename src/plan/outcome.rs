@@ -1,10 +1,8 @@
-//! What became of one action. Read by `status` (what people are told) and `controllers` (when to look again).
+//! What became of one action: vocabulary of the plan, so that whoever reads it need not know who acted.
+//! Built by `execute`; read by `status` (what people are told) and `controllers` (when to look again).
 
-use crate::{
-    engine,
-    plan::{Action, Why},
-    state::container::ContainerId,
-};
+use super::{Action, Why};
+use crate::state::{container::ContainerId, fault};
 
 /// How an action ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +11,8 @@ pub enum Outcome {
     Done,
     /// It goes on without us; its end wakes the next reconcile.
     UnderWay,
+    /// An earlier reconcile began it, and it goes on.
+    Joined,
     /// Its precondition no longer holds; the next plan knows better.
     Skipped(Skipped),
     /// The name belongs to a container that is not ours. It was not touched.
@@ -21,7 +21,7 @@ pub enum Outcome {
         id: ContainerId,
     },
     /// The engine refused or could not be asked.
-    Failed(engine::Error),
+    Failed(fault::Error),
 }
 
 /// Why an action was skipped.
@@ -53,7 +53,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn of(action: &Action, outcome: Outcome) -> Self {
+    pub(crate) fn of(action: &Action, outcome: Outcome) -> Self {
         let (image, revision) = match action {
             Action::Pull { image, .. } => (Some(image.clone()), String::new()),
             Action::Create { spec, .. } => {
@@ -86,6 +86,7 @@ impl Report {
         match self.outcome {
             Outcome::Done | Outcome::Skipped(Skipped::Running) => false,
             Outcome::UnderWay
+            | Outcome::Joined
             | Outcome::Skipped(Skipped::Gone | Skipped::NotOurs)
             | Outcome::Foreign { .. }
             | Outcome::Failed(_) => true,

@@ -1,6 +1,6 @@
-//! Why a call to the engine failed, in our words. Built by the adapters, which classify by status code and, where the
-//! engine answers 500 for everything, by text; read by `execute` and `controllers`. Text that came back from a call that
-//! carried plaintext is never kept: the engine quotes what it was sent.
+//! Why a call to the engine failed, in our words: a noun, so that `plan` and `status` can speak of it without the port.
+//! Built by the adapters of `engine`, which classify by status code and, where the engine answers 500 for everything, by
+//! text. Text that came back from a call that carried plaintext is never kept: the engine quotes what it was sent.
 
 use std::fmt;
 
@@ -143,7 +143,7 @@ impl Kind {
 
 /// One failed call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{op} {subject}: {message}")]
+#[error("{op}{}{subject}: {message}", if .subject.is_empty() { "" } else { " " })]
 pub struct Error {
     /// The call.
     pub op: Op,

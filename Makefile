@@ -1,0 +1,56 @@
+# What people and CI run. Recipes stay short: what is longer is a script in tests/scripts.
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down test check fmt fmt-check lint arch doc verify generate chaos image release-check install needs
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+needs: ## Check what the other targets need, and say how to get what is missing
+	@tests/scripts/needs
+
+demo: needs ## Seal a secret, run it in a container, see a missing one named: on a real Docker and a real API server
+	tests/scripts/demo
+
+demo-down: ## Remove everything that the demo made
+	tests/scripts/demo down
+
+test: needs ## Run every test; Docker, images, API server and registry are set up by themselves
+	tests/scripts/test
+
+check: needs fmt-check lint arch doc verify test ## What a change must pass: format, lint, architecture, docs, generated files, tests
+
+fmt: ## Format the sources
+	cargo fmt
+
+fmt-check: ## Fail when a source is not formatted
+	cargo fmt --check
+
+lint: ## Lint everything, warnings are errors
+	cargo clippy --locked --all-targets -- -D warnings
+
+arch: ## Hold the rooms against their plan
+	cargo test --locked --quiet --test architecture
+
+doc: ## Build the documentation, which opens with ARCHITECTURE.md; warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+generate: ## Write crds/ from the types
+	SUPERCARGO_GENERATE=1 cargo test --locked --quiet --test crds
+
+verify: generate ## Fail when crds/ is not what the types say
+	git diff --exit-code crds
+	test -z "$$(git status --porcelain crds)"
+
+chaos: needs ## Kill the operator at random moments and look at what is left; ROUNDS=100 by default
+	tests/scripts/chaos
+
+image: ## Make the local image supercargo:VERSION from a static release build, without a registry
+	tests/scripts/release image
+
+release-check: ## Build the release binary and check that it is static
+	tests/scripts/release check
+
+install: ## Install the binary to PREFIX/bin (default /usr/local), and as a kubectl plugin beside it
+	tests/scripts/release install "$(DESTDIR)$(PREFIX)"

@@ -1,0 +1,121 @@
+//! The streams that wake reconciles, and what turns one thing that happened into the objects that it concerns.
+//! Starts nothing and decides nothing. Called by [`super::run`].
+
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+use kube::{
+    Api, Client, Resource,
+    api::DynamicObject,
+    core::NamespaceResourceScope,
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    host::WakeUp,
+    object::resource,
+    references::{self, Named},
+    watched::Shelf,
+};
+
+/// Objects of one kind as a watch tells them.
+pub(super) type Objects<K> = stream::BoxStream<'static, Result<K, watcher::Error>>;
+
+/// The deployments that name an object.
+pub(super) fn named_by(
+    store: &Store<DynamicObject>,
+    wanted: &Named,
+    namespace: Option<&str>,
+) -> Vec<ObjectRef<DynamicObject>> {
+    store
+        .state()
+        .iter()
+        .filter(|d| d.metadata.namespace.as_deref() == namespace)
+        .filter(|d| {
+            d.data
+                .get("spec")
+                .is_some_and(|spec| references::of(spec).contains(wanted))
+        })
+        .map(|d| ObjectRef::from_obj_with(&**d, resource()))
+        .collect()
+}
+
+/// Wake-ups as objects; what does not exist (an orphan's owner) is nobody.
+pub(super) fn woken_objects(
+    woken: mpsc::UnboundedReceiver<WakeUp>,
+    store: Store<DynamicObject>,
+) -> impl futures::Stream<Item = ObjectRef<DynamicObject>> + Send {
+    stream::unfold(woken, |mut woken| async move {
+        woken.recv().await.map(|wake| (wake, woken))
+    })
+    .flat_map(move |wake| {
+        let objects = match wake {
+            WakeUp::One(subject) => {
+                let object = ObjectRef::new_with(&subject.name, resource()).within(&subject.namespace);
+                store.get(&object).map(|_| object).into_iter().collect()
+            }
+            WakeUp::All => store
+                .state()
+                .iter()
+                .map(|d| ObjectRef::from_obj_with(&**d, resource()))
+                .collect::<Vec<_>>(),
+        };
+        stream::iter(objects)
+    })
+}
+
+pub(super) fn changes_of(changes: watch::Receiver<u64>) -> impl futures::Stream<Item = ()> + Send {
+    stream::unfold(changes, |mut changes| async move {
+        changes.changed().await.ok().map(|()| ((), changes))
+    })
+}
+
+/// Turns true when a store has been filled: a store itself wakes only one waiter.
+pub(super) fn listed(store: Store<DynamicObject>) -> watch::Receiver<bool> {
+    let (tell, told) = watch::channel(false);
+    tokio::spawn(async move {
+        if store.wait_until_ready().await.is_ok() {
+            tell.send_replace(true);
+            tell.closed().await;
+        }
+    });
+    told
+}
+
+pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _gone_is_stopped = stop.wait_for(|stop| *stop).await;
+}
+
+pub(super) fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+pub(super) fn quiet() -> watcher::Config {
+    watcher::Config::default()
+}
+
+/// A watch whose objects are on the shelf before anybody is told of them.
+pub(super) fn shelve<K>(api: Api<K>, denied: String) -> (Objects<K>, Arc<Shelf<K>>)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store();
+    let objects = watcher(api, quiet())
+        .default_backoff()
+        .reflect(writer)
+        .touched_objects()
+        .boxed();
+    (objects, Shelf::new(store, denied))
+}
