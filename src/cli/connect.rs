@@ -9,8 +9,11 @@ use kube::{Api, Client};
 
 use super::Failure;
 use crate::{
-    engine::bollard::{Docker, Endpoint, TlsFiles},
-    state::owner::Instance,
+    engine::{
+        self, Containers, Kind, LabelFilter,
+        bollard::{Docker, Endpoint, TlsFiles},
+    },
+    state::{container::ContainerView, owner::Instance},
 };
 
 const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
@@ -29,14 +32,21 @@ pub(super) struct DockerArgs {
     insecure_docker: bool,
 }
 
-#[expect(clippy::disallowed_methods, reason = "Docker's own variables, which have no flag of that name")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Docker's own variables, which have no flag of that name"
+)]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 impl DockerArgs {
-    fn address(&self) -> String {
-        self.docker_host.clone().or_else(|| environment("DOCKER_HOST")).unwrap_or_else(|| DEFAULT_SOCKET.to_owned())
+    /// Where the engine is.
+    pub(super) fn address(&self) -> String {
+        self.docker_host
+            .clone()
+            .or_else(|| environment("DOCKER_HOST"))
+            .unwrap_or_else(|| DEFAULT_SOCKET.to_owned())
     }
 
     /// Whether the engine is on this machine, so that this machine's routes are its routes.
@@ -47,12 +57,18 @@ impl DockerArgs {
     /// A client of the engine; asks nothing yet.
     pub(super) fn connect(&self) -> Result<Docker, Failure> {
         let address = self.address();
-        let dir = self.docker_cert_path.clone().or_else(|| environment("DOCKER_CERT_PATH").map(PathBuf::from));
+        let dir = self
+            .docker_cert_path
+            .clone()
+            .or_else(|| environment("DOCKER_CERT_PATH").map(PathBuf::from));
         let dir = dir.or_else(|| environment("DOCKER_TLS_VERIFY").and_then(|_| default_cert_dir()));
-        let tls = dir.filter(|_| address.starts_with("tcp://")).map(|dir| TlsFiles::in_dir(&dir));
+        let tls = dir
+            .filter(|_| address.starts_with("tcp://"))
+            .map(|dir| TlsFiles::in_dir(&dir));
         let endpoint = Endpoint::parse(&address, tls, self.insecure_docker)
             .map_err(|error| Failure::Usage(error.message.clone()))?;
-        Ok(Docker::connect(&endpoint).with_context(|| format!("cannot use the Docker Engine at {address}"))?)
+        Ok(Docker::connect(&endpoint)
+            .with_context(|| format!("cannot use the Docker Engine at {address}"))?)
     }
 }
 
@@ -68,6 +84,94 @@ pub(super) async fn kube() -> Result<Client, Failure> {
         .map_err(Failure::from)
 }
 
+/// A client of the API server, and the namespace to work in: the given one, else that of the current context.
+pub(super) async fn kube_in(namespace: Option<&str>) -> Result<(Client, String), Failure> {
+    let client = kube().await?;
+    let namespace = namespace.map_or_else(|| client.default_namespace().to_owned(), str::to_owned);
+    Ok((client, namespace))
+}
+
+/// The namespace of the current context, for verbs that work without an API server too.
+pub(super) async fn namespace_here() -> String {
+    let config = kube::Config::infer().await;
+    config.map_or_else(|_| "default".to_owned(), |config| config.default_namespace)
+}
+
+/// The control plane's identity, for verbs: with what to do when it cannot be read.
+pub(super) async fn known_instance(client: &Client) -> Result<Instance, Failure> {
+    let next = "check the kubeconfig with `supercargo doctor`, and ask for the right to get this namespace";
+    let told = instance(client).await.with_context(|| {
+        format!("the uid of namespace kube-system, which names our containers, cannot be read; {next}")
+    })?;
+    if told.as_str().is_empty() {
+        return Err(anyhow::anyhow!(
+            "the API server gave namespace kube-system no uid, so our containers cannot be told; {next}"
+        )
+        .into());
+    }
+    Ok(told)
+}
+
+/// The containers that carry the label, each looked at; one that goes meanwhile is left out.
+pub(super) async fn containers(
+    engine: &Docker,
+    key: &str,
+    value: &str,
+) -> engine::Result<Vec<ContainerView>> {
+    let filter = LabelFilter {
+        key: key.to_owned(),
+        value: value.to_owned(),
+    };
+    let mut views = Vec::new();
+    for id in engine.list_containers(&filter).await? {
+        match engine.inspect_container(id.as_str()).await {
+            Ok(view) => views.push(view),
+            Err(error) if error.kind == Kind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(views)
+}
+
+/// What an API server's error says, once. A path that it does not know is a definition that it lacks.
+pub(super) fn told(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if no_such_path(status) => {
+            "the API server does not know this kind; install the CRDs with `supercargo crds | kubectl apply --server-side -f -`"
+                .to_owned()
+        }
+        kube::Error::Api(status) => format!("{} ({})", status.message.trim(), status.code),
+        other => {
+            let mut text = other.to_string();
+            let mut cause = std::error::Error::source(other);
+            while let Some(inner) = cause {
+                let more = inner.to_string();
+                if !text.contains(&more) {
+                    text = format!("{text}: {more}");
+                }
+                cause = inner.source();
+            }
+            text
+        }
+    }
+}
+
+/// Whether the answer is about the path and not about an object.
+fn no_such_path(status: &kube::core::Status) -> bool {
+    status.code == 404 && status.reason != "NotFound"
+}
+
+/// An engine's error with what to do about it.
+pub(super) fn engine_failure(error: engine::Error) -> Failure {
+    let next = match error.kind {
+        Kind::Unreachable => {
+            "check that the engine runs and that this user may reach it (--docker-host or DOCKER_HOST says where)"
+        }
+        _ => "see `supercargo doctor`",
+    };
+    Failure::Failed(anyhow::anyhow!("{error}; {next}"))
+}
+
 /// The control plane's identity: the uid of its namespace `kube-system`.
 pub(super) async fn instance(client: &Client) -> Result<Instance, kube::Error> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
@@ -77,7 +181,9 @@ pub(super) async fn instance(client: &Client) -> Result<Instance, kube::Error> {
 
 /// Routes of this machine in CIDR form, from the kernel's table; none where it cannot be read.
 pub(super) fn host_routes() -> Vec<String> {
-    std::fs::read_to_string("/proc/net/route").map(|table| routes(&table)).unwrap_or_default()
+    std::fs::read_to_string("/proc/net/route")
+        .map(|table| routes(&table))
+        .unwrap_or_default()
 }
 
 /// The kernel writes addresses as hex in the machine's byte order.

@@ -4,9 +4,23 @@
 
 mod connect;
 mod controller;
+mod crds;
+mod doctor;
+mod doctor_cluster;
+mod doctor_engine;
+mod doctor_keys;
+mod doctor_rights;
+mod explain;
 mod keys;
 mod keys_source;
+mod logs;
+mod logs_args;
+mod logs_lines;
+mod lookup;
 mod output;
+mod plan;
+mod plan_manifest;
+mod ring_source;
 mod seal;
 mod seal_manifest;
 mod seal_merge;
@@ -14,8 +28,8 @@ mod seal_values;
 mod secret;
 mod secret_manifest;
 mod secret_users;
-
 mod verify;
+mod version;
 
 use std::process::ExitCode;
 
@@ -49,6 +63,18 @@ enum Verb {
     Secret(secret::Args),
     /// Make the first key ring, list keys, print public keys
     Keys(keys::Args),
+    /// Print what the operator would do to Docker now; changes nothing
+    Plan(Box<plan::Args>),
+    /// Show every secret reference of a deployment: whence, sealed to which key, loaded by whom, why not; never a value
+    Explain(explain::Args),
+    /// Print the output of a deployment's instances, straight from the engine
+    Logs(logs_args::Args),
+    /// Check engine, API server, CRDs, rights, key ring, clocks, networks and leftovers; exit 1 if anything fails
+    Doctor(Box<doctor::Args>),
+    /// Print the custom resource definitions: `supercargo crds | kubectl apply --server-side -f -`
+    Crds,
+    /// Print the version of this program and of the API that it serves
+    Version(version::Args),
 }
 
 /// How a verb ends other than well.
@@ -90,6 +116,12 @@ pub fn main() -> ExitCode {
         Verb::Verify(args) => verify::run(&args),
         Verb::Secret(args) => secret::run(args),
         Verb::Keys(args) => keys::run(args),
+        Verb::Plan(args) => plan::run(*args),
+        Verb::Explain(args) => explain::run(args),
+        Verb::Logs(args) => logs::run(args),
+        Verb::Doctor(args) => doctor::run(*args),
+        Verb::Crds => crds::run(),
+        Verb::Version(args) => version::run(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -17,24 +17,18 @@ use super::{
     context::{Context, LOCAL_HOST},
     object::{Identity, ObjectError},
     publish, teardown,
+    wish::{self, Means, Wish},
 };
 use crate::{
-    api::{
-        keys,
-        status::DockerDeploymentStatus,
-        validate::{Validated, validate},
-        violation::{Violation, ViolationKind},
-    },
+    api::{keys, status::DockerDeploymentStatus},
     engine::{self, Engine, Kind},
     execute::{Outcome, Report, Supplies, pull_key},
     plan::{self, Plan, Pull, restart::Restarts},
     secrets::{pull, resolve},
     state::{
-        build,
         container::ContainerId,
-        desired::{Blocked, Desired, Template},
+        desired::{Desired, Template},
         observed::Observed,
-        resolved::Resolution,
     },
     status::{self, Facts, deployment::remembered},
 };
@@ -62,14 +56,6 @@ pub(super) struct Pass<'a, E> {
     pub(super) id: Identity,
     pub(super) raw: &'a Value,
     pub(super) before: DockerDeploymentStatus,
-}
-
-/// What is wanted, and how that was found out.
-pub(super) struct Wish {
-    desired: Desired,
-    valid: Option<Validated>,
-    violations: Vec<Violation>,
-    resolution: Resolution,
 }
 
 /// Brings one deployment to what is written.
@@ -136,50 +122,13 @@ impl<E: Engine> Pass<'_, E> {
 
     /// Steps 1 to 3.
     fn wish(&self) -> Wish {
-        let owner = self.id.owner.clone();
-        let (valid, violations) = match validate(self.raw, &self.ctx.options.policy) {
-            Ok(valid) => (valid, Vec::new()),
-            Err(violations) => {
-                let invalid = violations.iter().any(|v| v.kind == ViolationKind::InvalidSpec);
-                let why = if invalid {
-                    Blocked::InvalidSpec
-                } else {
-                    Blocked::PolicyViolation
-                };
-                let replicas = self.raw.pointer("/spec/replicas").map_or(Some(1), Value::as_u64);
-                let replicas = replicas.and_then(|n| u32::try_from(n).ok());
-                let desired = build::blocked(owner, self.id.generation, replicas, why);
-                return Wish {
-                    desired,
-                    valid: None,
-                    violations,
-                    resolution: Resolution::default(),
-                };
-            }
+        let means = Means {
+            policy: &self.ctx.options.policy,
+            settings: &self.ctx.options.settings,
+            source: &*self.ctx.shelves,
+            opener: &self.ctx.ring.opener(),
         };
-        let opener = self.ctx.ring.opener();
-        let (mut resolution, _no_bytes) = resolve::resolve(
-            &valid.deployment,
-            LOCAL_HOST,
-            &*self.ctx.shelves,
-            &opener,
-            resolve::Want::Fingerprints,
-        );
-        let registry = &valid.parsed.image.registry;
-        let credentials = pull::credentials(&valid.deployment, registry, &*self.ctx.shelves, &opener);
-        resolution.uses.extend(credentials.uses);
-        if !credentials.failures.is_empty() {
-            resolution.failures.extend(credentials.failures);
-            resolution.failures.sort();
-            resolution.resolved = None;
-        }
-        let desired = build::desired(owner, &valid, &resolution, &self.ctx.options.settings);
-        Wish {
-            desired,
-            valid: Some(valid),
-            violations,
-            resolution,
-        }
+        wish::wish(self.id.owner.clone(), self.id.generation, self.raw, &means)
     }
 
     /// Steps 4 and 5. Restart counts are carried from look to look.
@@ -190,15 +139,7 @@ impl<E: Engine> Pass<'_, E> {
     ) -> Result<(Observed, Plan), Error> {
         let observed = self.observe(&wish.desired).await?;
         let remembered = remembered(&self.before, &observed);
-        for replica in &observed.replicas {
-            let id = &replica.view.id;
-            let known = restarts
-                .get(id)
-                .or_else(|| remembered.get(id))
-                .copied()
-                .unwrap_or_default();
-            restarts.insert(id.clone(), plan::restart::account(known, &replica.view));
-        }
+        wish::account_restarts(&observed, &remembered, restarts);
         let inputs = plan::Inputs {
             now: self.ctx.clock.now(),
             restarts: restarts.clone(),
@@ -210,16 +151,8 @@ impl<E: Engine> Pass<'_, E> {
     }
 
     pub(super) async fn observe(&self, desired: &Desired) -> Result<Observed, Error> {
-        let engine = self.ctx.host.engine();
-        let networks = engine.list_networks().await?;
-        let image_present = match &desired.template {
-            Template::Known(prototype) => match engine.inspect_image(&prototype.spec.image).await {
-                Ok(_) => true,
-                Err(error) if error.kind == Kind::NotFound => false,
-                Err(error) => return Err(error.into()),
-            },
-            Template::Blocked(_) => false,
-        };
+        let engine = &**self.ctx.host.engine();
+        let (networks, image_present) = wish::surroundings(engine, desired).await?;
         let views = self
             .ctx
             .host

@@ -17,3 +17,4 @@ mod streams;
 mod teardown;
 mod users;
 pub mod watched;
+pub mod wish;

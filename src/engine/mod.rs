@@ -88,6 +88,8 @@ pub struct EngineInfo {
     pub root_dir: String,
     /// `SecurityOptions` as the engine names them (rootless, userns, selinux...).
     pub security_options: Vec<String>,
+    /// The time by its clock, where it tells.
+    pub time: Option<Timestamp>,
 }
 
 /// Containers: one call of the Engine API each.

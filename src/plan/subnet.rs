@@ -76,18 +76,29 @@ impl std::fmt::Display for Cidr {
 /// The first free /24 of `pool`. What is in use and is no IPv4 range (IPv6, nonsense) is no obstacle.
 #[must_use]
 pub fn free(pool: Cidr, in_use: &[String]) -> Option<Cidr> {
+    all_free(pool, in_use).next()
+}
+
+/// How many /24 of `pool` are free.
+#[must_use]
+pub fn count_free(pool: Cidr, in_use: &[String]) -> usize {
+    all_free(pool, in_use).count()
+}
+
+fn all_free(pool: Cidr, in_use: &[String]) -> impl Iterator<Item = Cidr> {
     let taken: Vec<Cidr> = in_use
         .iter()
         .filter_map(|text| text.parse().ok())
         .filter(|c: &Cidr| c.bits > 0)
         .collect();
-    let count = 1_u32.checked_shl(24_u32.checked_sub(u32::from(pool.bits))?)?;
+    let wider = 24_u32.checked_sub(u32::from(pool.bits));
+    let count = wider.and_then(|bits| 1_u32.checked_shl(bits)).unwrap_or(0);
     (0..count)
-        .map(|n| Cidr {
+        .map(move |n| Cidr {
             base: pool.base | (n << 8),
             bits: 24,
         })
-        .find(|candidate| !taken.iter().any(|t| t.overlaps(*candidate)))
+        .filter(move |candidate| !taken.iter().any(|t| t.overlaps(*candidate)))
 }
 
 #[cfg(test)]
@@ -123,6 +134,14 @@ mod tests {
             pick("10.213.0.0/24", &["0.0.0.0/0", "fd00::/8"]).as_deref(),
             Some("10.213.0.0/24")
         );
+    }
+
+    #[test]
+    fn free_ones_are_counted() {
+        let count = |pool: &str, used: &[String]| count_free(pool.parse().unwrap(), used);
+        assert_eq!(count("10.213.0.0/16", &[]), 256);
+        assert_eq!(count("10.213.0.0/16", &["10.213.0.0/17".to_owned()]), 128);
+        assert_eq!(count("10.213.0.0/25", &[]), 0);
     }
 
     #[test]

@@ -8,7 +8,11 @@ use super::{
     open::{Closed, Known, Opener, key_not_found},
     source::{Lookup, Source},
 };
-use crate::{api::condition::Cause, seal::Plaintext};
+use crate::{
+    api::{condition::Cause, reference::SecretKind},
+    seal::Plaintext,
+    state::resolved::reference,
+};
 
 /// Credentials of the cluster itself and packages of whole releases are nobody's environment.
 const REFUSED_TYPES: [&str; 3] = [
@@ -59,8 +63,9 @@ pub(super) fn item(
         return Err(key_not_found(keys.iter(), "add it to the Secret"));
     };
     let plaintext = Plaintext::new(value.0.clone());
-    Ok(Some((
-        Known::of(opener.ring()?, namespace, &plaintext, None),
-        plaintext,
-    )))
+    let known = match opener.assume(&reference(SecretKind::Secret, name, key), None) {
+        Some(assumed) => assumed,
+        None => Known::of(opener.ring()?, namespace, &plaintext, None),
+    };
+    Ok(Some((known, plaintext)))
 }

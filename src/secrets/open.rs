@@ -8,9 +8,13 @@ use std::{
 };
 
 use crate::{
-    api::{DockerSecret, condition::Cause},
-    seal::{Envelope, Plaintext, Ring, WrittenBy},
+    api::{DockerSecret, condition::Cause, reference::SecretKind},
+    seal::{Context, Envelope, Plaintext, Ring, WrittenBy},
+    state::{resolved::reference, revision::Fingerprints},
 };
+
+/// Stands for the fingerprint of a value that nobody has and that could not be opened.
+pub const UNKNOWN: &str = "unknown";
 
 pub use crate::state::resolved::{Closed, Known};
 
@@ -33,6 +37,7 @@ const REMEMBERED: usize = 20_000;
 /// Opens items with one state of the key ring. A changed ring is a new opener, so nothing remembered outlives it.
 pub struct Opener {
     ring: Result<Arc<Ring>, String>,
+    assumed: Option<Fingerprints>,
     memory: Mutex<Memory>,
 }
 
@@ -42,6 +47,7 @@ impl Opener {
     pub fn new(ring: Arc<Ring>) -> Self {
         Self {
             ring: Ok(ring),
+            assumed: None,
             memory: Mutex::default(),
         }
     }
@@ -51,8 +57,36 @@ impl Opener {
     pub fn without_ring(why: impl Into<String>) -> Self {
         Self {
             ring: Err(why.into()),
+            assumed: None,
             memory: Mutex::default(),
         }
+    }
+
+    /// Without one, and for a preview only: every value that could be opened is taken to be what these fingerprints say.
+    /// It gives out no bytes.
+    #[must_use]
+    pub fn assuming(fingerprints: Fingerprints) -> Self {
+        Self {
+            assumed: Some(fingerprints),
+            ..Self::without_ring("no key ring: values are assumed, not opened")
+        }
+    }
+
+    /// Whether values are assumed instead of opened.
+    #[must_use]
+    pub fn assumes(&self) -> bool {
+        self.assumed.is_some()
+    }
+
+    /// What is taken for known of an item that is not opened.
+    pub(super) fn assume(&self, reference: &str, kid: Option<String>) -> Option<Known> {
+        let assumed = self.assumed.as_ref()?;
+        let fingerprint = assumed.values.get(reference).cloned();
+        Some(Known {
+            fingerprint: fingerprint.unwrap_or_else(|| UNKNOWN.to_owned()),
+            kid,
+            as_env: Ok(()),
+        })
     }
 
     /// The ring, or why there is none.
@@ -69,6 +103,9 @@ impl Opener {
     /// Id of the fingerprint root, empty without a ring.
     #[must_use]
     pub fn root(&self) -> String {
+        if let Some(assumed) = &self.assumed {
+            return assumed.root.clone();
+        }
         self.ring
             .as_ref()
             .map(|ring| ring.fingerprint_root_id().to_string())
@@ -90,7 +127,11 @@ impl Opener {
         {
             return found.clone();
         }
-        let outcome = self.open(secret, key).map(|(known, _wiped_here)| known);
+        let outcome = if self.assumed.is_some() {
+            self.look_closed(secret, key)
+        } else {
+            self.open(secret, key).map(|(known, _wiped_here)| known)
+        };
         if let Some(id) = id {
             let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
             if memory.len() >= REMEMBERED {
@@ -106,28 +147,53 @@ impl Opener {
     /// # Errors
     /// [`Closed`] with the cause.
     pub fn open(&self, secret: &DockerSecret, key: &str) -> Result<(Known, Plaintext), Closed> {
-        let namespace = secret.metadata.namespace.as_deref().unwrap_or_default();
-        let name = secret.metadata.name.as_deref().unwrap_or_default();
-        let text = secret.spec.encrypted_data.get(key).ok_or_else(|| {
-            key_not_found(
-                secret.spec.encrypted_data.keys(),
-                "seal it with `supercargo seal` and apply the secret again",
-            )
-        })?;
+        // The key first: that it is missing is known without a ring.
+        let text = item(secret, key)?;
         let ring = self.ring()?;
-        let envelope: Envelope = text.parse().map_err(closed)?;
-        let context = envelope
-            .context_at(namespace, name, key)
-            .map_err(|error| Closed {
-                cause: Cause::MalformedEnvelope,
-                advice: error.to_string(),
-            })?;
+        let (envelope, context) = header(secret, key, text)?;
         let plaintext = ring.open(&envelope, &context, WrittenBy::User).map_err(closed)?;
         Ok((
-            Known::of(ring, namespace, &plaintext, Some(envelope.kid().to_string())),
+            Known::of(ring, namespace_of(secret), &plaintext, Some(envelope.kid().to_string())),
             plaintext,
         ))
     }
+
+    /// What can be said without a key: whether the envelope is one, and stands where it was sealed for.
+    fn look_closed(&self, secret: &DockerSecret, key: &str) -> Result<Known, Closed> {
+        let text = item(secret, key)?;
+        let (envelope, context) = header(secret, key, text)?;
+        envelope.check_scope(&context).map_err(closed)?;
+        let name = secret.metadata.name.as_deref().unwrap_or_default();
+        let reference = reference(SecretKind::DockerSecret, name, key);
+        let kid = Some(envelope.kid().to_string());
+        self.assume(&reference, kid).ok_or_else(|| Closed {
+            cause: Cause::KeyRingUnavailable,
+            advice: "nothing is assumed of it".to_owned(),
+        })
+    }
+}
+
+fn namespace_of(secret: &DockerSecret) -> &str {
+    secret.metadata.namespace.as_deref().unwrap_or_default()
+}
+
+fn item<'a>(secret: &'a DockerSecret, key: &str) -> Result<&'a str, Closed> {
+    let data = &secret.spec.encrypted_data;
+    let next = "seal it with `supercargo seal` and apply the secret again";
+    data.get(key)
+        .map(String::as_str)
+        .ok_or_else(|| key_not_found(data.keys(), next))
+}
+
+fn header(secret: &DockerSecret, key: &str, text: &str) -> Result<(Envelope, Context), Closed> {
+    let name = secret.metadata.name.as_deref().unwrap_or_default();
+    let envelope: Envelope = text.parse().map_err(closed)?;
+    let context = envelope.context_at(namespace_of(secret), name, key);
+    let context = context.map_err(|error| Closed {
+        cause: Cause::MalformedEnvelope,
+        advice: error.to_string(),
+    })?;
+    Ok((envelope, context))
 }
 
 /// `KeyNotFound`, with the keys that there are.

@@ -92,6 +92,10 @@ fn one(
 ) -> Result<(String, Option<String>, Config), Closed> {
     let (known, plaintext) = match secret.kind.unwrap_or_default() {
         SecretKind::DockerSecret => match source.docker_secret(namespace, &secret.name) {
+            Lookup::Found(found) if opener.assumes() => {
+                let known = opener.look(&found, CONFIG_KEY)?;
+                return Ok((known.fingerprint, known.kid, Config::default()));
+            }
             Lookup::Found(found) => opener.open(&found, CONFIG_KEY)?,
             Lookup::Absent => return Err(absent()),
             Lookup::Denied(advice) => {
@@ -118,7 +122,7 @@ fn absent() -> Closed {
 }
 
 /// Docker's config file, as far as it concerns us.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Config {
     #[serde(default)]
     auths: BTreeMap<String, Auth>,

@@ -71,6 +71,7 @@ impl Daemon for Docker {
             ),
             root_dir: info.docker_root_dir.unwrap_or_default(),
             security_options: info.security_options.unwrap_or_default(),
+            time: info.system_time.and_then(|time| time.parse().ok()),
         })
     }
 

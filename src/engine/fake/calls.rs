@@ -243,6 +243,7 @@ impl Daemon for Fake {
             platform: "linux/amd64".to_owned(),
             root_dir: "/var/lib/docker".to_owned(),
             security_options: Vec::new(),
+            time: None,
         })
     }
 

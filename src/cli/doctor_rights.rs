@@ -1,0 +1,156 @@
+//! The checks of `doctor` about rights: the API server is asked about every verb that the operator uses, so that a rule
+//! that is missing is named before an object waits for it. Called by `doctor`.
+
+use futures::future::join_all;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::{Api, Client, api::PostParams};
+
+use super::doctor::{Args, Report, patiently};
+use crate::api::GROUP;
+
+/// What is needed of one resource.
+struct Need {
+    group: &'static str,
+    resource: &'static str,
+    subresource: Option<&'static str>,
+    /// The namespace; all without it.
+    namespace: Option<String>,
+    name: Option<String>,
+    verbs: &'static [&'static str],
+}
+
+impl Need {
+    fn title(&self) -> String {
+        let mut title = self.resource.to_owned();
+        if let Some(sub) = self.subresource {
+            title = format!("{title}/{sub}");
+        }
+        match (&self.namespace, &self.name) {
+            (Some(namespace), _) => format!("{title} in {namespace}"),
+            (None, Some(name)) => format!("{title} {name}"),
+            (None, None) => title,
+        }
+    }
+
+    fn review(&self, verb: &str) -> SelfSubjectAccessReview {
+        SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some(self.group.to_owned()),
+                    resource: Some(self.resource.to_owned()),
+                    subresource: self.subresource.map(str::to_owned),
+                    namespace: self.namespace.clone(),
+                    name: self.name.clone(),
+                    verb: Some(verb.to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        }
+    }
+}
+
+/// Everything that the operator asks of the API server.
+fn needs(args: &Args) -> Vec<Need> {
+    let need = |group, resource, subresource, namespace: Option<&String>, verbs| Need {
+        group,
+        resource,
+        subresource,
+        namespace: namespace.cloned(),
+        name: None,
+        verbs,
+    };
+    let watched: Vec<Option<&String>> = match args.namespace.as_slice() {
+        [] => vec![None],
+        some => some.iter().map(Some).collect(),
+    };
+    let mut needs = Vec::new();
+    for namespace in watched {
+        for resource in ["dockerdeployments", "dockersecrets"] {
+            needs.push(need(
+                GROUP,
+                resource,
+                None,
+                namespace,
+                &["get", "list", "watch", "patch"],
+            ));
+            needs.push(need(GROUP, resource, Some("status"), namespace, &["patch"]));
+        }
+        needs.push(need("", "configmaps", None, namespace, &["get", "list", "watch"]));
+        needs.push(need(
+            "events.k8s.io",
+            "events",
+            None,
+            namespace,
+            &["get", "create", "patch"],
+        ));
+    }
+    needs.push(Need {
+        name: Some("kube-system".to_owned()),
+        ..need("", "namespaces", None, None, &["get"])
+    });
+    let own = Some(&args.ring.operator_namespace);
+    needs.push(need(
+        "",
+        "configmaps",
+        None,
+        own,
+        &["list", "watch", "create", "patch"],
+    ));
+    if args.ring.keyring.is_none() {
+        needs.push(need(
+            "",
+            "secrets",
+            None,
+            own,
+            &["get", "list", "watch", "create"],
+        ));
+    }
+    for namespace in &args.core_secrets_namespace {
+        needs.push(need("", "secrets", None, Some(namespace), &["list", "watch"]));
+    }
+    needs
+}
+
+/// Asks for all of it.
+pub(super) async fn rights(report: &mut Report, client: &Client, args: &Args) {
+    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let whose = args.as_user.as_deref().unwrap_or("the user of this kubeconfig");
+    for need in needs(args) {
+        let ask = |verb: &'static str| {
+            let (api, review) = (api.clone(), need.review(verb));
+            async move {
+                let params = PostParams::default();
+                let answer = patiently(api.create(&params, &review)).await;
+                (
+                    verb,
+                    answer.map(|review| review.status.is_some_and(|status| status.allowed)),
+                )
+            }
+        };
+        let answers = join_all(need.verbs.iter().map(|verb| ask(verb))).await;
+        let what = format!("right to {}", need.title());
+        if let Some((_, Err(why))) = answers.iter().find(|(_, answer)| answer.is_err()) {
+            report.warn(
+                &what,
+                format!("not known: {why}"),
+                "permit creating selfsubjectaccessreviews",
+            );
+            continue;
+        }
+        let denied: Vec<&str> = answers
+            .iter()
+            .filter(|(_, ok)| *ok == Ok(false))
+            .map(|(verb, _)| *verb)
+            .collect();
+        if denied.is_empty() {
+            report.ok(&what, need.verbs.join(", "));
+        } else {
+            let next = "bind a role that has them to the operator's account (--as USER asks for another one)";
+            report.fail(&what, format!("{whose} may not {}", denied.join(", ")), next);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Steps 1 to 4 as functions of what they need and of nothing else, so that a reconcile and `supercargo plan` go the same
+//! way: guard, resolve, desired; and what surrounds the containers in an engine. Keeps nothing, writes nothing.
+//! Called by [`super::deployment`] with watched stores, and by `cli` with single reads.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::context::LOCAL_HOST;
+use crate::{
+    api::{
+        validate::{Policy, Validated, validate},
+        violation::{Violation, ViolationKind},
+    },
+    engine::{self, Engine, Kind},
+    plan::restart::{Restarts, account},
+    secrets::{open::Opener, pull, resolve, source::Source},
+    state::{
+        build::{self, Settings},
+        container::ContainerId,
+        desired::{Blocked, Desired, Template},
+        network::NetworkView,
+        observed::Observed,
+        owner::Owner,
+        resolved::Resolution,
+    },
+};
+
+/// What is wanted, and how that was found out.
+pub struct Wish {
+    /// What is wanted of the engine.
+    pub desired: Desired,
+    /// The object, when it breaks no rule.
+    pub valid: Option<Validated>,
+    /// The rules that it breaks.
+    pub violations: Vec<Violation>,
+    /// What became of its references.
+    pub resolution: Resolution,
+}
+
+/// What a wish is made with.
+pub struct Means<'a> {
+    /// What manifests may ask for.
+    pub policy: &'a Policy,
+    /// What containers get when manifests do not say.
+    pub settings: &'a Settings,
+    /// Where references are looked up.
+    pub source: &'a dyn Source,
+    /// Opens what is sealed.
+    pub opener: &'a Opener,
+}
+
+/// Steps 1 to 3: guard, resolve, desired.
+#[must_use]
+pub fn wish(owner: Owner, generation: i64, raw: &Value, means: &Means<'_>) -> Wish {
+    let (valid, violations) = match validate(raw, means.policy) {
+        Ok(valid) => (valid, Vec::new()),
+        Err(violations) => {
+            let invalid = violations.iter().any(|v| v.kind == ViolationKind::InvalidSpec);
+            let why = if invalid {
+                Blocked::InvalidSpec
+            } else {
+                Blocked::PolicyViolation
+            };
+            let replicas = raw.pointer("/spec/replicas").map_or(Some(1), Value::as_u64);
+            let replicas = replicas.and_then(|n| u32::try_from(n).ok());
+            return Wish {
+                desired: build::blocked(owner, generation, replicas, why),
+                valid: None,
+                violations,
+                resolution: Resolution::default(),
+            };
+        }
+    };
+    let (source, opener) = (means.source, means.opener);
+    let want = resolve::Want::Fingerprints;
+    let (mut resolution, _no_bytes) = resolve::resolve(&valid.deployment, LOCAL_HOST, source, opener, want);
+    let registry = &valid.parsed.image.registry;
+    let credentials = pull::credentials(&valid.deployment, registry, source, opener);
+    resolution.uses.extend(credentials.uses);
+    if !credentials.failures.is_empty() {
+        resolution.failures.extend(credentials.failures);
+        resolution.failures.sort();
+        resolution.resolved = None;
+    }
+    let desired = build::desired(owner, &valid, &resolution, means.settings);
+    Wish {
+        desired,
+        valid: Some(valid),
+        violations,
+        resolution,
+    }
+}
+
+/// The part of step 4 that is no container: all networks, and whether the wanted image is there.
+///
+/// # Errors
+/// The engine's.
+pub async fn surroundings<E: Engine>(
+    engine: &E,
+    desired: &Desired,
+) -> engine::Result<(Vec<NetworkView>, bool)> {
+    let networks = engine.list_networks().await?;
+    let image_present = match &desired.template {
+        Template::Known(prototype) => match engine.inspect_image(&prototype.spec.image).await {
+            Ok(_) => true,
+            Err(error) if error.kind == Kind::NotFound => false,
+            Err(error) => return Err(error),
+        },
+        Template::Blocked(_) => false,
+    };
+    Ok((networks, image_present))
+}
+
+/// Brings the memory of restarts up to date with a look; what is not in it yet comes from the status.
+pub fn account_restarts(
+    observed: &Observed,
+    remembered: &BTreeMap<ContainerId, Restarts>,
+    restarts: &mut BTreeMap<ContainerId, Restarts>,
+) {
+    for replica in &observed.replicas {
+        let id = &replica.view.id;
+        let known = restarts.get(id).or_else(|| remembered.get(id)).copied();
+        restarts.insert(id.clone(), account(known.unwrap_or_default(), &replica.view));
+    }
+}
