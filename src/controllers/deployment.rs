@@ -31,9 +31,9 @@ use crate::{
     secrets::{pull, resolve},
     state::{
         build,
-        container::ContainerId,
+        container::{ContainerId, ExitInfo},
         desired::{Blocked, Desired, Template},
-        observed::Observed,
+        observed::{Observed, Replica},
         resolved::Resolution,
     },
     status::{self, Facts, deployment::remembered},
@@ -62,6 +62,13 @@ pub(super) struct Pass<'a, E> {
     pub(super) id: Identity,
     pub(super) raw: &'a Value,
     pub(super) before: DockerDeploymentStatus,
+}
+
+/// What one reconcile has seen of containers: carried from look to look, because a restart hides the end before it.
+#[derive(Default)]
+struct Memory {
+    restarts: BTreeMap<ContainerId, Restarts>,
+    exits: BTreeMap<ContainerId, ExitInfo>,
 }
 
 /// What is wanted, and how that was found out.
@@ -102,21 +109,21 @@ pub async fn reconcile<E: Engine>(object: Arc<DynamicObject>, ctx: Arc<Context<E
 }
 
 impl<E: Engine> Pass<'_, E> {
-    async fn run(&self) -> Result<Action, Error> {
+    async fn run(mut self) -> Result<Action, Error> {
         let wish = self.wish();
         if self.ctx.host.containers(&self.id.owner.namespace).is_err() {
-            return publish::host_away(self, &wish.desired).await;
+            return publish::host_away(&self, &wish.desired).await;
         }
-        let mut restarts = BTreeMap::new();
+        let mut memory = Memory::default();
         let mut reports = Vec::new();
         let mut announced = self.before.observed_generation == self.id.generation;
         for _ in 0..ROUNDS {
-            let (observed, plan) = self.decide(&wish, &mut restarts).await?;
+            let (observed, plan) = self.decide(&wish, &mut memory).await?;
             if plan.is_empty() || self.id.suspended {
-                return self.publish(&wish, &observed, &plan, &reports, &restarts).await;
+                return self.publish(&wish, &observed, &plan, &reports, &memory).await;
             }
             if !announced {
-                self.publish(&wish, &observed, &plan, &[], &restarts).await?;
+                self.publish(&wish, &observed, &plan, &[], &memory).await?;
                 announced = true;
             }
             let ended = self.execute(&wish, &plan).await?;
@@ -125,12 +132,12 @@ impl<E: Engine> Pass<'_, E> {
                 .any(|r| !matches!(r.outcome, Outcome::Done | Outcome::Skipped(_)));
             reports.extend(ended);
             if waits {
-                let (observed, plan) = self.decide(&wish, &mut restarts).await?;
-                return self.publish(&wish, &observed, &plan, &reports, &restarts).await;
+                let (observed, plan) = self.decide(&wish, &mut memory).await?;
+                return self.publish(&wish, &observed, &plan, &reports, &memory).await;
             }
         }
-        let (observed, plan) = self.decide(&wish, &mut restarts).await?;
-        self.publish(&wish, &observed, &plan, &reports, &restarts).await?;
+        let (observed, plan) = self.decide(&wish, &mut memory).await?;
+        self.publish(&wish, &observed, &plan, &reports, &memory).await?;
         Ok(Action::requeue(Duration::from_secs(1)))
     }
 
@@ -146,8 +153,7 @@ impl<E: Engine> Pass<'_, E> {
                 } else {
                     Blocked::PolicyViolation
                 };
-                let replicas = self.raw.pointer("/spec/replicas").map_or(Some(1), Value::as_u64);
-                let replicas = replicas.and_then(|n| u32::try_from(n).ok());
+                let replicas = self.replicas();
                 let desired = build::blocked(owner, self.id.generation, replicas, why);
                 return Wish {
                     desired,
@@ -182,26 +188,48 @@ impl<E: Engine> Pass<'_, E> {
         }
     }
 
-    /// Steps 4 and 5. Restart counts are carried from look to look.
+    /// How many replicas an object wants that is invalid in other ways; where it says nothing sensible, those that are there.
+    fn replicas(&self) -> u32 {
+        let written = self.raw.get("spec").filter(|spec| spec.is_object()).map(|spec| {
+            let number = spec.get("replicas").map_or(Some(1), Value::as_u64)?;
+            u32::try_from(number).ok()
+        });
+        written.flatten().unwrap_or_else(|| {
+            let views = self.ctx.host.containers(&self.id.owner.namespace).unwrap_or_default();
+            let places = views
+                .into_iter()
+                .filter(|view| self.id.owner.owns(&view.labels))
+                .map(|view| Replica::of(view).slot.saturating_add(1));
+            places.max().unwrap_or_default()
+        })
+    }
+
+    /// Steps 4 and 5.
     async fn decide(
         &self,
         wish: &Wish,
-        restarts: &mut BTreeMap<ContainerId, Restarts>,
+        memory: &mut Memory,
     ) -> Result<(Observed, Plan), Error> {
         let observed = self.observe(&wish.desired).await?;
         let remembered = remembered(&self.before, &observed);
         for replica in &observed.replicas {
             let id = &replica.view.id;
-            let known = restarts
+            let known = memory
+                .restarts
                 .get(id)
                 .or_else(|| remembered.get(id))
                 .copied()
                 .unwrap_or_default();
-            restarts.insert(id.clone(), plan::restart::account(known, &replica.view));
+            memory
+                .restarts
+                .insert(id.clone(), plan::restart::account(known, &replica.view));
+            if let Some(exit) = &replica.view.exit {
+                memory.exits.insert(id.clone(), exit.clone());
+            }
         }
         let inputs = plan::Inputs {
             now: self.ctx.clock.now(),
-            restarts: restarts.clone(),
+            restarts: memory.restarts.clone(),
             pull: self.pull(&wish.desired).0,
             pool: self.ctx.options.pool,
         };
@@ -314,12 +342,12 @@ impl<E: Engine> Pass<'_, E> {
 
     /// Step 7.
     async fn publish(
-        &self,
+        &mut self,
         wish: &Wish,
         observed: &Observed,
         plan: &Plan,
         reports: &[Report],
-        restarts: &BTreeMap<ContainerId, Restarts>,
+        memory: &Memory,
     ) -> Result<Action, Error> {
         let spec = wish.valid.as_ref().map(|v| &v.deployment.spec);
         let pull_error = self.pull(&wish.desired).1;
@@ -332,7 +360,8 @@ impl<E: Engine> Pass<'_, E> {
             resolution: &wish.resolution,
             violations: &wish.violations,
             pull_error: pull_error.as_ref(),
-            restarts,
+            restarts: &memory.restarts,
+            exits: &memory.exits,
             progress_deadline_seconds: spec
                 .map_or(600, crate::api::DockerDeploymentSpec::progress_deadline_seconds),
             selector: spec
@@ -343,7 +372,10 @@ impl<E: Engine> Pass<'_, E> {
         };
         let summary = status::summarize(&facts);
         publish::everything(self, &facts, &summary).await?;
-        Ok(self.next(plan, reports, &summary))
+        let next = self.next(plan, reports, &summary);
+        // What was told once is not told again at the end of this pass.
+        self.before = summary.status;
+        Ok(next)
     }
 
     fn next(&self, plan: &Plan, reports: &[Report], summary: &status::deployment::Summary) -> Action {

@@ -6,7 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt, StreamExt, stream};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join_all},
+    stream,
+};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
     Api, Client, Resource,
@@ -70,6 +74,7 @@ pub struct Setup<E> {
     pub metrics: Metrics,
 }
 
+type Tasks = tokio::task::JoinSet<()>;
 type Wakes = Arc<Mutex<Vec<mpsc::UnboundedSender<WakeUp>>>>;
 
 /// An operator that is put together and not yet running.
@@ -170,7 +175,7 @@ impl<E: Engine> Operator<E> {
         } else {
             self.setup.namespaces.iter().cloned().map(Some).collect()
         };
-        let mut tasks = tokio::task::JoinSet::new();
+        let mut tasks = Tasks::new();
         tasks.spawn(Arc::clone(&self.host).run(stop.clone()));
         let mut first = true;
         for namespace in scopes {
@@ -187,7 +192,7 @@ impl<E: Engine> Operator<E> {
         &self,
         scope: &Scope<E>,
         stop: &watch::Receiver<bool>,
-        tasks: &mut tokio::task::JoinSet<()>,
+        tasks: &mut Tasks,
     ) {
         let namespace = self.setup.options.operator_namespace.clone();
         let wakes = Arc::clone(&self.wakes);
@@ -300,41 +305,50 @@ impl<E: Engine> Scope<E> {
         }
     }
 
-    fn run(self, stop: &watch::Receiver<bool>, tasks: &mut tokio::task::JoinSet<()>) {
+    fn run(mut self, stop: &watch::Receiver<bool>, tasks: &mut Tasks) {
+        self.docker_secrets = drive(self.docker_secrets, stop, tasks);
+        self.config_maps = drive(self.config_maps, stop, tasks);
+        self.secrets = self
+            .secrets
+            .into_iter()
+            .map(|objects| drive(objects, stop, tasks))
+            .collect();
+        // The lists go on arriving after work has begun; what was denied until then is looked at again.
         let shelves = Arc::clone(&self.context.shelves);
-        let fill = async move {
-            let mut core = stream::FuturesUnordered::new();
-            for shelf in shelves.secrets.values() {
-                core.push(shelf.fill());
-            }
-            tokio::join!(shelves.docker_secrets.fill(), shelves.config_maps.fill(), async {
-                while core.next().await.is_some() {}
-            });
-        };
-        // The lists go on arriving after work has begun.
-        let fill = tokio::spawn(fill).map(|_| ()).shared();
-        tasks.spawn(self.secret_controller(fill.clone(), stop.clone()));
+        let mut fills = vec![
+            filled(Arc::clone(&shelves.docker_secrets), Arc::clone(&self.wakes)),
+            filled(Arc::clone(&shelves.config_maps), Arc::clone(&self.wakes)),
+        ];
+        for shelf in shelves.secrets.values() {
+            fills.push(filled(Arc::clone(shelf), Arc::clone(&self.wakes)));
+        }
+        let fill = tokio::spawn(join_all(fills)).map(|_| ()).shared();
+        let secrets = self.secret_controller(fill.clone(), stop, tasks);
+        tasks.spawn(secrets);
         tasks.spawn(self.deployment_controller(fill, stop.clone()));
     }
 
     fn secret_controller(
         &self,
         fill: impl Future<Output = ()> + Send + 'static,
-        stop: watch::Receiver<bool>,
+        stop: &watch::Receiver<bool>,
+        tasks: &mut Tasks,
     ) -> impl Future<Output = ()> + Send + 'static {
         let writer = reflector::store::Writer::new(resource());
         let deployments: Store<DynamicObject> = writer.as_reader();
         let changes = watcher(self.deployments(), quiet())
             .default_backoff()
             .reflect(writer)
-            .touched_objects();
+            .touched_objects()
+            .boxed();
+        let changes = drive(changes, stop, tasks);
         let (users, store) = (Users::default(), deployments.clone());
         let controller = Controller::new(
             scoped::<DockerSecret>(&self.context.client, self.namespace.as_deref()),
             quiet(),
         )
         .with_config(ControllerConfig::default().concurrency(CONCURRENCY))
-        .graceful_shutdown_on(stopped(stop))
+        .graceful_shutdown_on(stopped(stop.clone()))
         .watches_stream_with(
             changes,
             move |d: DynamicObject| users.concerned(&d, &store),
@@ -554,4 +568,43 @@ where
         .touched_objects()
         .boxed();
     (objects, Shelf::new(store, denied))
+}
+
+/// Follows a watch whether or not anybody listens: its store must fill before the controller that listens begins.
+fn drive<K: Send + 'static>(
+    mut objects: Objects<K>,
+    stop: &watch::Receiver<bool>,
+    tasks: &mut Tasks,
+) -> Objects<K> {
+    let (to, from) = mpsc::unbounded_channel();
+    let mut stop = stop.clone();
+    tasks.spawn(async move {
+        loop {
+            tokio::select! {
+                object = objects.next() => {
+                    let Some(object) = object else { return };
+                    if to.send(object).is_err() {
+                        return;
+                    }
+                }
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    });
+    stream::unfold(from, |mut from| async move {
+        from.recv().await.map(|object| (object, from))
+    })
+    .boxed()
+}
+
+/// Waits for the first list, and has everybody look again who was told that it had not arrived.
+fn filled<K>(shelf: Arc<Shelf<K>>, wakes: Wakes) -> BoxFuture<'static, ()>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    async move {
+        shelf.fill().await;
+        wake_all(&wakes, &WakeUp::All);
+    }
+    .boxed()
 }
