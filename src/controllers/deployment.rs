@@ -61,6 +61,9 @@ pub(super) struct Pass<'a, E> {
     pub(super) ctx: &'a Context<E>,
     pub(super) id: Identity,
     pub(super) raw: &'a Value,
+    /// The status as it was read.
+    pub(super) seen: DockerDeploymentStatus,
+    /// The status that people have been told, in this pass too.
     pub(super) before: DockerDeploymentStatus,
 }
 
@@ -95,6 +98,7 @@ pub async fn reconcile<E: Engine>(object: Arc<DynamicObject>, ctx: Arc<Context<E
         ctx: &ctx,
         id,
         raw: &raw,
+        seen: before.clone(),
         before,
     };
     if pass.id.deleting {

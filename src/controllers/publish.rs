@@ -7,7 +7,10 @@ use kube::{
     runtime::controller::Action,
 };
 
-use super::deployment::{Error, Pass};
+use super::{
+    deployment::{Error, Pass},
+    object::ObjectError,
+};
 use crate::{
     api::{
         DockerDeploymentSpec, GROUP, VERSION,
@@ -119,8 +122,12 @@ pub(super) async fn everything<E: Engine>(
 
 async fn write<E: Engine>(pass: &Pass<'_, E>, status: &DockerDeploymentStatus) -> Result<(), Error> {
     let (uid, version) = (&pass.id.owner.uid, &pass.id.version);
-    let known = pass.ctx.written.or(uid, version, pass.before.clone());
-    if known == *status {
+    // As it will be read back: times lose what is below a second.
+    let status: DockerDeploymentStatus =
+        serde_json::from_value(serde_json::to_value(status).map_err(ObjectError::from)?)
+            .map_err(ObjectError::from)?;
+    let known = pass.ctx.written.or(uid, version, pass.seen.clone());
+    if known == status {
         return Ok(());
     }
     let patch = serde_json::json!({
