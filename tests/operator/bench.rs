@@ -63,7 +63,8 @@ impl Bench {
         let fake = Fake::new(Arc::clone(&clock));
         fake.add_image("app:1");
         fake.add_image("app:2");
-        let ring = Ring::generate(clock.now(), &mut SystemEntropy).unwrap();
+        static RING: std::sync::OnceLock<Arc<Ring>> = std::sync::OnceLock::new();
+        let ring = RING.get_or_init(|| Arc::new(Ring::generate(clock.now(), &mut SystemEntropy).unwrap()));
         let dir = tempfile::tempdir().unwrap();
         let cluster = Cluster::default();
         cluster.put("namespaces", json!({ "metadata": { "name": NS } }));
@@ -71,7 +72,7 @@ impl Bench {
             cluster,
             fake,
             clock,
-            ring: Arc::new(ring),
+            ring: Arc::clone(ring),
             dir,
             instance: "instance-1".to_owned(),
             running: None,
