@@ -29,14 +29,20 @@ pub(super) struct DockerArgs {
     insecure_docker: bool,
 }
 
-#[expect(clippy::disallowed_methods, reason = "Docker's own variables, which have no flag of that name")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Docker's own variables, which have no flag of that name"
+)]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 impl DockerArgs {
     fn address(&self) -> String {
-        self.docker_host.clone().or_else(|| environment("DOCKER_HOST")).unwrap_or_else(|| DEFAULT_SOCKET.to_owned())
+        self.docker_host
+            .clone()
+            .or_else(|| environment("DOCKER_HOST"))
+            .unwrap_or_else(|| DEFAULT_SOCKET.to_owned())
     }
 
     /// Whether the engine is on this machine, so that this machine's routes are its routes.
@@ -47,12 +53,18 @@ impl DockerArgs {
     /// A client of the engine; asks nothing yet.
     pub(super) fn connect(&self) -> Result<Docker, Failure> {
         let address = self.address();
-        let dir = self.docker_cert_path.clone().or_else(|| environment("DOCKER_CERT_PATH").map(PathBuf::from));
+        let dir = self
+            .docker_cert_path
+            .clone()
+            .or_else(|| environment("DOCKER_CERT_PATH").map(PathBuf::from));
         let dir = dir.or_else(|| environment("DOCKER_TLS_VERIFY").and_then(|_| default_cert_dir()));
-        let tls = dir.filter(|_| address.starts_with("tcp://")).map(|dir| TlsFiles::in_dir(&dir));
+        let tls = dir
+            .filter(|_| address.starts_with("tcp://"))
+            .map(|dir| TlsFiles::in_dir(&dir));
         let endpoint = Endpoint::parse(&address, tls, self.insecure_docker)
             .map_err(|error| Failure::Usage(error.message.clone()))?;
-        Ok(Docker::connect(&endpoint).with_context(|| format!("cannot use the Docker Engine at {address}"))?)
+        Ok(Docker::connect(&endpoint)
+            .with_context(|| format!("cannot use the Docker Engine at {address}"))?)
     }
 }
 
@@ -77,7 +89,9 @@ pub(super) async fn instance(client: &Client) -> Result<Instance, kube::Error> {
 
 /// Routes of this machine in CIDR form, from the kernel's table; none where it cannot be read.
 pub(super) fn host_routes() -> Vec<String> {
-    std::fs::read_to_string("/proc/net/route").map(|table| routes(&table)).unwrap_or_default()
+    std::fs::read_to_string("/proc/net/route")
+        .map(|table| routes(&table))
+        .unwrap_or_default()
 }
 
 /// The kernel writes addresses as hex in the machine's byte order.

@@ -199,7 +199,11 @@ impl<E: Engine> Pass<'_, E> {
             u32::try_from(number).ok()
         });
         written.flatten().unwrap_or_else(|| {
-            let views = self.ctx.host.containers(&self.id.owner.namespace).unwrap_or_default();
+            let views = self
+                .ctx
+                .host
+                .containers(&self.id.owner.namespace)
+                .unwrap_or_default();
             let places = views
                 .into_iter()
                 .filter(|view| self.id.owner.owns(&view.labels))
@@ -209,11 +213,7 @@ impl<E: Engine> Pass<'_, E> {
     }
 
     /// Steps 4 and 5.
-    async fn decide(
-        &self,
-        wish: &Wish,
-        memory: &mut Memory,
-    ) -> Result<(Observed, Plan), Error> {
+    async fn decide(&self, wish: &Wish, memory: &mut Memory) -> Result<(Observed, Plan), Error> {
         let observed = self.observe(&wish.desired).await?;
         let remembered = remembered(&self.before, &observed);
         for replica in &observed.replicas {

@@ -188,12 +188,7 @@ impl<E: Engine> Operator<E> {
         while tasks.join_next().await.is_some() {}
     }
 
-    fn keep_ring(
-        &self,
-        scope: &Scope<E>,
-        stop: &watch::Receiver<bool>,
-        tasks: &mut Tasks,
-    ) {
+    fn keep_ring(&self, scope: &Scope<E>, stop: &watch::Receiver<bool>, tasks: &mut Tasks) {
         let namespace = self.setup.options.operator_namespace.clone();
         let wakes = Arc::clone(&self.wakes);
         let changes = self.ring_changes.clone();

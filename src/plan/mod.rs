@@ -120,7 +120,8 @@ fn network_again(
         };
         let id = chain.get(at).and_then(Action::target).map(|target| &target.id);
         let replica = observed.replicas.iter().find(|r| Some(&r.view.id) == id);
-        if let Some(replica) = replica.filter(|_| !chain.iter().any(|a| matches!(a, Action::Connect { .. }))) {
+        if let Some(replica) = replica.filter(|_| !chain.iter().any(|a| matches!(a, Action::Connect { .. })))
+        {
             let rejoin = heal::rejoin(desired, replica);
             chain.splice(at..at, rejoin);
         }

@@ -227,7 +227,11 @@ fn assert_is_what_is_wanted(world: &World, desired: &Desired, strangers: &[Conta
         assert_eq!(view.networks[&join.name].aliases, join.aliases);
     }
     for stranger in strangers.iter().filter(|s| s.state == RunState::Running) {
-        assert!(world.containers.contains(stranger), "{} was touched", stranger.name);
+        assert!(
+            world.containers.contains(stranger),
+            "{} was touched",
+            stranger.name
+        );
     }
 }
 
@@ -412,7 +416,9 @@ fn starting<'a>(world: &'a World, action: &Action) -> Option<&'a ContainerView> 
 
 fn verbs(desired: &Desired, views: Vec<ContainerView>) -> Vec<String> {
     let plan = plan(desired, &observed(views), &fixtures::inputs());
-    plan.actions().map(|a| format!("{} {}", a.verb(), a.why())).collect()
+    plan.actions()
+        .map(|a| format!("{} {}", a.verb(), a.why()))
+        .collect()
 }
 
 fn changed(desired: &Desired, change: impl FnOnce(&mut ContainerView)) -> Vec<ContainerView> {
@@ -449,11 +455,7 @@ fn each_kind_of_drift_has_its_remedy() {
             Box::new(|v| v.state = RunState::Paused),
             &["unpause PausedByHand"],
         ),
-        (
-            "renamed",
-            Box::new(|v| v.name = "x".into()),
-            &["rename Renamed"],
-        ),
+        ("renamed", Box::new(|v| v.name = "x".into()), &["rename Renamed"]),
         (
             "half removed",
             Box::new(|v| v.state = RunState::Dead),
@@ -511,7 +513,8 @@ fn each_hold_says_what_is_waited_for() {
     let old = all_running(&wish(1, "t1-old", Rollout::Surge));
     let soon = now() + SignedDuration::from_secs(10);
     let empty = || observed(Vec::new());
-    let holds = |desired: &Desired, observed: Observed, inputs: Inputs| plan(desired, &observed, &inputs).holds;
+    let holds =
+        |desired: &Desired, observed: Observed, inputs: Inputs| plan(desired, &observed, &inputs).holds;
     let with = |change: &dyn Fn(&mut Desired)| {
         let mut changed = wanted.clone();
         change(&mut changed);
@@ -535,7 +538,10 @@ fn each_hold_says_what_is_waited_for() {
 
     let blocked = with(&|d| d.template = Template::Blocked(Blocked::SecretsUnresolved));
     let why = Blocked::SecretsUnresolved;
-    assert_eq!(holds(&blocked, empty(), fixtures::inputs()), [Hold::Blocked { why }]);
+    assert_eq!(
+        holds(&blocked, empty(), fixtures::inputs()),
+        [Hold::Blocked { why }]
+    );
     let paused = with(&|d| d.paused = true);
     assert_eq!(
         holds(&paused, observed(old.clone()), fixtures::inputs()),
@@ -548,7 +554,10 @@ fn each_hold_says_what_is_waited_for() {
         holds(&wanted, absent(), pull(Pull::Failed(soon))),
         [Hold::PullBackOff { until }]
     );
-    assert_eq!(holds(&wanted, absent(), pull(Pull::Failed(now()))), [Hold::Pulling]);
+    assert_eq!(
+        holds(&wanted, absent(), pull(Pull::Failed(now()))),
+        [Hold::Pulling]
+    );
     let never = policy(PullPolicy::Never);
     assert_eq!(holds(&never, absent(), fixtures::inputs()), [Hold::ImageAbsent]);
     let always = policy(PullPolicy::Always);
@@ -607,8 +616,7 @@ fn an_unresolved_secret_keeps_every_revision_and_restarts_in_place() {
     let mut dead = running(&two, 1);
     exit(&mut dead);
     let mut unresolved = one.clone();
-    (unresolved.fingerprints, unresolved.template) =
-        (None, Template::Blocked(Blocked::SecretsUnresolved));
+    (unresolved.fingerprints, unresolved.template) = (None, Template::Blocked(Blocked::SecretsUnresolved));
     assert_eq!(
         verbs(&unresolved, vec![running(&one, 0), running(&two, 0), dead]),
         ["start Exited"]

@@ -291,12 +291,7 @@ fn one_by_one<'a>(places: &Places<'a>, settled: bool, order: Order, decision: &m
 }
 
 /// Takes all old ones away, then fills every place; an old one without a place counts as well.
-fn recreate<'a>(
-    desired: &Desired,
-    observed: &Observed,
-    places: &Places<'a>,
-    decision: &mut Decision<'a>,
-) {
+fn recreate<'a>(desired: &Desired, observed: &Observed, places: &Places<'a>, decision: &mut Decision<'a>) {
     let old = |p: &Place<'a>| p.old.filter(|_| p.current.is_none());
     decision.yielding = places
         .values()

@@ -56,7 +56,13 @@ impl World {
                 .insert(view.id.clone(), restart::account(known, view));
         }
         let networks: Vec<NetworkView> = self.network.iter().cloned().collect();
-        let observed = Observed::of(&desired.owner, self.containers.clone(), &networks, &[], self.image);
+        let observed = Observed::of(
+            &desired.owner,
+            self.containers.clone(),
+            &networks,
+            &[],
+            self.image,
+        );
         let inputs = Inputs {
             now: self.now,
             restarts: self.restarts.clone(),
@@ -148,7 +154,11 @@ impl World {
                 Did::Done
             }
             Action::StartCreated { name } => {
-                let id = self.containers.iter().find(|c| c.name == *name).map(|c| c.id.clone());
+                let id = self
+                    .containers
+                    .iter()
+                    .find(|c| c.name == *name)
+                    .map(|c| c.id.clone());
                 id.map_or(Did::Refused, |id| self.start(&id))
             }
             Action::RemoveNetwork { .. } => {
@@ -165,13 +175,21 @@ impl World {
             Action::Remove { target, .. } => {
                 let before = self.containers.len();
                 self.containers.retain(|c| c.id != target.id || is_alive(c));
-                if self.containers.len() == before { Did::Refused } else { Did::Done }
+                if self.containers.len() == before {
+                    Did::Refused
+                } else {
+                    Did::Done
+                }
             }
             Action::Stop { target, .. } => {
                 let now = self.now;
                 self.with(&target.id, |c| {
                     c.state = RunState::Exited;
-                    c.exit = Some(ExitInfo { code: 0, oom_killed: false, finished_at: now });
+                    c.exit = Some(ExitInfo {
+                        code: 0,
+                        oom_killed: false,
+                        finished_at: now,
+                    });
                 });
                 Did::EndsChain
             }
@@ -182,8 +200,15 @@ impl World {
                 c.limits.nano_cpus = limits.nano_cpus.or(c.limits.nano_cpus);
                 (c.swap_bounded, c.restart_policy) = (true, "no".into());
             }),
-            Action::Connect { target, network, aliases } => {
-                let attached = Attachment { aliases: aliases.clone(), ..Attachment::default() };
+            Action::Connect {
+                target,
+                network,
+                aliases,
+            } => {
+                let attached = Attachment {
+                    aliases: aliases.clone(),
+                    ..Attachment::default()
+                };
                 self.with(&target.id, |c| {
                     c.networks.insert(network.clone(), attached);
                 })

@@ -59,7 +59,9 @@ async fn scale_goes_up_and_down_from_the_end() {
     assert_eq!(bench.told("Scaled"), 2);
     bench.edit("web", |o| o["spec"]["replicas"] = json!(0));
     bench.eventually("none is left", |b| b.of("web").is_empty()).await;
-    bench.eventually("no network is left", |b| b.fake.world().networks.is_empty()).await;
+    bench
+        .eventually("no network is left", |b| b.fake.world().networks.is_empty())
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +76,12 @@ async fn a_new_image_surges_one_at_a_time() {
             b.is_ready("web")
         })
         .await;
-    assert!(bench.of("web").iter().all(|c| c.image == "app:2" && !before.contains(&c.id)));
+    assert!(
+        bench
+            .of("web")
+            .iter()
+            .all(|c| c.image == "app:2" && !before.contains(&c.id))
+    );
     assert_eq!(bench.told("RolloutStarted"), 1);
 }
 
@@ -104,7 +111,11 @@ async fn recreate_ends_every_old_one_before_the_first_new_one() {
     image(&bench, "app:2");
     bench
         .within(60, "new", |b| {
-            let alive = |image: &str| b.of("web").iter().any(|c| c.state == RunState::Running && c.image == image);
+            let alive = |image: &str| {
+                b.of("web")
+                    .iter()
+                    .any(|c| c.state == RunState::Running && c.image == image)
+            };
             assert!(!(alive("app:1") && alive("app:2")));
             b.is_ready("web")
         })
@@ -135,7 +146,9 @@ async fn a_suspended_deployment_is_watched_and_left_alone() {
     bench.settle(web(2)).await;
     bench.annotate("web", "supercargo.dev/suspend", "true");
     bench.fake.kill(&bench.ids("web")[0]);
-    bench.eventually("said", |b| b.status("web")["readyReplicas"] == 1).await;
+    bench
+        .eventually("said", |b| b.status("web")["readyReplicas"] == 1)
+        .await;
     bench.fake.forget_calls();
     image(&bench, "app:2");
     bench.always(60, "alone", |b| b.fake.calls().is_empty()).await;
@@ -208,8 +221,9 @@ async fn what_the_operator_forbids_is_a_policy_violation() {
     bench.apply(object);
     bench
         .eventually("told", |b| {
-            b.condition("web", "Ready")
-                .is_some_and(|(_, reason, message)| reason == "PolicyViolation" && message.contains("privileged"))
+            b.condition("web", "Ready").is_some_and(|(_, reason, message)| {
+                reason == "PolicyViolation" && message.contains("privileged")
+            })
         })
         .await;
     assert_eq!(bench.of("web").len(), 0);
@@ -225,7 +239,8 @@ async fn an_object_that_is_no_deployment_is_data_and_disturbs_nobody() {
     bench.apply(broken);
     bench
         .eventually("told", |b| {
-            b.condition("broken", "Ready").is_some_and(|(_, reason, _)| reason == "InvalidSpec")
+            b.condition("broken", "Ready")
+                .is_some_and(|(_, reason, _)| reason == "InvalidSpec")
         })
         .await;
     bench.edit("web", |o| o["spec"]["replicas"] = json!(2));

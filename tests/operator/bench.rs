@@ -158,14 +158,16 @@ impl Bench {
     }
 
     pub async fn within(&self, seconds: u64, what: &str, level: impl Fn(&Self) -> bool) {
-        let end = Instant::now() + Duration::from_secs(seconds);
+        let begin = Instant::now();
+        let end = begin + Duration::from_secs(seconds);
         while !level(self) {
             assert!(
                 Instant::now() < end,
                 "not within {seconds} s: {what}\n{}",
                 self.report()
             );
-            sleep(Duration::from_millis(50)).await;
+            let soon = begin.elapsed() < Duration::from_secs(5);
+            sleep(Duration::from_millis(if soon { 50 } else { 500 })).await;
         }
     }
 
@@ -191,7 +193,11 @@ impl Bench {
             .iter()
             .map(|d| format!("{} {}", d["metadata"], d["status"]))
             .collect();
-        let events: Vec<String> = self.events().into_iter().map(|(r, n)| format!("{r}: {n}")).collect();
+        let events: Vec<String> = self
+            .events()
+            .into_iter()
+            .map(|(r, n)| format!("{r}: {n}"))
+            .collect();
         format!(
             "containers:\n{}\nobjects:\n{}\nevents:\n{}\ncalls: {:?}",
             containers.join("\n"),

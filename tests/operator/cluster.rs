@@ -83,7 +83,9 @@ impl Cluster {
         let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         let mut state = self.lock();
         if parts.method != Method::GET {
-            state.writes.push(format!("{} {}", parts.method, parts.uri.path()));
+            state
+                .writes
+                .push(format!("{} {}", parts.method, parts.uri.path()));
         }
         let result = match parts.method {
             Method::GET if asked.query.get("watch").is_some_and(|w| w == "true" || w == "1") => {
@@ -304,7 +306,10 @@ impl State {
     /// Stores a change: nothing when there is none, a new generation with a new spec, the end with the last finalizer.
     fn replace(&mut self, key: Key, mut after: Value) {
         let before = self.objects[&key].clone();
-        if after["metadata"]["finalizers"].as_array().is_some_and(Vec::is_empty) {
+        if after["metadata"]["finalizers"]
+            .as_array()
+            .is_some_and(Vec::is_empty)
+        {
             after["metadata"].as_object_mut().unwrap().remove("finalizers");
         }
         prune(&mut after);

@@ -35,5 +35,8 @@ async fn two_operators_on_one_engine_do_not_touch_each_other() {
     assert_eq!(one.fake.containers().len(), 3);
     one.delete("web");
     one.eventually("gone", |b| b.deployment("web").is_null()).await;
-    assert_eq!((one.fake.containers().len(), one.fake.world().networks.len()), (1, 1));
+    assert_eq!(
+        (one.fake.containers().len(), one.fake.world().networks.len()),
+        (1, 1)
+    );
 }

@@ -18,7 +18,10 @@ async fn a_sealed_secret_is_in_the_environment_of_every_replica() {
     bench.settle(with_secret(2)).await;
     assert_eq!(bench.env("web", "PASSWORD"), vec![Fake::digest(b"hunter2"); 2]);
     let secrets = &bench.status("web")["secrets"];
-    assert_eq!((&secrets[0]["name"], &secrets[0]["loaded"]), (&json!("db"), &json!(2)));
+    assert_eq!(
+        (&secrets[0]["name"], &secrets[0]["loaded"]),
+        (&json!("db"), &json!(2))
+    );
     let everything = format!(
         "{:?} {:?} {:?}",
         bench.cluster.all("dockerdeployments"),
@@ -35,7 +38,10 @@ async fn a_missing_secret_makes_nothing_and_is_told_until_it_appears() {
     bench.eventually("told", unresolved).await;
     let (status, reason, message) = bench.condition("web", "Ready").unwrap();
     assert_eq!((&*status, &*reason), ("False", "SecretResolutionError"));
-    assert!(message.contains("SecretNotFound") && message.contains("shop/db"), "{message}");
+    assert!(
+        message.contains("SecretNotFound") && message.contains("shop/db"),
+        "{message}"
+    );
     bench.always(30, "nothing", |b| b.of("web").is_empty()).await;
     assert_eq!(bench.told("SecretResolutionError"), 1);
     let event = bench
@@ -45,7 +51,11 @@ async fn a_missing_secret_makes_nothing_and_is_told_until_it_appears() {
         .find(|e| e["reason"] == "SecretResolutionError")
         .unwrap();
     assert_eq!(
-        (&event["type"], &event["related"]["name"], &event["regarding"]["name"]),
+        (
+            &event["type"],
+            &event["related"]["name"],
+            &event["regarding"]["name"]
+        ),
         (&json!("Warning"), &json!("db"), &json!("web"))
     );
     bench.seal("db", &[("password", b"one")]);
@@ -66,7 +76,14 @@ async fn every_failing_reference_is_named_at_once() {
     bench.apply(object);
     bench.eventually("told", unresolved).await;
     let (_, _, message) = bench.condition("web", "SecretsResolved").unwrap();
-    for words in ["KeyNotFound", "nokey", "SecretNotFound", "absent", "env[0]", "env[1]"] {
+    for words in [
+        "KeyNotFound",
+        "nokey",
+        "SecretNotFound",
+        "absent",
+        "env[0]",
+        "env[1]",
+    ] {
         assert!(message.contains(words), "{words}: {message}");
     }
     assert_eq!(bench.told("SecretResolutionError"), 2);
@@ -93,7 +110,9 @@ async fn a_secret_that_is_taken_away_stops_nothing_and_restarts_go_on_in_place()
     bench.fake.remove_by_hand(&before[1]);
     bench.always(30, "one runs", |b| b.live("web") == 1).await;
     bench.edit("web", |o| o["spec"]["replicas"] = json!(1));
-    bench.eventually("seen", |b| b.status("web")["observedGeneration"] == 2).await;
+    bench
+        .eventually("seen", |b| b.status("web")["observedGeneration"] == 2)
+        .await;
     bench.seal("db", &[("password", b"one")]);
     bench.ready("web").await;
     assert_eq!(bench.ids("web"), before[..1]);
@@ -110,8 +129,15 @@ async fn a_secret_in_use_is_not_deleted_before_its_users() {
         })
         .await;
     bench.cluster.remove(SECRETS, "shop", "db");
-    bench.always(60, "there", |b| b.cluster.get(SECRETS, "shop", "db").is_some()).await;
-    assert!(bench.events().iter().any(|(_, note)| note.contains("in use by web")));
+    bench
+        .always(60, "there", |b| b.cluster.get(SECRETS, "shop", "db").is_some())
+        .await;
+    assert!(
+        bench
+            .events()
+            .iter()
+            .any(|(_, note)| note.contains("in use by web"))
+    );
     bench.delete("web");
     bench
         .eventually("both are gone", |b| {
@@ -163,7 +189,9 @@ async fn a_restart_of_the_operator_never_says_that_a_secret_is_missing() {
     bench.kill().await;
     bench.start();
     bench
-        .always(30, "resolved", |b| b.is_ready("web") && b.told("SecretResolutionError") == 0)
+        .always(30, "resolved", |b| {
+            b.is_ready("web") && b.told("SecretResolutionError") == 0
+        })
         .await;
 }
 
@@ -176,7 +204,8 @@ async fn a_config_map_is_resolved_and_its_change_rolls() {
     bench.apply(object);
     bench
         .eventually("told", |b| {
-            b.condition("web", "Ready").is_some_and(|(_, reason, _)| reason == "ConfigResolutionError")
+            b.condition("web", "Ready")
+                .is_some_and(|(_, reason, _)| reason == "ConfigResolutionError")
         })
         .await;
     let map = |level: &str| {
@@ -187,6 +216,8 @@ async fn a_config_map_is_resolved_and_its_change_rolls() {
     bench.ready("web").await;
     bench.cluster.put("configmaps", map("debug"));
     bench
-        .eventually("the new value", |b| b.env("web", "LEVEL") == [Fake::digest(b"debug")])
+        .eventually("the new value", |b| {
+            b.env("web", "LEVEL") == [Fake::digest(b"debug")]
+        })
         .await;
 }

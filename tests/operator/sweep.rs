@@ -1,13 +1,19 @@
 //! Single faults: every engine call of every scenario in turn refused, its answer lost, or never answered, with and
 //! without effect. The whole operator runs; the world in the end is the one of the run without a fault.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::future::{BoxFuture, FutureExt};
 use serde_json::json;
 use supercargo::engine::{Fault, FaultKind, Faulty, Kind, fake::Snapshot};
 
-use super::bench::{Bench, NS, SECRETS, container, named, web, with_secret};
+use super::bench::{Bench, SECRETS, container, named, web, with_secret};
 
 const KINDS: [FaultKind; 4] = [
     FaultKind::Refuse(Kind::Failed),
@@ -156,38 +162,65 @@ async fn run(scenario: Scenario, fault: Fault, expected: Option<&Snapshot>) -> (
     scenario(&bench).await;
     match expected {
         None => tokio::time::sleep(Duration::from_secs(2)).await,
-        Some(world) => bench.within(900, "the same world", |b| b.fake.world() == *world).await,
+        Some(world) => {
+            bench
+                .within(900, "the same world", |b| b.fake.world() == *world)
+                .await
+        }
     }
     (engine.calls(), bench.fake.world())
 }
 
-#[test]
-fn after_any_single_fault_the_world_is_the_same_in_the_end() {
-    let _ = NS;
-    let mut cases = 0;
-    for (name, scenario) in SCENARIOS {
-        let case = |fault, expected: Option<&Snapshot>| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .start_paused(true)
-                .build()
-                .unwrap();
-            runtime.block_on(run(scenario, fault, expected))
-        };
-        let none = Fault {
-            nth: 0,
-            kind: FaultKind::Lose,
-        };
-        let (calls, world) = case(none, None);
-        for kind in KINDS {
-            for nth in 1..=calls {
-                let fault = Fault { nth, kind };
-                let ended = std::panic::catch_unwind(|| case(fault, Some(&world)));
-                assert!(ended.is_ok(), "{name}: {fault:?} of {calls} calls");
-                cases += 1;
+fn case(scenario: Scenario, fault: Fault, expected: Option<&Snapshot>) -> (usize, Snapshot) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(run(scenario, fault, expected))
+}
+
+/// All faults of one scenario; answers how many, and which of them ended elsewhere.
+fn sweep(name: &str, scenario: Scenario) -> (usize, Vec<String>) {
+    let none = Fault {
+        nth: 0,
+        kind: FaultKind::Lose,
+    };
+    let (calls, world) = case(scenario, none, None);
+    let mut failed = Vec::new();
+    for kind in KINDS {
+        for nth in 1..=calls {
+            let fault = Fault { nth, kind };
+            if std::panic::catch_unwind(|| case(scenario, fault, Some(&world))).is_err() {
+                failed.push(format!("{name}: {fault:?} of {calls} calls"));
             }
         }
-        println!("{name}: {calls} calls, {} faults", calls * KINDS.len());
     }
-    println!("single-fault sweep: {cases} passed");
+    println!(
+        "{name}: {calls} calls, {} faults, {} failed",
+        calls * KINDS.len(),
+        failed.len()
+    );
+    (calls * KINDS.len(), failed)
+}
+
+#[test]
+fn after_any_single_fault_the_world_is_the_same_in_the_end() {
+    let next = AtomicUsize::new(0);
+    let total = Mutex::new((0, Vec::new()));
+    std::thread::scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| {
+                while let Some((name, scenario)) = SCENARIOS.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    let (cases, failed) = sweep(name, *scenario);
+                    let mut total = total.lock().unwrap();
+                    total.0 += cases;
+                    total.1.extend(failed);
+                }
+            });
+        }
+    });
+    let (cases, failed) = total.into_inner().unwrap();
+    println!("single-fault sweep: {} passed", cases - failed.len());
+    assert_eq!(failed, Vec::<String>::new());
 }
