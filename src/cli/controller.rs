@@ -100,7 +100,12 @@ enum LogFormat {
 
 impl PolicyArgs {
     /// The settings that reconciles work with.
-    pub(super) fn options(&self, instance: Instance, operator_namespace: &str, local: bool) -> Result<Options, Failure> {
+    pub(super) fn options(
+        &self,
+        instance: Instance,
+        operator_namespace: &str,
+        local: bool,
+    ) -> Result<Options, Failure> {
         if !self.network_pool.is_pool() {
             return Err(Failure::Usage(format!(
                 "--network-pool {} is smaller than a /24; give a larger one, such as 10.213.0.0/16",
@@ -108,7 +113,9 @@ impl PolicyArgs {
             )));
         }
         if let Some(path) = self.allow_host_path.iter().find(|path| !path.starts_with('/')) {
-            return Err(Failure::Usage(format!("--allow-host-path {path} is not an absolute path of the host")));
+            return Err(Failure::Usage(format!(
+                "--allow-host-path {path} is not an absolute path of the host"
+            )));
         }
         Ok(Options {
             instance,
@@ -117,7 +124,9 @@ impl PolicyArgs {
                 allow_privileged: self.allow_privileged,
                 allow_capabilities: self.allow_capability.clone(),
             },
-            settings: Settings { publish_address: self.publish_address.to_string() },
+            settings: Settings {
+                publish_address: self.publish_address.to_string(),
+            },
             pool: self.network_pool,
             host_routes: if local { connect::host_routes() } else { Vec::new() },
             operator_namespace: operator_namespace.to_owned(),
@@ -149,13 +158,18 @@ async fn operate(args: Args) -> Outcome {
     let engine = Limited::new(args.docker.connect()?, args.engine_concurrency, measure);
     let stop = signals()?;
     let client = connect::kube().await?;
-    let listener = TcpListener::bind(args.metrics_addr)
-        .await
-        .with_context(|| format!("cannot serve metrics on {}; choose another --metrics-addr", args.metrics_addr))?;
+    let listener = TcpListener::bind(args.metrics_addr).await.with_context(|| {
+        format!(
+            "cannot serve metrics on {}; choose another --metrics-addr",
+            args.metrics_addr
+        )
+    })?;
     let Some(instance) = wait_for_api_server(&client, stop.clone()).await else {
         return Ok(ExitCode::SUCCESS);
     };
-    let options = args.policy.options(instance, &args.operator_namespace, args.docker.is_local())?;
+    let options = args
+        .policy
+        .options(instance, &args.operator_namespace, args.docker.is_local())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         instance = options.instance.as_str(),
@@ -166,7 +180,9 @@ async fn operate(args: Args) -> Outcome {
         client,
         engine: Arc::new(engine),
         options,
-        keyring: args.keyring.map_or(Place::Secret(args.keyring_secret), Place::File),
+        keyring: args
+            .keyring
+            .map_or(Place::Secret(args.keyring_secret), Place::File),
         new_cluster: args.new_cluster,
         namespaces: args.namespace,
         core_secrets: args.core_secrets_namespace,
@@ -175,9 +191,15 @@ async fn operate(args: Args) -> Outcome {
         metrics: metrics.clone(),
     });
     let mut ended = stop.clone();
-    let endpoints = http::serve(listener, metrics, operator.readiness(), operator.gauges(), async move {
-        let _gone_is_stopped = ended.wait_for(|stop| *stop).await;
-    });
+    let endpoints = http::serve(
+        listener,
+        metrics,
+        operator.readiness(),
+        operator.gauges(),
+        async move {
+            let _gone_is_stopped = ended.wait_for(|stop| *stop).await;
+        },
+    );
     let serving = tokio::spawn(endpoints);
     finish(operator.run(stop.clone()), stop).await;
     serving.abort();
@@ -236,5 +258,9 @@ fn signals() -> Result<watch::Receiver<bool>, Failure> {
 fn reporter() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
-    if name.is_empty() { "supercargo".to_owned() } else { name.to_owned() }
+    if name.is_empty() {
+        "supercargo".to_owned()
+    } else {
+        name.to_owned()
+    }
 }

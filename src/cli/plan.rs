@@ -196,7 +196,7 @@ impl World {
         let views = connect::containers(&self.engine, label::NAMESPACE, namespace).await;
         let views = views.map_err(connect::engine_failure)?;
         let opener = self.opener(&id, &views);
-        let wish = self.wish(raw, &id, objects, &opener);
+        let wish = self.wish(raw, &id, objects, &opener, &views);
         let around = surroundings(&self.engine, &wish.desired).await;
         let (networks, image) = around.map_err(connect::engine_failure)?;
         let observed = Observed::of(&id.owner, views, &networks, &self.options.host_routes, image);
@@ -225,7 +225,14 @@ impl World {
         Opener::new(Arc::clone(ring))
     }
 
-    fn wish(&self, raw: &Value, id: &Identity, objects: &Objects, opener: &Opener) -> Wish {
+    fn wish(
+        &self,
+        raw: &Value,
+        id: &Identity,
+        objects: &Objects,
+        opener: &Opener,
+        views: &[ContainerView],
+    ) -> Wish {
         if id.deleting {
             let grace = raw.pointer("/spec/template/spec/terminationGracePeriodSeconds");
             let grace = grace.and_then(Value::as_i64).unwrap_or(DEFAULT_GRACE).max(0);
@@ -241,6 +248,7 @@ impl World {
             settings: &self.options.settings,
             source: objects,
             opener,
+            views,
         };
         wish(id.owner.clone(), id.generation, raw, &means)
     }

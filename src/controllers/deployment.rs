@@ -26,7 +26,7 @@ use crate::{
     plan::{self, Plan, Pull, restart::Restarts},
     secrets::{pull, resolve},
     state::{
-        container::ContainerId,
+        container::{ContainerId, ExitInfo},
         desired::{Desired, Template},
         observed::Observed,
     },
@@ -55,7 +55,17 @@ pub(super) struct Pass<'a, E> {
     pub(super) ctx: &'a Context<E>,
     pub(super) id: Identity,
     pub(super) raw: &'a Value,
+    /// The status as it was read.
+    pub(super) seen: DockerDeploymentStatus,
+    /// The status that people have been told, in this pass too.
     pub(super) before: DockerDeploymentStatus,
+}
+
+/// What one reconcile has seen of containers: carried from look to look, because a restart hides the end before it.
+#[derive(Default)]
+struct Memory {
+    restarts: BTreeMap<ContainerId, Restarts>,
+    exits: BTreeMap<ContainerId, ExitInfo>,
 }
 
 /// Brings one deployment to what is written.
@@ -74,6 +84,7 @@ pub async fn reconcile<E: Engine>(object: Arc<DynamicObject>, ctx: Arc<Context<E
         ctx: &ctx,
         id,
         raw: &raw,
+        seen: before.clone(),
         before,
     };
     if pass.id.deleting {
@@ -88,21 +99,21 @@ pub async fn reconcile<E: Engine>(object: Arc<DynamicObject>, ctx: Arc<Context<E
 }
 
 impl<E: Engine> Pass<'_, E> {
-    async fn run(&self) -> Result<Action, Error> {
+    async fn run(mut self) -> Result<Action, Error> {
         let wish = self.wish();
         if self.ctx.host.containers(&self.id.owner.namespace).is_err() {
-            return publish::host_away(self, &wish.desired).await;
+            return publish::host_away(&self, &wish.desired).await;
         }
-        let mut restarts = BTreeMap::new();
+        let mut memory = Memory::default();
         let mut reports = Vec::new();
         let mut announced = self.before.observed_generation == self.id.generation;
         for _ in 0..ROUNDS {
-            let (observed, plan) = self.decide(&wish, &mut restarts).await?;
+            let (observed, plan) = self.decide(&wish, &mut memory).await?;
             if plan.is_empty() || self.id.suspended {
-                return self.publish(&wish, &observed, &plan, &reports, &restarts).await;
+                return self.publish(&wish, &observed, &plan, &reports, &memory).await;
             }
             if !announced {
-                self.publish(&wish, &observed, &plan, &[], &restarts).await?;
+                self.publish(&wish, &observed, &plan, &[], &memory).await?;
                 announced = true;
             }
             let ended = self.execute(&wish, &plan).await?;
@@ -111,12 +122,12 @@ impl<E: Engine> Pass<'_, E> {
                 .any(|r| !matches!(r.outcome, Outcome::Done | Outcome::Skipped(_)));
             reports.extend(ended);
             if waits {
-                let (observed, plan) = self.decide(&wish, &mut restarts).await?;
-                return self.publish(&wish, &observed, &plan, &reports, &restarts).await;
+                let (observed, plan) = self.decide(&wish, &mut memory).await?;
+                return self.publish(&wish, &observed, &plan, &reports, &memory).await;
             }
         }
-        let (observed, plan) = self.decide(&wish, &mut restarts).await?;
-        self.publish(&wish, &observed, &plan, &reports, &restarts).await?;
+        let (observed, plan) = self.decide(&wish, &mut memory).await?;
+        self.publish(&wish, &observed, &plan, &reports, &memory).await?;
         Ok(Action::requeue(Duration::from_secs(1)))
     }
 
@@ -127,22 +138,28 @@ impl<E: Engine> Pass<'_, E> {
             settings: &self.ctx.options.settings,
             source: &*self.ctx.shelves,
             opener: &self.ctx.ring.opener(),
+            views: &self
+                .ctx
+                .host
+                .containers(&self.id.owner.namespace)
+                .unwrap_or_default(),
         };
         wish::wish(self.id.owner.clone(), self.id.generation, self.raw, &means)
     }
 
-    /// Steps 4 and 5. Restart counts are carried from look to look.
-    async fn decide(
-        &self,
-        wish: &Wish,
-        restarts: &mut BTreeMap<ContainerId, Restarts>,
-    ) -> Result<(Observed, Plan), Error> {
+    /// Steps 4 and 5.
+    async fn decide(&self, wish: &Wish, memory: &mut Memory) -> Result<(Observed, Plan), Error> {
         let observed = self.observe(&wish.desired).await?;
         let remembered = remembered(&self.before, &observed);
-        wish::account_restarts(&observed, &remembered, restarts);
+        wish::account_restarts(&observed, &remembered, &mut memory.restarts);
+        for replica in &observed.replicas {
+            if let Some(exit) = &replica.view.exit {
+                memory.exits.insert(replica.view.id.clone(), exit.clone());
+            }
+        }
         let inputs = plan::Inputs {
             now: self.ctx.clock.now(),
-            restarts: restarts.clone(),
+            restarts: memory.restarts.clone(),
             pull: self.pull(&wish.desired).0,
             pool: self.ctx.options.pool,
         };
@@ -247,12 +264,12 @@ impl<E: Engine> Pass<'_, E> {
 
     /// Step 7.
     async fn publish(
-        &self,
+        &mut self,
         wish: &Wish,
         observed: &Observed,
         plan: &Plan,
         reports: &[Report],
-        restarts: &BTreeMap<ContainerId, Restarts>,
+        memory: &Memory,
     ) -> Result<Action, Error> {
         let spec = wish.valid.as_ref().map(|v| &v.deployment.spec);
         let pull_error = self.pull(&wish.desired).1;
@@ -265,7 +282,8 @@ impl<E: Engine> Pass<'_, E> {
             resolution: &wish.resolution,
             violations: &wish.violations,
             pull_error: pull_error.as_ref(),
-            restarts,
+            restarts: &memory.restarts,
+            exits: &memory.exits,
             progress_deadline_seconds: spec
                 .map_or(600, crate::api::DockerDeploymentSpec::progress_deadline_seconds),
             selector: spec
@@ -276,7 +294,10 @@ impl<E: Engine> Pass<'_, E> {
         };
         let summary = status::summarize(&facts);
         publish::everything(self, &facts, &summary).await?;
-        Ok(self.next(plan, reports, &summary))
+        let next = self.next(plan, reports, &summary);
+        // What was told once is not told again at the end of this pass.
+        self.before = summary.status;
+        Ok(next)
     }
 
     fn next(&self, plan: &Plan, reports: &[Report], summary: &status::deployment::Summary) -> Action {

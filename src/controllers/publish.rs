@@ -123,10 +123,10 @@ pub(super) async fn everything<E: Engine>(
 
 async fn write<E: Engine>(pass: &Pass<'_, E>, status: &DockerDeploymentStatus) -> Result<(), Error> {
     let (uid, version) = (&pass.id.owner.uid, &pass.id.version);
-    let known = pass.ctx.written.or(uid, version, pass.before.clone());
     // As the API server will give it back: times lose their nanoseconds, and that is no difference.
     let body = serde_json::to_value(status).map_err(ObjectError::from)?;
     let status: DockerDeploymentStatus = serde_json::from_value(body.clone()).map_err(ObjectError::from)?;
+    let known = pass.ctx.written.or(uid, version, pass.seen.clone());
     if known == status {
         return Ok(());
     }

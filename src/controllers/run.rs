@@ -292,11 +292,12 @@ impl<E: Engine> Scope<E> {
     }
 
     fn run(self, stop: &watch::Receiver<bool>, tasks: &mut tokio::task::JoinSet<()>) {
-        let shelves = Arc::clone(&self.context.shelves);
+        let (shelves, wakes) = (Arc::clone(&self.context.shelves), Arc::clone(&self.wakes));
         let mut stopping = stop.clone();
         tasks.spawn(async move {
             tokio::select! {
-                () = shelves.fill() => {}
+                // What was denied while lists were late is looked at again.
+                () = shelves.fill() => wake_all(&wakes, &WakeUp::All),
                 _ = stopping.wait_for(|stop| *stop) => {}
             }
         });

@@ -141,6 +141,7 @@ async fn publish_progress<E: Engine>(
         violations: &[],
         pull_error: None,
         restarts: &restarts,
+        exits: &BTreeMap::new(),
         progress_deadline_seconds: i32::MAX,
         selector: pass.before.selector.clone(),
         host: super::context::LOCAL_HOST,

@@ -17,10 +17,10 @@ use crate::{
     secrets::{open::Opener, pull, resolve, source::Source},
     state::{
         build::{self, Settings},
-        container::ContainerId,
+        container::{ContainerId, ContainerView},
         desired::{Blocked, Desired, Template},
         network::NetworkView,
-        observed::Observed,
+        observed::{Observed, Replica},
         owner::Owner,
         resolved::Resolution,
     },
@@ -48,6 +48,8 @@ pub struct Means<'a> {
     pub source: &'a dyn Source,
     /// Opens what is sealed.
     pub opener: &'a Opener,
+    /// Our containers of the namespace: they stand in for a number of replicas that an invalid object does not say.
+    pub views: &'a [ContainerView],
 }
 
 /// Steps 1 to 3: guard, resolve, desired.
@@ -62,8 +64,7 @@ pub fn wish(owner: Owner, generation: i64, raw: &Value, means: &Means<'_>) -> Wi
             } else {
                 Blocked::PolicyViolation
             };
-            let replicas = raw.pointer("/spec/replicas").map_or(Some(1), Value::as_u64);
-            let replicas = replicas.and_then(|n| u32::try_from(n).ok());
+            let replicas = replicas(&owner, raw, means.views);
             return Wish {
                 desired: build::blocked(owner, generation, replicas, why),
                 valid: None,
@@ -90,6 +91,18 @@ pub fn wish(owner: Owner, generation: i64, raw: &Value, means: &Means<'_>) -> Wi
         violations,
         resolution,
     }
+}
+
+/// How many replicas an object wants that is invalid in other ways; where it says nothing sensible, those that are there.
+fn replicas(owner: &Owner, raw: &Value, views: &[ContainerView]) -> u32 {
+    let written = raw.get("spec").filter(|spec| spec.is_object()).map(|spec| {
+        let number = spec.get("replicas").map_or(Some(1), Value::as_u64)?;
+        u32::try_from(number).ok()
+    });
+    written.flatten().unwrap_or_else(|| {
+        let ours = views.iter().filter(|view| owner.owns(&view.labels));
+        ours.map(|view| Replica::of(view.clone()).slot.saturating_add(1)).max().unwrap_or_default()
+    })
 }
 
 /// The part of step 4 that is no container: all networks, and whether the wanted image is there.

@@ -13,7 +13,7 @@ use crate::{
         desired::{Desired, Prototype, PullPolicy, Rollout, Template},
         names,
         network::{NetworkJoin, NetworkView},
-        observed::{Observed, Replica},
+        observed::Observed,
         owner::{Instance, Owner, namespace_labels},
         revision::{Fingerprints, TemplateHash},
     },
@@ -143,7 +143,28 @@ pub(crate) fn inputs() -> Inputs {
     }
 }
 
-#[allow(dead_code, reason = "used by some of the test modules")]
-pub(crate) fn replica(view: ContainerView) -> Replica {
-    Replica::of(view)
+/// A container of this spec as an engine shows it right after its creation.
+pub(crate) fn created(spec: &ContainerSpec, id: ContainerId, at: Timestamp) -> ContainerView {
+    let networks = spec.network.iter().map(|join| {
+        let attached = Attachment {
+            aliases: join.aliases.clone(),
+            ..Attachment::default()
+        };
+        (join.name.clone(), attached)
+    });
+    ContainerView {
+        id,
+        name: spec.name.clone(),
+        image: spec.image.clone(),
+        image_id: "sha256:1".into(),
+        labels: spec.labels.clone(),
+        state: RunState::Created,
+        created_at: at,
+        started_at: None,
+        exit: None,
+        limits: spec.limits,
+        swap_bounded: true,
+        restart_policy: "no".into(),
+        networks: networks.collect(),
+    }
 }

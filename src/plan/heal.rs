@@ -1,6 +1,6 @@
 //! One container of ours against what it should be, apart from its revision: is it up, under its name, within its
 //! limits, on its network? Answers with the chain that mends it, or with the hold that says when. What an engine cannot
-//! change on a living container is answered with its removal; the next plan makes it anew.
+//! change on a living container is [`outgrown`]: `rollout` says when it makes room for a new one.
 
 use crate::{
     plan::{Action, Chain, Hold, Inputs, Target, Why, restart},
@@ -57,6 +57,14 @@ pub fn retire(desired: &Desired, replica: &Replica, why: Why) -> Chain {
     }
 }
 
+/// Whether no engine can make it what is wanted: a limit can be raised and lowered on a living container, not taken away.
+#[must_use]
+pub fn outgrown(wanted: &ContainerSpec, view: &ContainerView) -> bool {
+    let (wanted, seen) = (&wanted.limits, &view.limits);
+    (wanted.memory.is_none() && seen.memory.is_some())
+        || (wanted.nano_cpus.is_none() && seen.nano_cpus.is_some())
+}
+
 /// Mends a container that stays. `wanted` is its spec where that is known (the current revision, nothing blocked).
 #[must_use]
 pub fn heal(
@@ -68,17 +76,11 @@ pub fn heal(
     let view = &replica.view;
     let mut chain = Chain::new();
     if let Some(spec) = wanted {
-        match limits(&spec.limits, view) {
-            LimitsVerdict::Same => {}
-            LimitsVerdict::Update => {
-                chain.push(Action::Update {
-                    target: target(desired, replica),
-                    limits: spec.limits,
-                });
-            }
-            LimitsVerdict::Recreate => {
-                return Verdict::Mend(retire(desired, replica, Why::LimitsChanged));
-            }
+        if !outgrown(spec, view) && drifted(&spec.limits, view) {
+            chain.push(Action::Update {
+                target: target(desired, replica),
+                limits: spec.limits,
+            });
         }
         if view.name != spec.name {
             chain.push(Action::Rename {
@@ -137,24 +139,28 @@ fn run(desired: &Desired, replica: &Replica, inputs: &Inputs) -> Verdict {
     }
 }
 
-enum LimitsVerdict {
-    Same,
-    Update,
-    Recreate,
+fn drifted(wanted: &Limits, view: &ContainerView) -> bool {
+    *wanted != view.limits || !view.swap_bounded || view.restart_policy != "no"
 }
 
-/// An engine raises and lowers limits live, and cannot take one away.
-fn limits(wanted: &Limits, view: &ContainerView) -> LimitsVerdict {
-    let seen = &view.limits;
-    let taken_away = (wanted.memory.is_none() && seen.memory.is_some())
-        || (wanted.nano_cpus.is_none() && seen.nano_cpus.is_some());
-    if taken_away {
-        LimitsVerdict::Recreate
-    } else if wanted != seen || !view.swap_bounded || view.restart_policy != "no" {
-        LimitsVerdict::Update
-    } else {
-        LimitsVerdict::Same
-    }
+/// Takes a container that does not run off its network and puts it back: it remembers the id of a network that is gone,
+/// and would not start on its successor.
+#[must_use]
+pub fn rejoin(desired: &Desired, replica: &Replica) -> Chain {
+    let Some(attached) = replica.view.networks.get(&desired.network) else {
+        return Chain::new();
+    };
+    vec![
+        Action::Disconnect {
+            target: target(desired, replica),
+            network: desired.network.clone(),
+        },
+        Action::Connect {
+            target: target(desired, replica),
+            network: desired.network.clone(),
+            aliases: attached.aliases.clone(),
+        },
+    ]
 }
 
 fn networks(desired: &Desired, replica: &Replica, spec: &ContainerSpec) -> Chain {

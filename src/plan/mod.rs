@@ -30,6 +30,8 @@ pub mod subnet;
 pub(crate) mod fixtures;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod simulator;
 
 pub use action::{Action, Chain, Hold, Plan, Target, Why};
 use prepare::Prepared;
@@ -88,25 +90,61 @@ pub fn plan(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Plan {
             }
         }
     }
+    let before = network_again(desired, observed, inputs, &mut first);
     first.retain(|chain| !chain.is_empty());
     plan.stages.extend(
-        [first, second, last(desired, observed)]
+        [before, first, second, last(desired, observed)]
             .into_iter()
             .filter(|stage| !stage.is_empty()),
     );
     plan
 }
 
+/// Somebody removed the network while no container of it ran: it comes back before the first one starts.
+fn network_again(
+    desired: &Desired,
+    observed: &Observed,
+    inputs: &Inputs,
+    chains: &mut [Chain],
+) -> Vec<Chain> {
+    let needs = |action: &Action| matches!(action, Action::Start { .. } | Action::Connect { .. });
+    if !chains.iter().flatten().any(needs) {
+        return Vec::new();
+    }
+    let Some(Ok(ensure)) = prepare::network(desired, observed, inputs) else {
+        return Vec::new();
+    };
+    for chain in chains.iter_mut() {
+        let Some(at) = chain.iter().position(|a| matches!(a, Action::Start { .. })) else {
+            chain.retain(|a| !matches!(a, Action::EnsureNetwork { .. }));
+            continue;
+        };
+        let id = chain.get(at).and_then(Action::target).map(|target| &target.id);
+        let replica = observed.replicas.iter().find(|r| Some(&r.view.id) == id);
+        if let Some(replica) = replica.filter(|_| !chain.iter().any(|a| matches!(a, Action::Connect { .. })))
+        {
+            let rejoin = heal::rejoin(desired, replica);
+            chain.splice(at..at, rejoin);
+        }
+    }
+    vec![vec![ensure]]
+}
+
 /// Retires what yields; it is not mended first.
-fn make_room(desired: &Desired, yielding: &[&Replica], chains: &mut Vec<Chain>, holds: &mut Vec<Hold>) {
-    for replica in yielding {
+fn make_room(
+    desired: &Desired,
+    yielding: &[(&Replica, Why)],
+    chains: &mut Vec<Chain>,
+    holds: &mut Vec<Hold>,
+) {
+    for (replica, why) in yielding {
         chains.retain(|chain| {
             !chain
                 .iter()
                 .any(|a| a.target().is_some_and(|t| t.id == replica.view.id))
         });
         holds.retain(|hold| !matches!(hold, Hold::BackOff { slot, .. } if *slot == replica.slot));
-        chains.push(heal::retire(desired, replica, Why::Replaced));
+        chains.push(heal::retire(desired, replica, *why));
     }
     if !yielding.is_empty() {
         holds.push(Hold::Draining);

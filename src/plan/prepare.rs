@@ -48,21 +48,33 @@ pub fn prepare(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Prepa
             }]
         })
         .collect();
-    if observed.network.is_none() {
-        let Some(subnet) = subnet::free(inputs.pool, &observed.subnets) else {
+    match network(desired, observed, inputs) {
+        None => {}
+        Some(Ok(ensure)) => chains.push(vec![ensure]),
+        Some(Err(hold)) => {
             return Prepared::NotYet {
                 chain: Chain::new(),
-                hold: Hold::NoSubnet,
+                hold,
             };
-        };
-        let network = NetworkSpec {
-            name: desired.network.clone(),
-            subnet: subnet.to_string(),
-            labels: namespace_labels(&desired.owner.instance, &desired.owner.namespace),
-        };
-        chains.push(vec![Action::EnsureNetwork { network }]);
+        }
     }
     Prepared::After(chains)
+}
+
+/// What makes the namespace's network, or why nothing can; `None` when it is there.
+pub fn network(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Option<Result<Action, Hold>> {
+    if observed.network.is_some() {
+        return None;
+    }
+    let Some(subnet) = subnet::free(inputs.pool, &observed.subnets) else {
+        return Some(Err(Hold::NoSubnet));
+    };
+    let network = NetworkSpec {
+        name: desired.network.clone(),
+        subnet: subnet.to_string(),
+        labels: namespace_labels(&desired.owner.instance, &desired.owner.namespace),
+    };
+    Some(Ok(Action::EnsureNetwork { network }))
 }
 
 /// What the image still needs; `None` when it is as the policy wants it.

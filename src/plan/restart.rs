@@ -34,8 +34,7 @@ pub struct Restarts {
 pub fn account(before: Restarts, view: &ContainerView) -> Restarts {
     let mut after = before;
     if let (Some(seen), Some(now)) = (before.started_at, view.started_at)
-        // The status keeps microseconds.
-        && now.as_microsecond() > seen.as_microsecond()
+        && later(seen, now)
     {
         let ran_for = before
             .ended_at
@@ -57,6 +56,17 @@ pub fn account(before: Restarts, view: &ContainerView) -> Restarts {
         after.ended_at = Some(exit.finished_at);
     }
     after
+}
+
+/// Whether a run began after the one that is remembered. A status keeps whole seconds (as all of Kubernetes does), so the
+/// same run comes back a little earlier than it was; our own restarts are counted before a status is written.
+fn later(seen: Timestamp, now: Timestamp) -> bool {
+    if seen.subsec_nanosecond() == 0 {
+        now.as_second() > seen.as_second()
+    } else {
+        // The status keeps microseconds.
+        now.as_microsecond() > seen.as_microsecond()
+    }
 }
 
 /// When an ended container may start again; a moment that has passed means now. A run of ten minutes forgives all.
@@ -121,6 +131,17 @@ mod tests {
         let again = account(once, &exited(1, 2));
         assert_eq!((again.total, again.streak), (1, 1));
         assert_eq!(account(again, &exited(1, 2)), again);
+    }
+
+    #[test]
+    fn a_status_that_keeps_whole_seconds_counts_nothing() {
+        let mut view = exited(0, 1);
+        view.started_at = Some(at(0) + SignedDuration::from_millis(900));
+        let recalled = Restarts {
+            started_at: Some(at(0)),
+            ..Restarts::default()
+        };
+        assert_eq!(account(recalled, &view).total, 0);
     }
 
     #[test]

@@ -70,12 +70,12 @@ pub fn desired(owner: Owner, valid: &Validated, resolution: &Resolution, setting
     }
 }
 
-/// The deployment as wanted while its object is invalid or forbidden: as many as it says where it says so, nothing new.
+/// The deployment as wanted while its object is invalid or forbidden: as many as before or as it says, nothing new.
 #[must_use]
-pub fn blocked(owner: Owner, generation: i64, replicas: Option<u32>, why: Blocked) -> Desired {
+pub fn blocked(owner: Owner, generation: i64, replicas: u32, why: Blocked) -> Desired {
     Desired {
         deleting: false,
-        replicas: replicas.unwrap_or(u32::from(u16::MAX)),
+        replicas,
         template: Template::Blocked(why),
         ..Desired::nothing(owner, generation, DEFAULT_GRACE)
     }

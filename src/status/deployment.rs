@@ -19,7 +19,7 @@ use crate::{
     },
     plan::{Hold, Plan, outcome::Report, restart::Restarts, rollout::is_current},
     state::{
-        container::{ContainerId, RunState},
+        container::{ContainerId, ExitInfo, RunState},
         desired::Desired,
         fault,
         observed::{Observed, Replica},
@@ -50,6 +50,8 @@ pub struct Facts<'a> {
     pub pull_error: Option<&'a fault::Error>,
     /// Restarts by container.
     pub restarts: &'a BTreeMap<ContainerId, Restarts>,
+    /// Ends that were seen on the way here; a restart may have hidden them since.
+    pub exits: &'a BTreeMap<ContainerId, ExitInfo>,
     /// `spec.progressDeadlineSeconds`.
     pub progress_deadline_seconds: i32,
     /// `spec.selector` or the template's labels, as text, for the scale subresource.
@@ -312,7 +314,7 @@ fn instance(facts: &Facts<'_>, replica: &Replica) -> InstanceStatus {
         Hold::BackOff { slot, until } if *slot == replica.slot && view.exit.is_some() => Some(*until),
         _ => None,
     });
-    let exit = view.exit.as_ref();
+    let exit = view.exit.as_ref().or_else(|| facts.exits.get(&view.id));
     let ended = exit.map(|exit| LastExit {
         code: i32::try_from(exit.code).unwrap_or(i32::MAX),
         reason: Some(

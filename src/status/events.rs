@@ -171,11 +171,10 @@ fn transitions(before: &DockerDeploymentStatus, after: &DockerDeploymentStatus) 
 }
 
 fn out_of_memory(facts: &Facts<'_>) -> Vec<EventDraft> {
-    let killed = facts
-        .observed
-        .replicas
-        .iter()
-        .filter(|r| r.view.exit.as_ref().is_some_and(|e| e.oom_killed));
+    let killed = facts.observed.replicas.iter().filter(|r| {
+        let exit = r.view.exit.as_ref().or_else(|| facts.exits.get(&r.view.id));
+        exit.is_some_and(|e| e.oom_killed)
+    });
     killed
         .map(|replica| {
             let name = &replica.view.name;

@@ -26,7 +26,9 @@ pub fn start(format: Format, filter: &str) -> Result<(), Box<dyn std::error::Err
     let filter = EnvFilter::try_new(format!("{LIBRARIES},{filter}"))?;
     let base = fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
-        Format::Text => base.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
+        Format::Text => base
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+            .try_init(),
         Format::Json => base.json().flatten_event(true).try_init(),
     }
 }

@@ -1,0 +1,26 @@
+//! The whole operator in process: watches, reconciles and status against a Kubernetes API in memory, on the fake engine,
+//! in virtual time. Tests are sentences; every wait is for a level and has a bound.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may"
+)]
+
+#[path = "operator/apply.rs"]
+mod apply;
+#[path = "operator/bench.rs"]
+mod bench;
+#[path = "operator/cluster.rs"]
+mod cluster;
+#[path = "operator/deletion.rs"]
+mod deletion;
+#[path = "operator/faults.rs"]
+mod faults;
+#[path = "operator/repair.rs"]
+mod repair;
+#[path = "operator/secrets.rs"]
+mod secrets;
+#[path = "operator/sweep.rs"]
+mod sweep;

@@ -1,0 +1,376 @@
+//! A running operator and what stands around it: cluster, engine, key ring, clock. What a test says in one line.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use supercargo::{
+    api::validate::Policy,
+    clock::Clock,
+    controllers::{
+        context::Options,
+        ring::Place,
+        run::{Operator, Setup},
+    },
+    engine::{Engine, fake::Fake},
+    seal::{Context, Plaintext, Ring, ScopeKind, SystemEntropy, seal},
+    secrets::keyring_file,
+    state::{
+        build::Settings,
+        container::{ContainerId, ContainerView, RunState},
+        owner::Instance,
+    },
+    telemetry::metrics::Metrics,
+};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use super::cluster::Cluster;
+
+pub const NS: &str = "shop";
+pub const DEPLOYMENTS: &str = "dockerdeployments";
+pub const SECRETS: &str = "dockersecrets";
+
+/// Tokio's time on a calendar; not on a whole second, as no real clock is.
+#[derive(Clone)]
+pub struct VirtualClock(Instant);
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Timestamp {
+        let start = Timestamp::from_nanosecond(1_790_000_000_123_456_789).unwrap();
+        start + SignedDuration::try_from(self.0.elapsed()).unwrap()
+    }
+}
+
+/// See the file's header.
+pub struct Bench {
+    pub cluster: Cluster,
+    pub fake: Fake,
+    pub clock: Arc<dyn Clock>,
+    pub ring: Arc<Ring>,
+    pub dir: tempfile::TempDir,
+    pub instance: String,
+    running: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+}
+
+impl Bench {
+    /// A cluster and an engine with the images `app:1` and `app:2`; no operator yet.
+    pub fn still() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock(Instant::now()));
+        let fake = Fake::new(Arc::clone(&clock));
+        fake.add_image("app:1");
+        fake.add_image("app:2");
+        static RING: std::sync::OnceLock<Arc<Ring>> = std::sync::OnceLock::new();
+        let ring = RING.get_or_init(|| Arc::new(Ring::generate(clock.now(), &mut SystemEntropy).unwrap()));
+        let dir = tempfile::tempdir().unwrap();
+        let cluster = Cluster::default();
+        cluster.put("namespaces", json!({ "metadata": { "name": NS } }));
+        let bench = Self {
+            cluster,
+            fake,
+            clock,
+            ring: Arc::clone(ring),
+            dir,
+            instance: "instance-1".to_owned(),
+            running: None,
+        };
+        bench.restore_ring();
+        bench
+    }
+
+    /// The same with an operator that runs.
+    pub fn running() -> Self {
+        let mut bench = Self::still();
+        bench.start();
+        bench
+    }
+
+    pub fn ring_path(&self) -> std::path::PathBuf {
+        self.dir.path().join("ring")
+    }
+
+    pub fn restore_ring(&self) {
+        keyring_file::create(&self.ring_path(), &self.ring).unwrap();
+    }
+
+    pub fn lose_ring(&self) {
+        std::fs::remove_file(self.ring_path()).unwrap();
+    }
+
+    pub fn start(&mut self) {
+        self.start_on(self.fake.clone());
+    }
+
+    /// Starts an operator on an engine, which may be a decorated one.
+    pub fn start_on<E: Engine>(&mut self, engine: E) {
+        let (stop, stopped) = watch::channel(false);
+        let operator = Operator::new(self.setup(engine));
+        self.running = Some((stop, tokio::spawn(operator.run(stopped))));
+    }
+
+    fn setup<E: Engine>(&self, engine: E) -> Setup<E> {
+        Setup {
+            client: self.cluster.client(),
+            engine: Arc::new(engine),
+            options: Options {
+                instance: Instance::new(self.instance.clone()),
+                policy: Policy::default(),
+                settings: Settings {
+                    publish_address: "127.0.0.1".to_owned(),
+                },
+                pool: "10.213.0.0/16".parse().unwrap(),
+                host_routes: Vec::new(),
+                operator_namespace: "supercargo-system".to_owned(),
+            },
+            keyring: Place::File(self.ring_path()),
+            new_cluster: false,
+            namespaces: Vec::new(),
+            core_secrets: Vec::new(),
+            clock: Arc::clone(&self.clock),
+            reporter: "test".to_owned(),
+            metrics: Metrics::default(),
+        }
+    }
+
+    /// Asks the operator to end, and waits until it has.
+    pub async fn stop(&mut self) {
+        let (stop, task) = self.running.take().unwrap();
+        stop.send_replace(true);
+        tokio::time::timeout(Duration::from_secs(120), task)
+            .await
+            .expect("the operator did not end")
+            .unwrap();
+    }
+
+    /// Ends it as kill -9 does.
+    pub async fn kill(&mut self) {
+        let (_, task) = self.running.take().unwrap();
+        task.abort();
+        let _ = task.await;
+    }
+
+    /// Waits at most two minutes (of virtual time) for a level, and says what was there instead.
+    pub async fn eventually(&self, what: &str, level: impl Fn(&Self) -> bool) {
+        self.within(120, what, level).await;
+    }
+
+    pub async fn within(&self, seconds: u64, what: &str, level: impl Fn(&Self) -> bool) {
+        let begin = Instant::now();
+        let end = begin + Duration::from_secs(seconds);
+        while !level(self) {
+            assert!(
+                Instant::now() < end,
+                "not within {seconds} s: {what}\n{}",
+                self.report()
+            );
+            let soon = begin.elapsed() < Duration::from_secs(5);
+            sleep(Duration::from_millis(if soon { 50 } else { 500 })).await;
+        }
+    }
+
+    /// Lets time pass and requires a level at every moment of it.
+    pub async fn always(&self, seconds: u64, what: &str, level: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        while Instant::now() < end {
+            assert!(level(self), "no longer: {what}\n{}", self.report());
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn report(&self) -> String {
+        let containers: Vec<String> = self
+            .fake
+            .containers()
+            .iter()
+            .map(|c| format!("{} {:?} {:?}", c.name, c.state, c.exit))
+            .collect();
+        let objects: Vec<String> = self
+            .cluster
+            .all(DEPLOYMENTS)
+            .iter()
+            .map(|d| format!("{} {}", d["metadata"], d["status"]))
+            .collect();
+        let events: Vec<String> = self
+            .events()
+            .into_iter()
+            .map(|(r, n)| format!("{r}: {n}"))
+            .collect();
+        format!(
+            "containers:\n{}\nobjects:\n{}\nevents:\n{}\ncalls: {:?}",
+            containers.join("\n"),
+            objects.join("\n"),
+            events.join("\n"),
+            self.fake.calls().iter().map(|c| c.op).collect::<Vec<_>>()
+        )
+    }
+
+    // What is there.
+
+    pub fn deployment(&self, name: &str) -> Value {
+        self.cluster.get(DEPLOYMENTS, NS, name).unwrap_or(Value::Null)
+    }
+
+    pub fn status(&self, name: &str) -> Value {
+        self.deployment(name)["status"].clone()
+    }
+
+    pub fn condition(&self, name: &str, kind: &str) -> Option<(String, String, String)> {
+        condition(&self.deployment(name), kind)
+    }
+
+    /// Ready, of the newest generation.
+    pub fn is_ready(&self, name: &str) -> bool {
+        let object = self.deployment(name);
+        let generation = &object["metadata"]["generation"];
+        object["status"]["observedGeneration"] == *generation
+            && condition(&object, "Ready").is_some_and(|(status, _, _)| status == "True")
+    }
+
+    /// Containers that carry the deployment's name, of any instance.
+    pub fn of(&self, name: &str) -> Vec<ContainerView> {
+        let mut views = self.fake.containers();
+        views.retain(|c| c.label("supercargo.dev/deployment") == name);
+        views
+    }
+
+    pub fn ids(&self, name: &str) -> Vec<ContainerId> {
+        self.of(name).into_iter().map(|c| c.id).collect()
+    }
+
+    pub fn live(&self, name: &str) -> usize {
+        self.of(name)
+            .iter()
+            .filter(|c| c.state == RunState::Running)
+            .count()
+    }
+
+    /// The digests of one variable in all containers.
+    pub fn env(&self, name: &str, variable: &str) -> Vec<String> {
+        self.of(name)
+            .iter()
+            .map(|c| {
+                self.fake
+                    .env_of(c.id.as_str())
+                    .get(variable)
+                    .cloned()
+                    .unwrap_or_default()
+            })
+            .collect()
+    }
+
+    /// Reason and note of every event.
+    pub fn events(&self) -> Vec<(String, String)> {
+        let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+        self.cluster
+            .all("events")
+            .iter()
+            .map(|e| (text(&e["reason"]), text(&e["note"])))
+            .collect()
+    }
+
+    pub fn told(&self, reason: &str) -> usize {
+        self.events().iter().filter(|(r, _)| r == reason).count()
+    }
+
+    // What people do.
+
+    pub fn apply(&self, object: Value) {
+        self.cluster.put(DEPLOYMENTS, object);
+    }
+
+    pub fn edit(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        self.cluster.edit(DEPLOYMENTS, NS, name, change);
+    }
+
+    pub fn annotate(&self, name: &str, key: &str, value: &str) {
+        self.edit(name, |o| o["metadata"]["annotations"][key] = json!(value));
+    }
+
+    pub fn delete(&self, name: &str) {
+        self.cluster.remove(DEPLOYMENTS, NS, name);
+    }
+
+    /// Seals values into a secret and applies it.
+    pub fn seal(&self, name: &str, values: &[(&str, &[u8])]) {
+        self.cluster.put(SECRETS, self.sealed(name, values));
+    }
+
+    pub fn sealed(&self, name: &str, values: &[(&str, &[u8])]) -> Value {
+        let key = self.ring.public_keys()[0].public().clone();
+        let data: BTreeMap<&str, String> = values
+            .iter()
+            .map(|(item, value)| {
+                let context = Context::at(ScopeKind::Strict, NS, name, item).unwrap();
+                let value = Plaintext::new(value.to_vec());
+                let envelope = seal(&key, &context, &value, &mut SystemEntropy).unwrap();
+                (*item, envelope.to_string())
+            })
+            .collect();
+        json!({
+            "apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerSecret",
+            "metadata": { "name": name, "namespace": NS }, "spec": { "encryptedData": data },
+        })
+    }
+
+    /// Applies a deployment and waits until it is ready.
+    pub async fn settle(&self, object: Value) {
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        self.apply(object);
+        self.ready(&name).await;
+    }
+
+    pub async fn ready(&self, name: &str) {
+        self.eventually("ready", |b| b.is_ready(name)).await;
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if let Some((_, task)) = self.running.take() {
+            task.abort();
+        }
+    }
+}
+
+/// Status, reason and message of a condition.
+pub fn condition(object: &Value, kind: &str) -> Option<(String, String, String)> {
+    let all = object["status"]["conditions"].as_array()?;
+    let found = all.iter().find(|c| c["type"] == kind)?;
+    let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+    Some((text("status"), text("reason"), text("message")))
+}
+
+/// A deployment of `app:1` without secrets.
+pub fn web(replicas: u32) -> Value {
+    named("web", replicas)
+}
+
+pub fn named(name: &str, replicas: u32) -> Value {
+    json!({
+        "apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerDeployment",
+        "metadata": { "name": name, "namespace": NS },
+        "spec": {
+            "replicas": replicas,
+            "template": {
+                "metadata": { "labels": { "app": name } },
+                "spec": { "containers": [{ "name": "main", "image": "app:1" }] },
+            },
+        },
+    })
+}
+
+/// A deployment whose variable PASSWORD is the key `password` of the secret `db`.
+pub fn with_secret(replicas: u32) -> Value {
+    let mut object = web(replicas);
+    container(&mut object)["env"] = json!([
+        { "name": "PASSWORD", "valueFrom": { "secretKeyRef": { "name": "db", "key": "password" } } },
+    ]);
+    object
+}
+
+pub fn container(object: &mut Value) -> &mut Value {
+    &mut object["spec"]["template"]["spec"]["containers"][0]
+}

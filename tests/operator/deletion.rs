@@ -1,0 +1,42 @@
+//! Deletion: everything of ours goes, with the finalizer last; orphans and force leave Docker alone.
+
+use super::bench::{Bench, web};
+
+#[tokio::test(start_paused = true)]
+async fn deletion_takes_everything_away_and_then_the_object() {
+    let bench = Bench::running();
+    bench.settle(web(2)).await;
+    bench.delete("web");
+    bench.eventually("gone", |b| b.deployment("web").is_null()).await;
+    let world = bench.fake.world();
+    assert!(world.containers.is_empty() && world.networks.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn orphan_and_force_leave_the_containers() {
+    for (key, value) in [("deletion-policy", "Orphan"), ("force-delete", "true")] {
+        let bench = Bench::running();
+        bench.settle(web(2)).await;
+        bench.annotate("web", &format!("supercargo.dev/{key}"), value);
+        bench.delete("web");
+        bench.eventually("gone", |b| b.deployment("web").is_null()).await;
+        assert_eq!(bench.live("web"), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_operators_on_one_engine_do_not_touch_each_other() {
+    let one = Bench::running();
+    let mut two = Bench::still();
+    (two.instance, two.fake) = ("instance-2".to_owned(), one.fake.clone());
+    two.start();
+    one.settle(web(2)).await;
+    two.settle(web(1)).await;
+    assert_eq!(one.fake.containers().len(), 3);
+    one.delete("web");
+    one.eventually("gone", |b| b.deployment("web").is_null()).await;
+    assert_eq!(
+        (one.fake.containers().len(), one.fake.world().networks.len()),
+        (1, 1)
+    );
+}
