@@ -11,10 +11,13 @@ use super::Failure;
 use crate::{
     engine::{
         self, Containers, Kind, LabelFilter,
-        bollard::{Docker, Endpoint, TlsFiles},
+        bollard::{Endpoint, TlsFiles},
     },
     state::{container::ContainerView, owner::Instance},
 };
+
+/// The adapter, which only this file connects.
+pub(super) use crate::engine::bollard::Docker;
 
 const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
 

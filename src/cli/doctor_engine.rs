@@ -8,13 +8,12 @@ use kube::api::{DynamicObject, ListParams};
 use kube::{Api, Client};
 
 use super::Failure;
-use super::connect;
+use super::connect::{self, Docker};
 use super::doctor::{Args, Report, patiently};
 use super::doctor_cluster::Cluster;
 use crate::api::keys::label;
 use crate::clock::{Clock, System};
 use crate::controllers::object::resource;
-use crate::engine::bollard::Docker;
 use crate::engine::{Containers, Daemon, EngineInfo, LabelFilter, Networks};
 use crate::plan::subnet;
 use crate::state::container::ContainerView;

@@ -11,13 +11,12 @@ use anyhow::anyhow;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
-use super::connect;
+use super::connect::{self, Docker};
 use super::logs_args::Args;
 use super::logs_lines::{Line, Lines, Stream};
 use super::{Failure, Outcome, block_on};
 use crate::api::keys::label;
 use crate::clock::{Clock, System};
-use crate::engine::bollard::Docker;
 use crate::engine::{self, Containers, Daemon, Kind, LabelFilter, LogOptions};
 use crate::state::container::{ContainerId, ContainerView};
 use crate::state::names;

@@ -13,7 +13,7 @@ use kube::{Api, Client};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::connect::{self, DockerArgs};
+use super::connect::{self, Docker, DockerArgs};
 use super::controller::PolicyArgs;
 use super::lookup::Objects;
 use super::output::{self, Format};
@@ -26,7 +26,6 @@ use crate::clock::{Clock, System};
 use crate::controllers::context::Options;
 use crate::controllers::object::{Identity, resource};
 use crate::controllers::wish::{Means, Wish, account_restarts, surroundings, wish};
-use crate::engine::bollard::Docker;
 use crate::plan::{self, Plan, Pull};
 use crate::seal::Ring;
 use crate::secrets::open::Opener;
