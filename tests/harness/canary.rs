@@ -1,0 +1,115 @@
+//! The canary search: after each case its random values are looked for, in five encodings, wherever the program or the
+//! engine could have left them. Environment variables of kind `Plain` are kept by the engine itself while the container
+//! exists; those places are listed here, and any other is a failure.
+
+use std::{
+    path::Path,
+    process::Command,
+};
+
+use base64ct::{Base64, Base64Url, Encoding};
+use serde_json::Value;
+
+use super::{case::Case, docker, run, world};
+
+/// Where the engine keeps the environment of a container that exists (Docker 20.10 and containerd 1.6), besides
+/// `docker inspect`.
+const KEPT_BY_THE_ENGINE: [(&str, &str); 3] = [
+    ("/containers/", "/config.v2.json"),
+    ("/io.containerd.runtime.v2.task/moby/", "/config.json"),
+    ("/io.containerd.metadata.v1.bolt/", "meta.db"),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// The containers exist.
+    Running,
+    /// They are gone, and so is every place that the engine kept the value in.
+    Removed,
+}
+
+/// Raw (which also finds it inside JSON and shell quotes), base64 at each of its three alignments, base64url, hex, and
+/// URL-encoded to the last character.
+pub fn encodings(core: &str) -> Vec<String> {
+    let mut all = vec![core.to_owned()];
+    for skip in 0..3 {
+        let piece = &core.as_bytes()[skip..];
+        let piece = &piece[..piece.len() / 3 * 3];
+        all.extend([Base64::encode_string(piece), Base64Url::encode_string(piece)]);
+    }
+    let hex: String = core.bytes().map(|b| format!("{b:02x}")).collect();
+    all.extend([hex.to_uppercase(), hex]);
+    let percent: String = core.bytes().map(|b| format!("%{b:02X}")).collect();
+    all.extend([percent.to_lowercase(), percent]);
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Fails with every place where a value is and must not be. Shows places, never values.
+pub fn search(case: &Case, values: &[String], when: When) {
+    if values.is_empty() {
+        return;
+    }
+    let patterns: Vec<String> = values.iter().flat_map(|v| encodings(v)).collect();
+    let mut hits = Vec::new();
+    let mut look = |place: String, text: &str| {
+        if patterns.iter().any(|p| text.contains(p.as_str())) {
+            hits.push(place);
+        }
+    };
+    for kinds in ["dockerdeployments,dockersecrets", "events.events.k8s.io,events", "configmaps,secrets"] {
+        let said = world().kubectl(&["get", kinds, "-A", "-o", "json"]);
+        assert!(said.ok, "kubectl get {kinds}: {}", said.err);
+        look(format!("kubectl get {kinds}"), &said.out);
+    }
+    if let Some(operator) = case.operator().as_ref() {
+        for path in ["/metrics", "/healthz", "/readyz"] {
+            look(path.to_owned(), &operator.get(path).unwrap());
+        }
+        let pid = operator.pid();
+        look("the operator's environment".to_owned(), &bytes(Path::new(&format!("/proc/{pid}/environ"))));
+    }
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let file = process.path().join("cmdline");
+        look(file.display().to_string(), &bytes(&file));
+    }
+    let ids = world().ours("ps");
+    if !ids.is_empty() {
+        let mut args = vec!["inspect"];
+        args.extend(ids.iter().map(String::as_str));
+        let mut inspected: Value = serde_json::from_str(&docker(&args).out).unwrap_or_default();
+        for container in inspected.as_array_mut().into_iter().flatten() {
+            // What `Plain` means: here it may be read. Labels, mounts, arguments and all else may not show it.
+            if when == When::Running {
+                container["Config"]["Env"].take();
+            }
+        }
+        look("docker inspect".to_owned(), &inspected.to_string());
+    }
+    hits.extend(search_files(&patterns, when));
+    hits.sort();
+    hits.dedup();
+    assert!(hits.is_empty(), "the plaintext of a secret is in: {}", hits.join(", "));
+}
+
+fn bytes(path: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+}
+
+/// Files below the run's directory (etcd, logs of the API server and the operators, sealed manifests), Docker's root and
+/// the runtime's state.
+fn search_files(patterns: &[String], when: When) -> Vec<String> {
+    let root = &world().docker_root;
+    let mut places = vec![world().dir.path().to_owned(), root.clone()];
+    places.extend(["/run/docker", "/run/containerd", "/var/lib/containerd", "/var/log"].map(Into::into));
+    places.retain(|p| p.exists());
+    let said = run(
+        Command::new("grep").args(["-rlaF", "-D", "skip", "-f", "-"]).args(&places).env("LC_ALL", "C"),
+        patterns.join("\n").as_bytes(),
+    );
+    let kept = |path: &&str| {
+        when == When::Running && KEPT_BY_THE_ENGINE.iter().any(|(inside, end)| path.contains(inside) && path.ends_with(end))
+    };
+    said.out.lines().filter(|path| !kept(path)).map(str::to_owned).collect()
+}
