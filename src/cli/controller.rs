@@ -16,8 +16,8 @@ use crate::{
     clock::System,
     controllers::{
         context::Options,
-        ring::Place,
         describe::describe,
+        ring::Place,
         run::{Operator, Setup},
     },
     engine::{
@@ -225,7 +225,10 @@ async fn wait_for_api_server(client: &Client, mut stop: watch::Receiver<bool>) -
         let wait = match connect::instance(client).await {
             Ok(instance) => return Some(instance),
             Err(error) => {
-                tracing::warn!(error = describe(&error), "the API server does not tell the uid of namespace kube-system; it is asked again");
+                tracing::warn!(
+                    error = describe(&error),
+                    "the API server does not tell the uid of namespace kube-system; it is asked again"
+                );
                 Duration::from_secs(2)
             }
         };

@@ -38,6 +38,9 @@ mod tests {
     fn the_api_servers_words_are_said_once() {
         let status = Status::failure("configmaps \"x\" not found", "NotFound").with_code(404);
         let error = Outer(kube::Error::Api(Box::new(status)));
-        assert_eq!(describe(&error), "the object cannot be read: configmaps \"x\" not found");
+        assert_eq!(
+            describe(&error),
+            "the object cannot be read: configmaps \"x\" not found"
+        );
     }
 }

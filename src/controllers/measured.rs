@@ -71,6 +71,10 @@ pub(super) fn failed_deployment<E: Engine>(
 }
 
 pub(super) fn retry(kind: &str, error: &(dyn std::error::Error + 'static)) -> Action {
-    tracing::warn!(kind, error = describe(error), "an object could not be reconciled; it is tried again");
+    tracing::warn!(
+        kind,
+        error = describe(error),
+        "an object could not be reconciled; it is tried again"
+    );
     Action::requeue(Duration::from_secs(5))
 }

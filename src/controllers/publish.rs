@@ -47,7 +47,9 @@ pub(super) fn log(owner: &Owner, reports: &[Report]) {
             Outcome::Done => {
                 tracing::info!(%namespace, %name, %revision, action, %subject, reason, outcome = "done")
             }
-            Outcome::Joined => tracing::debug!(%namespace, %name, %revision, action, %subject, reason, outcome = "still under way"),
+            Outcome::Joined => {
+                tracing::debug!(%namespace, %name, %revision, action, %subject, reason, outcome = "still under way")
+            }
             Outcome::UnderWay => {
                 tracing::info!(%namespace, %name, %revision, action, %subject, reason, outcome = "under way")
             }

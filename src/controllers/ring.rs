@@ -120,7 +120,11 @@ impl Keeper {
                 }
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::warn!(error = describe(&error), secret = name, "the key ring's Secret cannot be watched; what is known of it stays");
+                    tracing::warn!(
+                        error = describe(&error),
+                        secret = name,
+                        "the key ring's Secret cannot be watched; what is known of it stays"
+                    );
                 }
             }
         }
@@ -149,7 +153,11 @@ impl Keeper {
             match self.try_first(api, name).await {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::warn!(error = describe(&error), secret = name, "the key ring cannot be read or made; it is tried again");
+                    tracing::warn!(
+                        error = describe(&error),
+                        secret = name,
+                        "the key ring cannot be read or made; it is tried again"
+                    );
                     self.hold(&format!(
                         "the key ring (Secret {}/{name}) cannot be read: {}",
                         self.namespace,
@@ -317,7 +325,10 @@ async fn repair(api: &Api<ConfigMap>, current: &Current, found: Option<&BTreeMap
             )
             .await
         {
-            tracing::warn!(error = describe(&error), "the ConfigMap of public keys could not be put right");
+            tracing::warn!(
+                error = describe(&error),
+                "the ConfigMap of public keys could not be put right"
+            );
         }
     }
     let params = PatchParams::apply(FIELD_MANAGER).force();
@@ -325,7 +336,10 @@ async fn repair(api: &Api<ConfigMap>, current: &Current, found: Option<&BTreeMap
         .patch(PUBLIC_KEYS_CONFIG_MAP, &params, &Patch::Apply(&map))
         .await
     {
-        tracing::warn!(error = describe(&error), "the ConfigMap of public keys could not be written");
+        tracing::warn!(
+            error = describe(&error),
+            "the ConfigMap of public keys could not be written"
+        );
     }
 }
 

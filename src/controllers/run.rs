@@ -305,10 +305,7 @@ impl<E: Engine> Scope<E> {
         tasks.spawn(self.deployment_controller(stop.clone()));
     }
 
-    fn secret_controller(
-        &self,
-        stop: watch::Receiver<bool>,
-    ) -> impl Future<Output = ()> + Send + 'static {
+    fn secret_controller(&self, stop: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
         let writer = reflector::store::Writer::new(resource());
         let deployments: Store<DynamicObject> = writer.as_reader();
         let changes = watcher(self.deployments(), quiet())
@@ -345,10 +342,7 @@ impl<E: Engine> Scope<E> {
         }
     }
 
-    fn deployment_controller(
-        self,
-        stop: watch::Receiver<bool>,
-    ) -> impl Future<Output = ()> + Send + 'static {
+    fn deployment_controller(self, stop: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
         let writer = reflector::store::Writer::new(resource());
         let store: Store<DynamicObject> = writer.as_reader();
         let objects = watcher(self.deployments(), quiet())

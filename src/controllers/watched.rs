@@ -28,7 +28,11 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Shelf<K> {
     /// Takes a store; `denied` says what would permit reading what it should hold.
     #[must_use]
     pub fn new(store: Store<K>, denied: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { store, filled: watch::channel(false).0, denied: denied.into() })
+        Arc::new(Self {
+            store,
+            filled: watch::channel(false).0,
+            denied: denied.into(),
+        })
     }
 
     /// Waits for the first list and tells everybody. To be called once: a store wakes only the last of several waiters

@@ -101,7 +101,9 @@ fn replicas(owner: &Owner, raw: &Value, views: &[ContainerView]) -> u32 {
     });
     written.flatten().unwrap_or_else(|| {
         let ours = views.iter().filter(|view| owner.owns(&view.labels));
-        ours.map(|view| Replica::of(view.clone()).slot.saturating_add(1)).max().unwrap_or_default()
+        ours.map(|view| Replica::of(view.clone()).slot.saturating_add(1))
+            .max()
+            .unwrap_or_default()
     })
 }
 

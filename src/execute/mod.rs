@@ -256,9 +256,12 @@ impl<E: Engine> Run<'_, E> {
             .take();
         let engine = Arc::clone(&self.executor.engine);
         let reference = image.to_owned();
-        let began = self.executor.watched.begin(pull_key(self.owner, image), self.owner.clone(), Remember::Outcome, async move {
-                engine.pull_image(&reference, credential.as_ref()).await
-        });
+        let began = self.executor.watched.begin(
+            pull_key(self.owner, image),
+            self.owner.clone(),
+            Remember::Outcome,
+            async move { engine.pull_image(&reference, credential.as_ref()).await },
+        );
         begun(began)
     }
 
@@ -270,9 +273,12 @@ impl<E: Engine> Run<'_, E> {
         self.executor.watched.forget(&key);
         let engine = Arc::clone(&self.executor.engine);
         let id = target.id.clone();
-        let began = self.executor.watched.begin(key, self.owner.clone(), Remember::Failure, async move {
-            engine.stop_container(&id, grace_seconds).await
-        });
+        let began = self
+            .executor
+            .watched
+            .begin(key, self.owner.clone(), Remember::Failure, async move {
+                engine.stop_container(&id, grace_seconds).await
+            });
         Ok(begun(began))
     }
 }

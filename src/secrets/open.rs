@@ -153,7 +153,12 @@ impl Opener {
         let (envelope, context) = header(secret, key, text)?;
         let plaintext = ring.open(&envelope, &context, WrittenBy::User).map_err(closed)?;
         Ok((
-            Known::of(ring, namespace_of(secret), &plaintext, Some(envelope.kid().to_string())),
+            Known::of(
+                ring,
+                namespace_of(secret),
+                &plaintext,
+                Some(envelope.kid().to_string()),
+            ),
             plaintext,
         ))
     }

@@ -16,7 +16,8 @@ pub enum Format {
 
 /// What libraries may say unless the user's filter names them: bollard prints answers of the engine below `info`, and the
 /// span that kube-runtime puts around every reconcile repeats what our own fields say.
-const LIBRARIES: &str = "bollard=info,hyper=info,hyper_util=info,h2=info,rustls=info,kube_runtime::controller=warn";
+const LIBRARIES: &str =
+    "bollard=info,hyper=info,hyper_util=info,h2=info,rustls=info,kube_runtime::controller=warn";
 
 /// Starts logging.
 ///
