@@ -507,6 +507,7 @@ fn each_kind_of_drift_has_its_remedy() {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 #[test]
 fn each_hold_says_what_is_waited_for() {
     let wanted = wish(1, "t1-new", Rollout::Surge);

@@ -127,6 +127,7 @@ impl World {
         self.containers.iter().any(|c| c.name == name)
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn act(&mut self, action: &Action) -> Did {
         match action {
             Action::EnsureNetwork { network } => {
