@@ -11,6 +11,8 @@ use std::{
 };
 
 mod harness;
+#[path = "e2e/chaos.rs"]
+mod chaos;
 #[path = "e2e/delivery.rs"]
 mod delivery;
 #[path = "e2e/faults.rs"]
@@ -41,6 +43,7 @@ const TOGETHER: &[Test] = &[
     ("env_from_with_a_collision", delivery::env_from),
     ("a_foreign_container_of_our_name_is_not_touched", faults::foreign_name),
     ("a_rollout_goes_on_after_sigterm", lifecycle::sigterm),
+    ("kill_minus_nine_at_random_moments", chaos::kill_minus_nine),
     ("the_examples_run_as_written", delivery::examples),
 ];
 

@@ -140,9 +140,12 @@ fn rank(replica: &Replica) -> u8 {
 
 /// Mends what stays: the current container of each place, and the old one while it has no successor.
 fn mend(desired: &Desired, places: &Places<'_>, inputs: &Inputs, decision: &mut Decision<'_>) {
+    let replaceable = matches!(desired.template, Template::Known(_)) && !desired.paused;
     for (slot, place) in places {
         let (replica, wanted) = match (place.current, place.old) {
             (Some(current), _) => (current, desired.container(*slot).ok()),
+            // What never ran serves nobody, and a start that fails must not keep its successor from coming.
+            (None, Some(old)) if replaceable && old.view.state == RunState::Created => continue,
             (None, Some(old)) => (old, None),
             (None, None) => continue,
         };

@@ -20,11 +20,15 @@ const KEPT_BY_THE_ENGINE: [(&str, &str); 3] = [
     ("/io.containerd.metadata.v1.bolt/", "meta.db"),
 ];
 
+/// What stays after the container is gone: containerd's database (bbolt) frees the pages of what it deletes without
+/// wiping them, and writes over them as other containers come and go. Only root can read it.
+const FREED_BY_THE_ENGINE: (&str, &str) = KEPT_BY_THE_ENGINE[2];
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// The containers exist.
     Running,
-    /// They are gone, and so is every place that the engine kept the value in.
+    /// They are gone, and so is every place that the engine kept the value in, but for freed pages.
     Removed,
 }
 
@@ -108,8 +112,10 @@ fn search_files(patterns: &[String], when: When) -> Vec<String> {
         Command::new("grep").args(["-rlaF", "-D", "skip", "-f", "-"]).args(&places).env("LC_ALL", "C"),
         patterns.join("\n").as_bytes(),
     );
-    let kept = |path: &&str| {
-        when == When::Running && KEPT_BY_THE_ENGINE.iter().any(|(inside, end)| path.contains(inside) && path.ends_with(end))
+    let permitted: &[(&str, &str)] = match when {
+        When::Running => &KEPT_BY_THE_ENGINE,
+        When::Removed => &[FREED_BY_THE_ENGINE],
     };
+    let kept = |path: &&str| permitted.iter().any(|(inside, end)| path.contains(inside) && path.ends_with(end));
     said.out.lines().filter(|path| !kept(path)).map(str::to_owned).collect()
 }
