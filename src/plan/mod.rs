@@ -71,18 +71,19 @@ pub fn plan(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Plan {
         stages: Vec::new(),
         holds: decision.holds,
     };
-    let mut first = decision.chains;
-    let mut second = Vec::new();
+    let mut ensure = Vec::new();
+    let mut chains = decision.chains;
+    let mut created = Vec::new();
     if !decision.create.is_empty() || !decision.yielding.is_empty() {
         match prepare::prepare(desired, observed, inputs) {
             Prepared::NotYet { chain, hold } => {
-                first.push(chain);
+                chains.push(chain);
                 plan.holds.push(hold);
             }
-            Prepared::After(chains) => {
-                first.extend(chains);
-                make_room(desired, &decision.yielding, &mut first, &mut plan.holds);
-                second = decision
+            Prepared::After(needed) => {
+                ensure = needed;
+                make_room(desired, &decision.yielding, &mut chains, &mut plan.holds);
+                created = decision
                     .create
                     .iter()
                     .filter_map(|slot| create(desired, *slot))
@@ -90,10 +91,15 @@ pub fn plan(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Plan {
             }
         }
     }
-    let before = network_again(desired, observed, inputs, &mut first);
-    first.retain(|chain| !chain.is_empty());
+    let again = network_again(desired, observed, inputs, &mut chains);
+    if !ensure.iter().flatten().any(|a| matches!(a, Action::EnsureNetwork { .. })) {
+        ensure.extend(again);
+    }
+    chains.retain(|chain| !chain.is_empty());
+    // New ones beside what is mended: a container that cannot be started must not keep its successor from coming.
+    chains.extend(created);
     plan.stages.extend(
-        [before, first, second, last(desired, observed)]
+        [ensure, chains, last(desired, observed)]
             .into_iter()
             .filter(|stage| !stage.is_empty()),
     );
@@ -116,7 +122,6 @@ fn network_again(
     };
     for chain in chains.iter_mut() {
         let Some(at) = chain.iter().position(|a| matches!(a, Action::Start { .. })) else {
-            chain.retain(|a| !matches!(a, Action::EnsureNetwork { .. }));
             continue;
         };
         let id = chain.get(at).and_then(Action::target).map(|target| &target.id);

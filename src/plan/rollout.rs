@@ -11,7 +11,7 @@ use super::{
 use crate::{
     api::keys::label,
     state::{
-        container::RunState,
+        container::{ContainerSpec, RunState},
         desired::{Desired, Rollout, Template},
         observed::{Observed, Replica},
     },
@@ -24,8 +24,8 @@ pub struct Decision<'a> {
     pub chains: Vec<Chain>,
     /// Places that get a new container, once everything is prepared for it.
     pub create: Vec<u32>,
-    /// Containers that make room for a new one, once everything is prepared for that one.
-    pub yielding: Vec<&'a Replica>,
+    /// Containers that make room for a new one, and why, once everything is prepared for that one.
+    pub yielding: Vec<(&'a Replica, Why)>,
     /// What waits.
     pub holds: Vec<Hold>,
 }
@@ -37,6 +37,8 @@ struct Place<'a> {
     current: Option<&'a Replica>,
     /// The best one of another revision.
     old: Option<&'a Replica>,
+    /// The others, which go.
+    lesser: Vec<(&'a Replica, Why)>,
 }
 
 type Places<'a> = BTreeMap<u32, Place<'a>>;
@@ -60,30 +62,35 @@ pub fn is_current(desired: &Desired, replica: &Replica) -> bool {
 pub fn decide<'a>(desired: &Desired, observed: &'a Observed, inputs: &Inputs) -> Decision<'a> {
     let mut decision = Decision::default();
     let places = sort_into_places(desired, observed, &mut decision);
-    mend(desired, &places, inputs, &mut decision);
-    let settled = succeed(desired, &places, inputs, &mut decision);
-    let missing = places.values().any(|p| p.current.is_none());
-    match &desired.template {
-        Template::Blocked(why) => {
-            if missing {
-                decision.holds.push(Hold::Blocked { why: *why });
-            }
+    let outgrown = mend(desired, observed, &places, inputs, &mut decision);
+    let available = wait(desired, &places, inputs, &mut decision);
+    if let Template::Blocked(why) = &desired.template {
+        if places.values().any(|p| p.current.is_none()) {
+            decision.holds.push(Hold::Blocked { why: *why });
         }
-        // A new replica of the old template cannot be made, as nothing but its containers remembers it: it waits too.
-        Template::Known(_) if desired.paused && places.values().any(|p| p.old.is_some()) => {
-            decision.holds.push(Hold::Paused);
-        }
-        Template::Known(_) => match desired.rollout {
-            Rollout::Surge => one_by_one(&places, settled, Order::NewFirst, &mut decision),
-            Rollout::StopFirst => one_by_one(&places, settled, Order::OldFirst, &mut decision),
-            Rollout::Recreate => recreate(&places, &mut decision),
-        },
+        return decision;
     }
-    decision.chains.retain(|chain| !chain.is_empty());
+    if desired.paused && places.values().any(|p| p.old.is_some()) {
+        // A new replica of the old template cannot be made, as nothing but its containers remembers it: it waits too.
+        decision.holds.push(Hold::Paused);
+        return decision;
+    }
+    for (replica, why) in places.values().flat_map(|p| &p.lesser) {
+        decision.chains.push(heal::retire(desired, replica, *why));
+    }
+    let settled = available & succeed(desired, &places, inputs, &mut decision);
+    match desired.rollout {
+        Rollout::Surge => one_by_one(&places, settled, Order::NewFirst, &mut decision),
+        Rollout::StopFirst => one_by_one(&places, settled, Order::OldFirst, &mut decision),
+        Rollout::Recreate => recreate(desired, observed, &places, &mut decision),
+    }
+    if decision.create.is_empty() && decision.yielding.is_empty() {
+        renew(&outgrown, settled, &mut decision);
+    }
     decision
 }
 
-/// Gives each wanted place its containers, and retires what has no place: surplus replicas, duplicates, lesser old ones.
+/// Gives each wanted place its containers, and retires surplus replicas, which have no place.
 fn sort_into_places<'a>(
     desired: &Desired,
     observed: &'a Observed,
@@ -97,15 +104,12 @@ fn sort_into_places<'a>(
     } else {
         Why::ScaledDown
     };
-    // While something does not resolve, two revisions may look alike; none of them is surplus.
-    let certain = matches!(desired.template, Template::Known(_));
     for replica in &observed.replicas {
         let Some(place) = places.get_mut(&replica.slot) else {
             decision.chains.push(heal::retire(desired, replica, surplus));
             continue;
         };
-        let current = is_current(desired, replica);
-        let (seat, why) = if current {
+        let (seat, why) = if is_current(desired, replica) {
             (&mut place.current, Why::Duplicate)
         } else {
             (&mut place.old, Why::Replaced)
@@ -117,11 +121,7 @@ fn sort_into_places<'a>(
                 held
             }
         };
-        if let Some(loser) = loser
-            && (certain || !current)
-        {
-            decision.chains.push(heal::retire(desired, loser, why));
-        }
+        place.lesser.extend(loser.map(|loser| (loser, why)));
     }
     places
 }
@@ -138,50 +138,133 @@ fn rank(replica: &Replica) -> u8 {
     }
 }
 
-/// Mends what stays: the current container of each place, and the old one while it has no successor.
-fn mend(desired: &Desired, places: &Places<'_>, inputs: &Inputs, decision: &mut Decision<'_>) {
-    let replaceable = matches!(desired.template, Template::Known(_)) && !desired.paused;
-    for (slot, place) in places {
-        let (replica, wanted) = match (place.current, place.old) {
-            (Some(current), _) => (current, desired.container(*slot).ok()),
-            // What never ran serves nobody, and a start that fails must not keep its successor from coming.
-            (None, Some(old)) if replaceable && old.view.state == RunState::Created => continue,
-            (None, Some(old)) => (old, None),
-            (None, None) => continue,
-        };
-        let wanted = wanted.map(|mut spec| {
-            // Adopted from another fingerprint root: its revision and so its name stay what they were.
-            if spec.labels.get(label::REVISION) != replica.view.labels.get(label::REVISION) {
-                spec.name.clone_from(&replica.view.name);
-            }
-            spec
-        });
-        match heal::heal(desired, replica, wanted.as_ref(), inputs) {
-            Verdict::Fine | Verdict::Wait(None) => {}
-            Verdict::Mend(chain) => decision.chains.push(chain),
-            Verdict::Wait(Some(hold)) => decision.holds.push(hold),
-        }
+/// Whether it has a process.
+fn is_alive(replica: &Replica) -> bool {
+    match replica.view.state {
+        RunState::Running | RunState::Paused | RunState::Restarting => true,
+        RunState::Created | RunState::Exited | RunState::Dead | RunState::Removing => false,
     }
 }
 
-/// Old containers go once their successor is available. Answers whether every successor is, and has succeeded.
-fn succeed(desired: &Desired, places: &Places<'_>, inputs: &Inputs, decision: &mut Decision<'_>) -> bool {
-    let mut settled = true;
+/// Mends what stays: the current container of each place, and the old one while its successor does not serve. Answers
+/// with those that can only be made anew.
+fn mend<'a>(
+    desired: &Desired,
+    observed: &Observed,
+    places: &Places<'a>,
+    inputs: &Inputs,
+    decision: &mut Decision<'a>,
+) -> Vec<&'a Replica> {
+    let mut outgrown = Vec::new();
+    for (slot, place) in places {
+        if let Some(current) = place.current
+            && !waits_for_room(desired, observed, place)
+        {
+            let wanted = wanted(desired, observed, *slot, current);
+            if wanted
+                .as_ref()
+                .is_some_and(|spec| heal::outgrown(spec, &current.view))
+            {
+                outgrown.push(current);
+            }
+            mend_one(desired, current, wanted.as_ref(), inputs, decision);
+        }
+        let served = place
+            .current
+            .is_some_and(|c| c.is_available(desired.min_ready_seconds, inputs.now));
+        let shared = place.current.is_some() && desired.rollout != Rollout::Surge;
+        if let Some(old) = place.old.filter(|_| !served && !shared) {
+            mend_one(desired, old, None, inputs, decision);
+        }
+    }
+    outgrown
+}
+
+/// What an existing container should be.
+fn wanted(desired: &Desired, observed: &Observed, slot: u32, replica: &Replica) -> Option<ContainerSpec> {
+    let mut spec = desired.container(slot).ok()?;
+    // Adopted from another fingerprint root: its revision and so its name stay what they were.
+    if spec.labels.get(label::REVISION) != replica.view.labels.get(label::REVISION) {
+        spec.name.clone_from(&replica.view.name);
+    }
+    // Two names that were exchanged by hand: neither can have its own before one lets go.
+    let taken = |r: &Replica| r.view.name == spec.name && r.view.id != replica.view.id;
+    if observed.replicas.iter().any(taken) {
+        spec.name = format!("{}_{}", spec.name, replica.view.id.short());
+    }
+    Some(spec)
+}
+
+fn mend_one(
+    desired: &Desired,
+    replica: &Replica,
+    wanted: Option<&ContainerSpec>,
+    inputs: &Inputs,
+    decision: &mut Decision<'_>,
+) {
+    // What is half removed serves nobody, but while nothing can replace it, nothing is taken away.
+    let blocked = matches!(desired.template, Template::Blocked(_));
+    if blocked && replica.view.state == RunState::Dead {
+        return;
+    }
+    match heal::heal(desired, replica, wanted, inputs) {
+        Verdict::Fine | Verdict::Wait(None) => {}
+        Verdict::Mend(chain) => decision.chains.push(chain),
+        Verdict::Wait(Some(hold)) => decision.holds.push(hold),
+    }
+}
+
+/// Whether a current container may not start yet, because an old one that it must not run beside is still alive.
+fn waits_for_room(desired: &Desired, observed: &Observed, place: &Place<'_>) -> bool {
+    if matches!(desired.template, Template::Blocked(_)) || place.current.is_some_and(is_alive) {
+        return false;
+    }
+    match desired.rollout {
+        Rollout::Surge => false,
+        Rollout::StopFirst => place.old.is_some_and(is_alive),
+        Rollout::Recreate => any_old_alive(desired, observed),
+    }
+}
+
+fn any_old_alive(desired: &Desired, observed: &Observed) -> bool {
+    observed
+        .replicas
+        .iter()
+        .any(|r| is_alive(r) && !is_current(desired, r))
+}
+
+/// Says which current containers are not available yet; answers whether all are.
+fn wait(desired: &Desired, places: &Places<'_>, inputs: &Inputs, decision: &mut Decision<'_>) -> bool {
+    let mut all = true;
     for (slot, place) in places {
         let Some(current) = place.current else { continue };
-        if !current.is_available(desired.min_ready_seconds, inputs.now) {
-            settled = false;
-            let until = current
-                .is_ready()
-                .then(|| current.available_at(desired.min_ready_seconds))
-                .flatten();
-            decision.holds.push(Hold::Waiting { slot: *slot, until });
-        } else if let Some(old) = place.old {
-            settled = false;
+        if current.is_available(desired.min_ready_seconds, inputs.now) {
+            continue;
+        }
+        all = false;
+        let until = current
+            .is_ready()
+            .then(|| current.available_at(desired.min_ready_seconds))
+            .flatten();
+        decision.holds.push(Hold::Waiting { slot: *slot, until });
+    }
+    all
+}
+
+/// Old containers go once their successor is available; at once where the two must not run side by side. Answers
+/// whether there are none such.
+fn succeed(desired: &Desired, places: &Places<'_>, inputs: &Inputs, decision: &mut Decision<'_>) -> bool {
+    let mut none = true;
+    for place in places.values() {
+        let (Some(current), Some(old)) = (place.current, place.old) else {
+            continue;
+        };
+        none = false;
+        if desired.rollout != Rollout::Surge || current.is_available(desired.min_ready_seconds, inputs.now) {
             decision.chains.push(heal::retire(desired, old, Why::Replaced));
         }
     }
-    settled
+    none
 }
 
 enum Order {
@@ -203,15 +286,33 @@ fn one_by_one<'a>(places: &Places<'a>, settled: bool, order: Order, decision: &m
     let Some((slot, old)) = next else { return };
     match order {
         Order::NewFirst => decision.create.push(slot),
-        Order::OldFirst => decision.yielding.push(old),
+        Order::OldFirst => decision.yielding.push((old, Why::Replaced)),
     }
 }
 
-/// Takes all old ones away, then fills every place.
-fn recreate<'a>(places: &Places<'a>, decision: &mut Decision<'a>) {
-    decision.yielding = places.values().filter_map(|p| p.old).collect();
-    if decision.yielding.is_empty() {
+/// Takes all old ones away, then fills every place; an old one without a place counts as well.
+fn recreate<'a>(desired: &Desired, observed: &Observed, places: &Places<'a>, decision: &mut Decision<'a>) {
+    let old = |p: &Place<'a>| p.old.filter(|_| p.current.is_none());
+    decision.yielding = places
+        .values()
+        .filter_map(old)
+        .map(|old| (old, Why::Replaced))
+        .collect();
+    if !decision.yielding.is_empty() {
+        return;
+    }
+    if any_old_alive(desired, observed) {
+        decision.holds.push(Hold::Draining);
+    } else {
         decision.create = empty(places);
+    }
+}
+
+/// One container at a time makes room for itself; one that does not serve anyway need not wait for the others.
+fn renew<'a>(outgrown: &[&'a Replica], settled: bool, decision: &mut Decision<'a>) {
+    let next = outgrown.iter().min_by_key(|r| (r.is_ready(), r.slot));
+    if let Some(replica) = next.filter(|r| settled || !r.is_ready()) {
+        decision.yielding.push((replica, Why::LimitsChanged));
     }
 }
 
