@@ -1,7 +1,13 @@
 //! End to end: the real binary, real kubectl, a real kube-apiserver and real Docker. Every case has its own namespace
 //! and operator; what needs the API server for itself runs last. After each case its secrets are searched for wherever
 //! they must not be. `cargo test --test e2e WORD` runs the cases whose name contains the word.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::too_many_lines, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test may"
+)]
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -10,13 +16,13 @@ use std::{
     time::Instant,
 };
 
-mod harness;
 #[path = "e2e/chaos.rs"]
 mod chaos;
 #[path = "e2e/delivery.rs"]
 mod delivery;
 #[path = "e2e/faults.rs"]
 mod faults;
+mod harness;
 #[path = "e2e/kubectl.rs"]
 mod kubectl;
 #[path = "e2e/lifecycle.rs"]
@@ -28,20 +34,35 @@ type Test = (&'static str, fn());
 
 /// Side by side. Those that wait longest first.
 const TOGETHER: &[Test] = &[
-    ("docker_away_damages_no_status_and_work_goes_on_after", faults::docker_away),
-    ("a_bad_command_says_so_and_an_absent_image_too", faults::bad_command_and_image),
-    ("a_private_registry_takes_right_wrong_and_no_credentials", delivery::private_registry),
+    (
+        "docker_away_damages_no_status_and_work_goes_on_after",
+        faults::docker_away,
+    ),
+    (
+        "a_bad_command_says_so_and_an_absent_image_too",
+        faults::bad_command_and_image,
+    ),
+    (
+        "a_private_registry_takes_right_wrong_and_no_credentials",
+        delivery::private_registry,
+    ),
     ("deletion_orphan_force_and_namespace", lifecycle::deletion),
     ("renewing_nothing_changes_nothing", secrets::quiet),
     ("the_main_story", secrets::main_story),
     ("a_missing_secret_holds_and_recovers_at_once", secrets::missing),
     ("kubectl_works_as_with_any_resource", kubectl::verbs),
-    ("an_apps_v1_deployment_with_two_lines_changed_runs", kubectl::apps_v1),
+    (
+        "an_apps_v1_deployment_with_two_lines_changed_runs",
+        kubectl::apps_v1,
+    ),
     ("drift_is_repaired", lifecycle::drift),
     ("a_host_port_that_is_taken_is_waited_for", faults::host_port),
     ("volumes_of_three_kinds", delivery::volumes),
     ("env_from_with_a_collision", delivery::env_from),
-    ("a_foreign_container_of_our_name_is_not_touched", faults::foreign_name),
+    (
+        "a_foreign_container_of_our_name_is_not_touched",
+        faults::foreign_name,
+    ),
     ("a_rollout_goes_on_after_sigterm", lifecycle::sigterm),
     ("kill_minus_nine_at_random_moments", chaos::kill_minus_nine),
     ("the_examples_run_as_written", delivery::examples),
@@ -56,11 +77,18 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let filters: Vec<&String> = words.iter().filter(|w| !w.starts_with('-')).collect();
     let chosen = |tests: &[Test]| -> Vec<Test> {
-        tests.iter().filter(|(name, _)| filters.is_empty() || filters.iter().any(|f| name.contains(f.as_str()))).copied().collect()
+        tests
+            .iter()
+            .filter(|(name, _)| filters.is_empty() || filters.iter().any(|f| name.contains(f.as_str())))
+            .copied()
+            .collect()
     };
     let (mut together, alone) = (chosen(TOGETHER), chosen(ALONE));
     if words.iter().any(|w| w == "--list") {
-        together.iter().chain(&alone).for_each(|(name, _)| println!("{name}: test"));
+        together
+            .iter()
+            .chain(&alone)
+            .for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
     if together.is_empty() && alone.is_empty() {
@@ -72,7 +100,11 @@ fn main() -> ExitCode {
         harness::world().end();
         return ExitCode::FAILURE;
     }
-    println!("\nrunning {} end-to-end tests; set-up took {:.1} s", together.len() + alone.len(), begun.elapsed().as_secs_f64());
+    println!(
+        "\nrunning {} end-to-end tests; set-up took {:.1} s",
+        together.len() + alone.len(),
+        begun.elapsed().as_secs_f64()
+    );
     let failed = Mutex::new(Vec::new());
     together.reverse();
     let queue = Mutex::new(together);
@@ -84,7 +116,11 @@ fn main() -> ExitCode {
                     let next = queue.lock().unwrap().pop();
                     let Some(test) = next else { return };
                     let thread = std::thread::Builder::new().name(test.0.to_owned());
-                    thread.spawn_scoped(scope, move || one(test, results)).unwrap().join().unwrap();
+                    thread
+                        .spawn_scoped(scope, move || one(test, results))
+                        .unwrap()
+                        .join()
+                        .unwrap();
                 }
             });
         }
@@ -97,10 +133,22 @@ fn main() -> ExitCode {
     if !left.is_empty() {
         println!("left behind in Docker: {}", left.join(" "));
     }
-    let word = if failed.is_empty() && left.is_empty() { "ok" } else { "FAILED" };
-    println!("\ntest result: {word}. {} failed, none skipped; {:.1} s", failed.len(), begun.elapsed().as_secs_f64());
+    let word = if failed.is_empty() && left.is_empty() {
+        "ok"
+    } else {
+        "FAILED"
+    };
+    println!(
+        "\ntest result: {word}. {} failed, none skipped; {:.1} s",
+        failed.len(),
+        begun.elapsed().as_secs_f64()
+    );
     failed.iter().for_each(|name| println!("    {name}"));
-    if word == "ok" { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if word == "ok" {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn one(test: Test, failed: &Mutex<Vec<&'static str>>) {
@@ -109,7 +157,12 @@ fn one(test: Test, failed: &Mutex<Vec<&'static str>>) {
     if !fine {
         failed.lock().unwrap().push(test.0);
     }
-    println!("test {} ... {} ({:.1} s)", test.0, if fine { "ok" } else { "FAILED" }, begun.elapsed().as_secs_f64());
+    println!(
+        "test {} ... {} ({:.1} s)",
+        test.0,
+        if fine { "ok" } else { "FAILED" },
+        begun.elapsed().as_secs_f64()
+    );
 }
 
 /// The first operator makes the key ring; its public keys are pinned for all cases.

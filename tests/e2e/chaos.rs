@@ -11,13 +11,22 @@ use crate::harness::{
     docker_ok, same, until, word, world,
 };
 
-#[expect(clippy::disallowed_methods, reason = "how long a test runs is told by its caller")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a test runs is told by its caller"
+)]
 fn rounds() -> usize {
-    std::env::var("SUPERCARGO_CHAOS_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(10)
+    std::env::var("SUPERCARGO_CHAOS_ROUNDS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(10)
 }
 
 fn random(below: u64) -> u64 {
-    word().bytes().fold(0u64, |sum, b| sum.wrapping_mul(131).wrapping_add(b.into())) % below
+    word()
+        .bytes()
+        .fold(0u64, |sum, b| sum.wrapping_mul(131).wrapping_add(b.into()))
+        % below
 }
 
 pub fn kill_minus_nine() {
@@ -62,7 +71,10 @@ pub fn kill_minus_nine() {
         right(&case, &manifest, &value);
         *done.entry(what).or_default() += 1;
     }
-    println!("kill -9: {} rounds {done:?}, each with the right end state, no orphan, no duplicate", rounds());
+    println!(
+        "kill -9: {} rounds {done:?}, each with the right end state, no orphan, no duplicate",
+        rounds()
+    );
     case.finish();
 }
 
@@ -85,9 +97,20 @@ fn right(case: &Case, manifest: &Value, value: &str) {
         replicas.dedup();
         same(replicas.len(), wanted)
     });
-    let filters = [format!("label={INSTANCE}={}", world().instance), format!("label=supercargo.dev/namespace={}", case.ns)];
+    let filters = [
+        format!("label={INSTANCE}={}", world().instance),
+        format!("label=supercargo.dev/namespace={}", case.ns),
+    ];
     let all = docker_ok(&["ps", "-aq", "--filter", &filters[0], "--filter", &filters[1]]);
     assert_eq!(all.lines().count(), wanted, "an orphan is in the namespace");
-    let networks = docker_ok(&["network", "ls", "-q", "--filter", &filters[0], "--filter", &filters[1]]);
+    let networks = docker_ok(&[
+        "network",
+        "ls",
+        "-q",
+        "--filter",
+        &filters[0],
+        "--filter",
+        &filters[1],
+    ]);
     assert_eq!(networks.lines().count(), 1, "one network per namespace");
 }

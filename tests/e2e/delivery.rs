@@ -34,7 +34,10 @@ pub fn private_registry() {
     let case = Case::start("registry", &[]);
     let port = free_port();
     let child = Command::new(project().join("tests/scripts/registry"))
-        .args([port.to_string().as_str(), case.dir.join("registry").to_str().unwrap()])
+        .args([
+            port.to_string().as_str(),
+            case.dir.join("registry").to_str().unwrap(),
+        ])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -42,12 +45,21 @@ pub fn private_registry() {
         .unwrap();
     let address = format!("127.0.0.1:{port}");
     let image = format!("{address}/team/app:1");
-    let registry = Registry { child, tag: image.clone() };
-    until("the registry", SOON, || std::net::TcpStream::connect(&address).map_err(|e| e.to_string()));
+    let registry = Registry {
+        child,
+        tag: image.clone(),
+    };
+    until("the registry", SOON, || {
+        std::net::TcpStream::connect(&address).map_err(|e| e.to_string())
+    });
     docker_ok(&["tag", IMAGE, &image]);
     let config = case.dir.join("docker-config");
     std::fs::create_dir(&config).unwrap();
-    std::fs::write(config.join("config.json"), login(&address, "supercargo", "correct horse")).unwrap();
+    std::fs::write(
+        config.join("config.json"),
+        login(&address, "supercargo", "correct horse"),
+    )
+    .unwrap();
     docker_ok(&["--config", config.to_str().unwrap(), "push", "-q", &image]);
     std::fs::remove_dir_all(&config).unwrap();
     docker_ok(&["rmi", &image]);
@@ -65,7 +77,10 @@ pub fn private_registry() {
     let wrong = crate::harness::word();
     case.watch_for(&wrong);
     let seal = |password: &str| {
-        let sealed = case.sealed("pull", &[(".dockerconfigjson", &login(&address, "supercargo", password))]);
+        let sealed = case.sealed(
+            "pull",
+            &[(".dockerconfigjson", &login(&address, "supercargo", password))],
+        );
         case.apply(&sealed.replace("spec:\n", "spec:\n  type: kubernetes.io/dockerconfigjson\n"));
     };
     seal(&wrong);
@@ -73,7 +88,10 @@ pub fn private_registry() {
     assert!(message.contains("credentials"), "{message}");
     seal("correct horse");
     case.ready("app");
-    assert_eq!(case.inspect(&case.one("app")).unwrap()["Config"]["Image"], json!(image));
+    assert_eq!(
+        case.inspect(&case.one("app")).unwrap()["Config"]["Image"],
+        json!(image)
+    );
     case.kubectl(&["delete", "ddep", "app", "--timeout=60s"]);
     drop(registry);
     case.finish();
@@ -92,16 +110,40 @@ pub fn volumes() {
     std::fs::write(permitted.join("file"), "from the host").unwrap();
     let case = Case::start("volumes", &["--allow-host-path", permitted.to_str().unwrap()]);
     case.apply_json(&with_volume("scratch", json!({"name": "data", "emptyDir": {}})));
-    case.apply_json(&with_volume("memory", json!({"name": "data", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}})));
-    case.apply_json(&with_volume("kept", json!({"name": "data", "dockerVolume": {"name": "kept"}})));
-    case.apply_json(&with_volume("host", json!({"name": "data", "hostPath": {"path": permitted}})));
-    case.apply_json(&with_volume("refused", json!({"name": "data", "hostPath": {"path": "/etc"}})));
-    ["scratch", "memory", "kept", "host"].iter().for_each(|name| case.ready(name));
+    case.apply_json(&with_volume(
+        "memory",
+        json!({"name": "data", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}}),
+    ));
+    case.apply_json(&with_volume(
+        "kept",
+        json!({"name": "data", "dockerVolume": {"name": "kept"}}),
+    ));
+    case.apply_json(&with_volume(
+        "host",
+        json!({"name": "data", "hostPath": {"path": permitted}}),
+    ));
+    case.apply_json(&with_volume(
+        "refused",
+        json!({"name": "data", "hostPath": {"path": "/etc"}}),
+    ));
+    ["scratch", "memory", "kept", "host"]
+        .iter()
+        .for_each(|name| case.ready(name));
     let message = case.not_ready("refused", "PolicyViolation");
-    assert!(message.contains("hostPath") && message.contains("--allow-host-path"), "{message}");
+    assert!(
+        message.contains("hostPath") && message.contains("--allow-host-path"),
+        "{message}"
+    );
     assert!(case.containers("refused").is_empty());
-    assert_eq!(case.exec(&case.one("host"), "cat /data/file").unwrap(), "from the host");
-    assert!(case.exec(&case.one("memory"), "grep ' /data ' /proc/mounts").unwrap().contains("tmpfs"));
+    assert_eq!(
+        case.exec(&case.one("host"), "cat /data/file").unwrap(),
+        "from the host"
+    );
+    assert!(
+        case.exec(&case.one("memory"), "grep ' /data ' /proc/mounts")
+            .unwrap()
+            .contains("tmpfs")
+    );
 
     for name in ["scratch", "kept"] {
         case.exec(&case.one(name), "echo written > /data/file").unwrap();
@@ -112,14 +154,24 @@ pub fn volumes() {
         until("a new container", SOON, || {
             let ids = case.containers(name);
             same(ids.len(), 1)?;
-            if ids[0] == old { Err("the old one".to_owned()) } else { case.exec(&ids[0], "true") }
+            if ids[0] == old {
+                Err("the old one".to_owned())
+            } else {
+                case.exec(&ids[0], "true")
+            }
         });
     }
-    assert!(case.exec(&case.one("scratch"), "cat /data/file").is_err(), "emptyDir is as old as its container");
+    assert!(
+        case.exec(&case.one("scratch"), "cat /data/file").is_err(),
+        "emptyDir is as old as its container"
+    );
     assert_eq!(case.exec(&case.one("kept"), "cat /data/file").unwrap(), "written");
     // A data volume outlives its deployment, and serves the next one.
     case.kubectl(&["delete", "ddep/kept", "--timeout=60s"]);
-    case.apply_json(&with_volume("kept", json!({"name": "data", "dockerVolume": {"name": "kept"}})));
+    case.apply_json(&with_volume(
+        "kept",
+        json!({"name": "data", "dockerVolume": {"name": "kept"}}),
+    ));
     case.ready("kept");
     assert_eq!(case.exec(&case.one("kept"), "cat /data/file").unwrap(), "written");
     case.finish();
@@ -141,12 +193,14 @@ pub fn env_from() {
     case.secret("second", &[("B", &b), ("SHARED", &shared)]);
     case.kubectl(&["create", "configmap", "plain", "--from-literal=FROM_MAP=map"]);
     let mut manifest = deployment("web", 1, json!([{"name": "A_COPY", "value": "plain"}]));
-    container(&mut manifest)["envFrom"] =
-        json!([{"secretRef": {"name": "first"}}, {"secretRef": {"name": "second"}}, {"prefix": "P_", "configMapRef": {"name": "plain"}}]);
+    container(&mut manifest)["envFrom"] = json!([{"secretRef": {"name": "first"}}, {"secretRef": {"name": "second"}}, {"prefix": "P_", "configMapRef": {"name": "plain"}}]);
     case.apply_json(&manifest);
     // Nobody could tell which of the two the process would get.
     let message = case.not_ready("web", "SecretResolutionError");
-    assert!(message.contains("InvalidEnvName") && message.contains("SHARED") && message.contains("prefix"), "{message}");
+    assert!(
+        message.contains("InvalidEnvName") && message.contains("SHARED") && message.contains("prefix"),
+        "{message}"
+    );
     assert!(case.containers("web").is_empty());
     container(&mut manifest)["envFrom"][1]["prefix"] = json!("S_");
     case.apply_json(&manifest);
@@ -167,17 +221,37 @@ pub fn examples() {
     case.secret("postgres", &[("password", &password)]);
     let dir = project().join("examples");
     let (web, postgres) = (dir.join("web.yaml"), dir.join("postgres.yaml"));
-    case.kubectl(&["apply", "-f", web.to_str().unwrap(), "-f", postgres.to_str().unwrap()]);
+    case.kubectl(&[
+        "apply",
+        "-f",
+        web.to_str().unwrap(),
+        "-f",
+        postgres.to_str().unwrap(),
+    ]);
     case.ready("web");
     case.ready("postgres");
     case.all_have("web", 2, "SESSION_KEY", &session);
     case.all_have("postgres", 1, "POSTGRES_PASSWORD", &password);
     let client = case.containers("web").remove(0);
-    let page = until("the page", SOON, || case.exec(&client, "timeout 5 wget -q -O - http://web:8080/"));
+    let page = until("the page", SOON, || {
+        case.exec(&client, "timeout 5 wget -q -O - http://web:8080/")
+    });
     assert_eq!(page, "hello");
-    let starts = || until("the database to answer", SOON, || case.exec(&client, "sleep 1 | timeout 5 nc postgres 5432")).lines().count();
+    let starts = || {
+        until("the database to answer", SOON, || {
+            case.exec(&client, "sleep 1 | timeout 5 nc postgres 5432")
+        })
+        .lines()
+        .count()
+    };
     assert_eq!(starts(), 1);
-    case.kubectl(&["patch", "ddep/postgres", "--type=merge", "-p", r#"{"spec":{"template":{"metadata":{"annotations":{"again":"1"}}}}}"#]);
+    case.kubectl(&[
+        "patch",
+        "ddep/postgres",
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"template":{"metadata":{"annotations":{"again":"1"}}}}}"#,
+    ]);
     case.ready("postgres");
     assert_eq!(starts(), 2, "the data outlived the container");
     let verified = case.supercargo(&["verify", case.dir.join("web.yaml").to_str().unwrap()], b"");

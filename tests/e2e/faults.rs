@@ -19,14 +19,25 @@ pub fn docker_away() {
     let case = Case::start("away", &[]);
     let value = case.value();
     case.secret("db", &[("password", &value)]);
-    case.apply_json(&deployment("web", 2, json!([from_secret("PASSWORD", "db", "password")])));
+    case.apply_json(&deployment(
+        "web",
+        2,
+        json!([from_secret("PASSWORD", "db", "password")]),
+    ));
     case.apply_json(&deployment("other", 1, json!([])));
     case.ready("web");
     case.ready("other");
     case.settle();
     let counts = |case: &Case| {
         let status = case.get("ddep/web").unwrap()["status"].clone();
-        ["replicas", "readyReplicas", "updatedReplicas", "availableReplicas", "ready"].map(|k| status[k].clone())
+        [
+            "replicas",
+            "readyReplicas",
+            "updatedReplicas",
+            "availableReplicas",
+            "ready",
+        ]
+        .map(|k| status[k].clone())
     };
     let (before, ids) = (counts(&case), case.containers("web"));
     case.proxy.set_away(true);
@@ -36,7 +47,10 @@ pub fn docker_away() {
         let (status, reason, _) = case.condition("web", "HostReachable")?;
         same((status.as_str(), reason.as_str()), ("False", "HostUnreachable"))
     });
-    assert!(begun.elapsed() > Duration::from_secs(15), "a short absence is no news");
+    assert!(
+        begun.elapsed() > Duration::from_secs(15),
+        "a short absence is no news"
+    );
     assert_eq!(counts(&case), before, "what is known stays");
     assert_eq!(case.condition("web", "Ready").unwrap().0, "True");
     assert!(case.event("HostUnreachable").contains("Docker Engine"));
@@ -86,7 +100,11 @@ pub fn host_port() {
     let port = taken.local_addr().unwrap().port();
     let mut manifest = deployment("web", 1, json!([]));
     container(&mut manifest)["ports"] = json!([{"containerPort": 8080, "hostPort": port}]);
-    container(&mut manifest)["command"] = json!(["sh", "-c", "trap 'exit 0' TERM; echo served > /www/index.html; httpd -p 8080 -h /www; while :; do sleep 60 & wait; done"]);
+    container(&mut manifest)["command"] = json!([
+        "sh",
+        "-c",
+        "trap 'exit 0' TERM; echo served > /www/index.html; httpd -p 8080 -h /www; while :; do sleep 60 & wait; done"
+    ]);
     case.apply_json(&manifest);
     let message = case.not_ready("web", "PortConflict");
     assert!(message.contains(&port.to_string()), "{message}");
@@ -97,7 +115,11 @@ pub fn host_port() {
         std::io::Write::write_all(&mut stream, b"GET / HTTP/1.0\r\n\r\n").map_err(|e| e.to_string())?;
         let mut text = String::new();
         std::io::Read::read_to_string(&mut stream, &mut text).map_err(|e| e.to_string())?;
-        if text.is_empty() { Err("no answer".to_owned()) } else { Ok(text) }
+        if text.is_empty() {
+            Err("no answer".to_owned())
+        } else {
+            Ok(text)
+        }
     });
     assert!(page.contains("served"), "{page}");
     // Another revision takes the port over: the old one ends first.
@@ -125,7 +147,10 @@ pub fn bad_command_and_image() {
     container(&mut crash)["command"] = json!(["sh", "-c", "exit 7"]);
     case.apply_json(&crash);
     let message = case.not_ready("command", "InvalidSpec");
-    assert!(message.contains("/no/such/program") || message.contains("command"), "{message}");
+    assert!(
+        message.contains("/no/such/program") || message.contains("command"),
+        "{message}"
+    );
     let message = case.not_ready("image", "ImagePullError");
     assert!(message.contains("imagePullPolicy"), "{message}");
     let message = case.not_ready("crash", "BackOff");
@@ -149,16 +174,34 @@ pub fn foreign_name() {
     case.apply_json(&deployment("web", 1, json!([])));
     case.ready("web");
     let id = case.one("web");
-    let name = case.inspect(&id).unwrap()["Name"].as_str().unwrap().trim_start_matches('/').to_owned();
+    let name = case.inspect(&id).unwrap()["Name"]
+        .as_str()
+        .unwrap()
+        .trim_start_matches('/')
+        .to_owned();
     // While the operator is down, somebody takes the name.
     case.take_operator().stop();
     docker_ok(&["rm", "-f", &id]);
-    let foreign = Foreign(docker_ok(&["run", "-d", "--name", &name, "--label", &format!("supercargo-e2e={}", world().instance), IMAGE, "sleep", "600"]));
+    let foreign = Foreign(docker_ok(&[
+        "run",
+        "-d",
+        "--name",
+        &name,
+        "--label",
+        &format!("supercargo-e2e={}", world().instance),
+        IMAGE,
+        "sleep",
+        "600",
+    ]));
     case.start_operator();
     let message = case.not_ready("web", "ForeignContainer");
     assert!(message.contains(&name), "{message}");
     let seen = case.inspect(&foreign.0).unwrap();
-    assert_eq!((&seen["State"]["Running"], &seen["RestartCount"]), (&json!(true), &json!(0)), "it is not touched");
+    assert_eq!(
+        (&seen["State"]["Running"], &seen["RestartCount"]),
+        (&json!(true), &json!(0)),
+        "it is not touched"
+    );
     docker_ok(&["rename", &foreign.0, &format!("{}-elsewhere", case.ns)]);
     case.ready("web");
     assert_eq!(case.inspect(&foreign.0).unwrap()["State"]["Running"], json!(true));

@@ -17,16 +17,40 @@ pub fn verbs() {
     let said = case.try_kubectl(&["apply", "--server-side", "-f", "-"], &text);
     assert!(said.ok, "{}", said.err);
     case.ready("web");
-    assert!(case.try_kubectl(&["diff", "--server-side", "-f", "-"], &text).ok, "nothing differs from what was applied");
+    assert!(
+        case.try_kubectl(&["diff", "--server-side", "-f", "-"], &text).ok,
+        "nothing differs from what was applied"
+    );
 
-    let explained = case.kubectl(&["explain", "ddep.spec.template.spec.containers.env.valueFrom.secretKeyRef"]);
+    let explained = case.kubectl(&[
+        "explain",
+        "ddep.spec.template.spec.containers.env.valueFrom.secretKeyRef",
+    ]);
     assert!(explained.contains("Name of the secret"), "{explained}");
-    assert!(case.kubectl(&["explain", "dsec.spec.encryptedData"]).contains("encryptedData"));
+    assert!(
+        case.kubectl(&["explain", "dsec.spec.encryptedData"])
+            .contains("encryptedData")
+    );
     let listed = case.kubectl(&["get", "ddep,dsec"]);
-    assert!(listed.contains("READY") && listed.contains("1/1") && listed.contains("RolloutComplete") && listed.contains("dockersecret"), "{listed}");
-    assert!(case.kubectl(&["get", "all"]).contains("dockerdeployment.supercargo.dev/web"));
-    assert!(case.kubectl(&["get", "supercargo"]).contains("dockersecret.supercargo.dev/db"));
-    assert!(case.kubectl(&["get", "ddep", "web", "-o", "wide"]).contains(IMAGE));
+    assert!(
+        listed.contains("READY")
+            && listed.contains("1/1")
+            && listed.contains("RolloutComplete")
+            && listed.contains("dockersecret"),
+        "{listed}"
+    );
+    assert!(
+        case.kubectl(&["get", "all"])
+            .contains("dockerdeployment.supercargo.dev/web")
+    );
+    assert!(
+        case.kubectl(&["get", "supercargo"])
+            .contains("dockersecret.supercargo.dev/db")
+    );
+    assert!(
+        case.kubectl(&["get", "ddep", "web", "-o", "wide"])
+            .contains(IMAGE)
+    );
 
     case.kubectl(&["scale", "ddep/web", "--replicas=3"]);
     case.ready("web");
@@ -39,7 +63,14 @@ pub fn verbs() {
 
     // An edit rolls from one image to the other.
     let mut edit = std::process::Command::new(&world().kubectl);
-    edit.args(["--kubeconfig", world().kubeconfig.to_str().unwrap(), "-n", &case.ns, "edit", "ddep/web"]);
+    edit.args([
+        "--kubeconfig",
+        world().kubeconfig.to_str().unwrap(),
+        "-n",
+        &case.ns,
+        "edit",
+        "ddep/web",
+    ]);
     edit.env("KUBE_EDITOR", "sed -i s/busybox:1/busybox:2/");
     let said = run(&mut edit, b"");
     assert!(said.ok, "{}", said.err);
@@ -47,27 +78,41 @@ pub fn verbs() {
     for id in case.containers("web") {
         assert_eq!(case.exec(&id, "cat /etc/version").unwrap(), "2");
     }
-    let patch = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": IMAGE}]).to_string();
+    let patch = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": IMAGE}])
+        .to_string();
     case.kubectl(&["patch", "ddep/web", "--type=json", "-p", &patch]);
     case.ready("web");
     for id in case.containers("web") {
         assert_eq!(case.exec(&id, "cat /etc/version").unwrap(), "1");
     }
-    let merge = json!({"spec": {"template": {"metadata": {"annotations": {"supercargo.dev/restartedAt": "now"}}}}}).to_string();
+    let merge =
+        json!({"spec": {"template": {"metadata": {"annotations": {"supercargo.dev/restartedAt": "now"}}}}})
+            .to_string();
     let before = case.containers("web");
     case.kubectl(&["patch", "ddep/web", "--type=merge", "-p", &merge]);
     case.ready("web");
-    assert!(case.containers("web").iter().all(|id| !before.contains(id)), "a restart makes new containers");
+    assert!(
+        case.containers("web").iter().all(|id| !before.contains(id)),
+        "a restart makes new containers"
+    );
 
     container(&mut manifest)["image"] = json!(IMAGE_2);
-    let diff = case.try_kubectl(&["diff", "--server-side", "--force-conflicts", "-f", "-"], &manifest.to_string());
+    let diff = case.try_kubectl(
+        &["diff", "--server-side", "--force-conflicts", "-f", "-"],
+        &manifest.to_string(),
+    );
     assert!(diff.out.contains("busybox:2"), "{}{}", diff.out, diff.err);
     let described = case.kubectl(&["describe", "ddep", "web"]);
-    assert!(described.contains("Conditions:") && described.contains("Events:"), "{described}");
+    assert!(
+        described.contains("Conditions:") && described.contains("Events:"),
+        "{described}"
+    );
 
     let said = case.try_kubectl(&["delete", "dsec", "db", "--wait=false"], "");
     assert!(said.ok, "{}", said.err);
-    let object = case.get("dsec/db").expect("a secret in use stays until nobody uses it");
+    let object = case
+        .get("dsec/db")
+        .expect("a secret in use stays until nobody uses it");
     assert!(object["metadata"]["deletionTimestamp"].is_string());
     case.kubectl(&["delete", "ddep", "web", "--timeout=60s"]);
     assert!(case.containers("web").is_empty());
@@ -123,7 +168,9 @@ spec:
             memory: 32Mi
 "#
     );
-    let ours = apps.replace("apiVersion: apps/v1", "apiVersion: supercargo.dev/v1alpha1").replace("kind: Deployment", "kind: DockerDeployment");
+    let ours = apps
+        .replace("apiVersion: apps/v1", "apiVersion: supercargo.dev/v1alpha1")
+        .replace("kind: Deployment", "kind: DockerDeployment");
     case.apply(&ours);
     case.ready("hello");
     assert_eq!(case.containers("hello").len(), 2);
@@ -131,15 +178,27 @@ spec:
         "      restartPolicy: Always\n",
         "      restartPolicy: Always\n      serviceAccountName: robot\n      affinity:\n        nodeAffinity: {}\n      securityContext:\n        runAsNonRoot: true\n",
     );
-    let said = case.try_kubectl(&["apply", "-f", "-"], &refused.replace("name: hello\n  labels", "name: refused\n  labels"));
+    let said = case.try_kubectl(
+        &["apply", "-f", "-"],
+        &refused.replace("name: hello\n  labels", "name: refused\n  labels"),
+    );
     assert!(!said.ok, "unsupported fields are refused");
     for field in ["runAsNonRoot", "affinity", "serviceAccountName"] {
         assert!(said.err.contains(field), "{field} is not named: {}", said.err);
     }
-    let wrong = ours.replace("containerPort: 8080", "containerPort: 80800").replace("32Mi", "32Mib");
+    let wrong = ours
+        .replace("containerPort: 8080", "containerPort: 80800")
+        .replace("32Mi", "32Mib");
     let said = case.try_kubectl(&["apply", "-f", "-"], &wrong);
-    assert!(!said.ok && said.err.contains("containerPort") && said.err.contains("limits"), "{}", said.err);
-    let said = case.try_kubectl(&["apply", "-f", "-"], &ours.replace("replicas: 2", "replicas: 2\n  replica: 3"));
+    assert!(
+        !said.ok && said.err.contains("containerPort") && said.err.contains("limits"),
+        "{}",
+        said.err
+    );
+    let said = case.try_kubectl(
+        &["apply", "-f", "-"],
+        &ours.replace("replicas: 2", "replicas: 2\n  replica: 3"),
+    );
     assert!(!said.ok && said.err.contains("replica"), "{}", said.err);
     case.finish();
 }

@@ -17,41 +17,77 @@ pub fn drift() {
     case.apply_json(&manifest);
     case.ready("web");
     let id = case.one("web");
-    let name = case.inspect(&id).unwrap()["Name"].as_str().unwrap().trim_start_matches('/').to_owned();
-    let network = docker_ok(&["network", "ls", "--filter", &format!("label=supercargo.dev/namespace={}", case.ns), "--format", "{{.Name}}"]);
+    let name = case.inspect(&id).unwrap()["Name"]
+        .as_str()
+        .unwrap()
+        .trim_start_matches('/')
+        .to_owned();
+    let network = docker_ok(&[
+        "network",
+        "ls",
+        "--filter",
+        &format!("label=supercargo.dev/namespace={}", case.ns),
+        "--format",
+        "{{.Name}}",
+    ]);
     let mended = |what: &str, fine: &dyn Fn(&Value) -> Result<(), String>| {
         until(what, SOON, || fine(&case.inspect(&id)?));
         assert_eq!(case.one("web"), id, "{what}: in place");
     };
     docker_ok(&["pause", &id]);
-    mended("a paused one to go on", &|c| same(c["State"]["Status"].clone(), json!("running")));
+    mended("a paused one to go on", &|c| {
+        same(c["State"]["Status"].clone(), json!("running"))
+    });
     docker_ok(&["rename", &id, &format!("{}-renamed", case.ns)]);
-    mended("the name to come back", &|c| same(c["Name"].clone(), json!(format!("/{name}"))));
+    mended("the name to come back", &|c| {
+        same(c["Name"].clone(), json!(format!("/{name}")))
+    });
     docker_ok(&["update", "--memory", "96m", "--memory-swap", "96m", &id]);
-    mended("the limit to come back", &|c| same(c["HostConfig"]["Memory"].clone(), json!(64 << 20)));
+    mended("the limit to come back", &|c| {
+        same(c["HostConfig"]["Memory"].clone(), json!(64 << 20))
+    });
     docker_ok(&["network", "disconnect", &network, &id]);
     mended("the network to come back", &|c| {
         let aliases = c["NetworkSettings"]["Networks"][&network]["Aliases"].to_string();
-        if aliases.contains("\"web\"") { Ok(()) } else { Err(aliases) }
+        if aliases.contains("\"web\"") {
+            Ok(())
+        } else {
+            Err(aliases)
+        }
     });
     docker_ok(&["update", "--restart", "always", &id]);
-    mended("the restart policy to come back", &|c| same(c["HostConfig"]["RestartPolicy"]["Name"].clone(), json!("no")));
+    mended("the restart policy to come back", &|c| {
+        same(c["HostConfig"]["RestartPolicy"]["Name"].clone(), json!("no"))
+    });
     let started = case.inspect(&id).unwrap()["State"]["StartedAt"].clone();
     docker_ok(&["kill", &id]);
     mended("a killed one to run again", &|c| {
         same(c["State"]["Running"].clone(), json!(true))?;
-        if c["State"]["StartedAt"] == started { Err("not started yet".to_owned()) } else { Ok(()) }
+        if c["State"]["StartedAt"] == started {
+            Err("not started yet".to_owned())
+        } else {
+            Ok(())
+        }
     });
     docker_ok(&["rm", "-f", &id]);
     until("another to come", SOON, || {
         let ids = case.containers("web");
         same(ids.len(), 1)?;
-        if ids[0] == id { Err("still the old one".to_owned()) } else { case.has(&ids[0], "PASSWORD", &value) }
+        if ids[0] == id {
+            Err("still the old one".to_owned())
+        } else {
+            case.has(&ids[0], "PASSWORD", &value)
+        }
     });
     case.ready("web");
     case.settle();
     let object = case.get("ddep/web").unwrap();
-    assert_eq!(object["status"]["instances"][0]["restarts"], json!(0), "a new container has not been restarted: {}", object["status"]);
+    assert_eq!(
+        object["status"]["instances"][0]["restarts"],
+        json!(0),
+        "a new container has not been restarted: {}",
+        object["status"]
+    );
     case.finish();
 }
 
@@ -62,18 +98,33 @@ pub fn sigterm() {
     case.secret("db", &[("password", &value)]);
     let mut manifest = deployment("web", 3, json!([from_secret("PASSWORD", "db", "password")]));
     // Each stop takes two seconds.
-    container(&mut manifest)["command"] = json!(["sh", "-c", "trap 'sleep 2; exit 0' TERM; while :; do sleep 60 & wait; done"]);
+    container(&mut manifest)["command"] = json!([
+        "sh",
+        "-c",
+        "trap 'sleep 2; exit 0' TERM; while :; do sleep 60 & wait; done"
+    ]);
     case.apply_json(&manifest);
     case.ready("web");
     let before = case.containers("web");
     container(&mut manifest)["image"] = json!(crate::harness::IMAGE_2);
     case.apply_json(&manifest);
     until("the rollout to begin", SOON, || {
-        let new = case.containers("web").iter().filter(|id| !before.contains(id)).count();
-        if new > 0 { Ok(()) } else { Err("no new container".to_owned()) }
+        let new = case
+            .containers("web")
+            .iter()
+            .filter(|id| !before.contains(id))
+            .count();
+        if new > 0 {
+            Ok(())
+        } else {
+            Err("no new container".to_owned())
+        }
     });
     case.take_operator().stop();
-    let gone = before.iter().filter(|id| !case.containers("web").contains(id)).count();
+    let gone = before
+        .iter()
+        .filter(|id| !case.containers("web").contains(id))
+        .count();
     assert!(gone < 3, "it was stopped in the middle");
     case.start_operator();
     case.ready("web");
@@ -94,15 +145,25 @@ pub fn deletion() {
     for name in ["plain", "orphan", "forced", "inside"] {
         case.apply_json(&deployment(name, 1, env.clone()));
     }
-    ["plain", "orphan", "forced", "inside"].iter().for_each(|name| case.ready(name));
+    ["plain", "orphan", "forced", "inside"]
+        .iter()
+        .for_each(|name| case.ready(name));
     let object = case.get("ddep/plain").unwrap();
-    assert!(object["metadata"]["finalizers"].to_string().contains("supercargo.dev/teardown"));
+    assert!(
+        object["metadata"]["finalizers"]
+            .to_string()
+            .contains("supercargo.dev/teardown")
+    );
     case.kubectl(&["delete", "ddep/plain", "--timeout=60s"]);
     assert!(case.containers("plain").is_empty());
     case.kubectl(&["annotate", "ddep/orphan", "supercargo.dev/deletion-policy=Orphan"]);
     case.kubectl(&["delete", "ddep/orphan", "--timeout=60s"]);
     let orphan = case.one("orphan");
-    assert_eq!(case.inspect(&orphan).unwrap()["State"]["Running"], json!(true), "an orphan runs on");
+    assert_eq!(
+        case.inspect(&orphan).unwrap()["State"]["Running"],
+        json!(true),
+        "an orphan runs on"
+    );
     // Docker is away: only force lets it go.
     case.proxy.set_away(true);
     case.kubectl(&["delete", "ddep/forced", "--wait=false"]);
@@ -117,6 +178,11 @@ pub fn deletion() {
     assert!(case.containers("inside").is_empty());
     let filter = format!("label={INSTANCE}={}", world().instance);
     let mine = format!("label=supercargo.dev/namespace={}", case.ns);
-    until("the network to go", SOON, || same(docker(&["network", "ls", "-q", "--filter", &filter, "--filter", &mine]).out, String::new()));
+    until("the network to go", SOON, || {
+        same(
+            docker(&["network", "ls", "-q", "--filter", &filter, "--filter", &mine]).out,
+            String::new(),
+        )
+    });
     case.finish();
 }

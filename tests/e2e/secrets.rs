@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::{
-    SOON,
+    SOON, canary,
     case::{Case, container, deployment, from_secret},
     same, until,
 };
@@ -22,9 +22,17 @@ pub fn main_story() {
     }
     // Containers of a namespace find each other by the deployment's name.
     let id = &case.containers("web")[0];
-    until("the name web to resolve", SOON, || case.exec(id, "nslookup web 127.0.0.11"));
+    until("the name web to resolve", SOON, || {
+        case.exec(id, "nslookup web 127.0.0.11")
+    });
+    canary::sees(password.trim_start_matches('/').split('+').next().unwrap());
     let explained = case.supercargo(&["explain", "web", "--namespace", &case.ns], b"");
-    assert!(!explained.ok || explained.out.contains("db"), "{}{}", explained.out, explained.err);
+    assert!(
+        !explained.ok || explained.out.contains("db"),
+        "{}{}",
+        explained.out,
+        explained.err
+    );
     case.finish();
 }
 
@@ -46,7 +54,11 @@ pub fn missing() {
     }
     let described = until("describe to show the event", SOON, || {
         let text = case.kubectl(&["describe", "ddep", "web"]);
-        if text.contains("Warning  SecretResolutionError") { Ok(text) } else { Err(text) }
+        if text.contains("Warning  SecretResolutionError") {
+            Ok(text)
+        } else {
+            Err(text)
+        }
     });
     assert!(described.contains("supercargo seal"), "{described}");
     assert!(case.containers("web").is_empty());
@@ -89,15 +101,29 @@ pub fn quiet() {
     case.ready("web");
     case.settle();
     let rolled = case.containers("web");
-    assert!(rolled.iter().all(|id| !before.contains(id)), "a rotation makes new containers");
+    assert!(
+        rolled.iter().all(|id| !before.contains(id)),
+        "a rotation makes new containers"
+    );
 
     let mark = case.proxy.mark();
-    let generation = |case: &Case| case.get("dsec/db").map(|o| (o["metadata"]["generation"].clone(), o["status"]["observedGeneration"].clone()));
+    let generation = |case: &Case| {
+        case.get("dsec/db").map(|o| {
+            (
+                o["metadata"]["generation"].clone(),
+                o["status"]["observedGeneration"].clone(),
+            )
+        })
+    };
     let (old, _) = generation(&case).unwrap();
     case.secret("db", &[("password", &second)]);
     until("the new envelope to be looked at", SOON, || {
         let (new, observed) = generation(&case)?;
-        if new != old && new == observed { Ok(()) } else { Err(format!("{new} {observed}")) }
+        if new != old && new == observed {
+            Ok(())
+        } else {
+            Err(format!("{new} {observed}"))
+        }
     });
     case.settle();
     case.apply_json(&manifest);
@@ -109,10 +135,18 @@ pub fn quiet() {
     // The new process has seen everything once it answers that it is ready.
     until("readiness", SOON, || {
         let answer = case.operator().as_ref().unwrap().get("/readyz")?;
-        if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(answer) }
+        if answer.starts_with("HTTP/1.1 200") {
+            Ok(())
+        } else {
+            Err(answer)
+        }
     });
     case.settle();
-    assert_eq!(case.proxy.mutations(mark), Vec::<String>::new(), "nothing had changed");
+    assert_eq!(
+        case.proxy.mutations(mark),
+        Vec::<String>::new(),
+        "nothing had changed"
+    );
     assert!(case.proxy.mark() > mark, "the socket sees the operator's calls");
     assert_eq!(case.containers("web"), rolled);
 

@@ -2,10 +2,7 @@
 //! engine could have left them. Environment variables of kind `Plain` are kept by the engine itself while the container
 //! exists; those places are listed here, and any other is a failure.
 
-use std::{
-    path::Path,
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 use base64ct::{Base64, Base64Url, Encoding};
 use serde_json::Value;
@@ -62,7 +59,11 @@ pub fn search(case: &Case, values: &[String], when: When) {
             hits.push(place);
         }
     };
-    for kinds in ["dockerdeployments,dockersecrets", "events.events.k8s.io,events", "configmaps,secrets"] {
+    for kinds in [
+        "dockerdeployments,dockersecrets",
+        "events.events.k8s.io,events",
+        "configmaps,secrets",
+    ] {
         let said = world().kubectl(&["get", kinds, "-A", "-o", "json"]);
         assert!(said.ok, "kubectl get {kinds}: {}", said.err);
         look(format!("kubectl get {kinds}"), &said.out);
@@ -72,7 +73,10 @@ pub fn search(case: &Case, values: &[String], when: When) {
             look(path.to_owned(), &operator.get(path).unwrap());
         }
         let pid = operator.pid();
-        look("the operator's environment".to_owned(), &bytes(Path::new(&format!("/proc/{pid}/environ"))));
+        look(
+            "the operator's environment".to_owned(),
+            &bytes(Path::new(&format!("/proc/{pid}/environ"))),
+        );
     }
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
         let file = process.path().join("cmdline");
@@ -94,28 +98,62 @@ pub fn search(case: &Case, values: &[String], when: When) {
     hits.extend(search_files(&patterns, when));
     hits.sort();
     hits.dedup();
-    assert!(hits.is_empty(), "the plaintext of a secret is in: {}", hits.join(", "));
+    assert!(
+        hits.is_empty(),
+        "the plaintext of a secret is in: {}",
+        hits.join(", ")
+    );
 }
 
 fn bytes(path: &Path) -> String {
     String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
 }
 
+/// That the search is not blind: it sees the value where the engine keeps it.
+pub fn sees(value: &str) {
+    let places = files(&encodings(value));
+    let kept = |(inside, end): &(&str, &str)| places.iter().any(|p| p.contains(inside) && p.ends_with(end));
+    assert!(
+        KEPT_BY_THE_ENGINE[..2].iter().all(kept),
+        "the search does not find what the engine keeps: {places:?}"
+    );
+}
+
 /// Files below the run's directory (etcd, logs of the API server and the operators, sealed manifests), Docker's root and
 /// the runtime's state.
-fn search_files(patterns: &[String], when: When) -> Vec<String> {
+fn files(patterns: &[String]) -> Vec<String> {
     let root = &world().docker_root;
     let mut places = vec![world().dir.path().to_owned(), root.clone()];
-    places.extend(["/run/docker", "/run/containerd", "/var/lib/containerd", "/var/log"].map(Into::into));
+    places.extend(
+        [
+            "/run/docker",
+            "/run/containerd",
+            "/var/lib/containerd",
+            "/var/log",
+        ]
+        .map(Into::into),
+    );
     places.retain(|p| p.exists());
     let said = run(
-        Command::new("grep").args(["-rlaF", "-D", "skip", "-f", "-"]).args(&places).env("LC_ALL", "C"),
+        Command::new("grep")
+            .args(["-rlaF", "-D", "skip", "-f", "-"])
+            .args(&places)
+            .env("LC_ALL", "C"),
         patterns.join("\n").as_bytes(),
     );
+    said.out.lines().map(str::to_owned).collect()
+}
+
+/// Those that may not be there.
+fn search_files(patterns: &[String], when: When) -> Vec<String> {
     let permitted: &[(&str, &str)] = match when {
         When::Running => &KEPT_BY_THE_ENGINE,
         When::Removed => &[FREED_BY_THE_ENGINE],
     };
-    let kept = |path: &&str| permitted.iter().any(|(inside, end)| path.contains(inside) && path.ends_with(end));
-    said.out.lines().filter(|path| !kept(path)).map(str::to_owned).collect()
+    let kept = |path: &String| {
+        permitted
+            .iter()
+            .any(|(inside, end)| path.contains(inside) && path.ends_with(end))
+    };
+    files(patterns).into_iter().filter(|path| !kept(path)).collect()
 }

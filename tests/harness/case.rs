@@ -81,7 +81,12 @@ impl Case {
 
     pub fn kubectl(&self, args: &[&str]) -> String {
         let said = self.try_kubectl(args, "");
-        assert!(said.ok, "kubectl {args:?}: {}\nthe operator's log ends with\n{}", said.err, tail(&self.log()));
+        assert!(
+            said.ok,
+            "kubectl {args:?}: {}\nthe operator's log ends with\n{}",
+            said.err,
+            tail(&self.log())
+        );
         said.out
     }
 
@@ -96,18 +101,33 @@ impl Case {
 
     pub fn get(&self, what: &str) -> Result<Value, String> {
         let said = self.try_kubectl(&["get", what, "-o", "json"], "");
-        if said.ok { serde_json::from_str(&said.out).map_err(|e| e.to_string()) } else { Err(said.err) }
+        if said.ok {
+            serde_json::from_str(&said.out).map_err(|e| e.to_string())
+        } else {
+            Err(said.err)
+        }
     }
 
     pub fn ready(&self, name: &str) {
-        self.kubectl(&["wait", &format!("ddep/{name}"), "--for=condition=Ready", "--timeout=90s"]);
+        self.kubectl(&[
+            "wait",
+            &format!("ddep/{name}"),
+            "--for=condition=Ready",
+            "--timeout=90s",
+        ]);
     }
 
     /// A condition of a deployment, of the present generation: status, reason, message.
     pub fn condition(&self, name: &str, kind: &str) -> Result<(String, String, String), String> {
         let object = self.get(&format!("ddep/{name}"))?;
-        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        let found = conditions.iter().find(|c| c["type"] == kind).ok_or(format!("no condition {kind}: {}", object["status"]))?;
+        let conditions = object["status"]["conditions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let found = conditions
+            .iter()
+            .find(|c| c["type"] == kind)
+            .ok_or(format!("no condition {kind}: {}", object["status"]))?;
         let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
         if found["observedGeneration"] != object["metadata"]["generation"] {
             return Err(format!("{kind} is of an older generation"));
@@ -119,7 +139,11 @@ impl Case {
     pub fn not_ready(&self, name: &str, reason: &str) -> String {
         until(&format!("{name} to say {reason}"), SOON, || {
             let (status, found, message) = self.condition(name, "Ready")?;
-            if (status.as_str(), found.as_str()) == ("False", reason) { Ok(message) } else { Err(format!("Ready is {status}: {found}: {message}")) }
+            if (status.as_str(), found.as_str()) == ("False", reason) {
+                Ok(message)
+            } else {
+                Err(format!("Ready is {status}: {found}: {message}"))
+            }
         })
     }
 
@@ -127,8 +151,15 @@ impl Case {
     pub fn event(&self, reason: &str) -> String {
         until(&format!("an event {reason}"), SOON, || {
             let list = self.get("events.events.k8s.io")?;
-            let found = list["items"].as_array().into_iter().flatten().find(|e| e["reason"] == reason).cloned();
-            found.map(|e| e["note"].as_str().unwrap_or_default().to_owned()).ok_or("there is none".to_owned())
+            let found = list["items"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .find(|e| e["reason"] == reason)
+                .cloned();
+            found
+                .map(|e| e["note"].as_str().unwrap_or_default().to_owned())
+                .ok_or("there is none".to_owned())
         })
     }
 
@@ -148,7 +179,10 @@ impl Case {
 
     pub fn supercargo(&self, args: &[&str], stdin: &[u8]) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_supercargo"));
-        command.args(args).current_dir(world().dir.path()).env("KUBECONFIG", &world().kubeconfig);
+        command
+            .args(args)
+            .current_dir(world().dir.path())
+            .env("KUBECONFIG", &world().kubeconfig);
         run(&mut command, stdin)
     }
 
@@ -207,22 +241,33 @@ impl Case {
     /// Runs a shell line inside.
     pub fn exec(&self, id: &str, line: &str) -> Result<String, String> {
         let said = docker(&["exec", id, "sh", "-c", line]);
-        if said.ok { Ok(said.out.trim().to_owned()) } else { Err(said.err) }
+        if said.ok {
+            Ok(said.out.trim().to_owned())
+        } else {
+            Err(said.err)
+        }
     }
 
     /// Whether a variable inside has this value, by digest.
     pub fn has(&self, id: &str, variable: &str, value: &str) -> Result<(), String> {
         let found = self.exec(id, &format!("printf %s \"${variable}\" | sha256sum"))?;
-        super::same(found.split(' ').next().unwrap_or_default(), digest(value).as_str())
+        super::same(
+            found.split(' ').next().unwrap_or_default(),
+            digest(value).as_str(),
+        )
     }
 
     /// Waits until exactly `count` containers run and all have the value.
     pub fn all_have(&self, name: &str, count: usize, variable: &str, value: &str) {
-        until(&format!("{count} containers of {name} to have {variable}"), SOON, || {
-            let ids = self.containers(name);
-            super::same(ids.len(), count)?;
-            ids.iter().try_for_each(|id| self.has(id, variable, value))
-        });
+        until(
+            &format!("{count} containers of {name} to have {variable}"),
+            SOON,
+            || {
+                let ids = self.containers(name);
+                super::same(ids.len(), count)?;
+                ids.iter().try_for_each(|id| self.has(id, variable, value))
+            },
+        );
     }
 
     // --- the end ---
@@ -233,11 +278,25 @@ impl Case {
         canary::search(&self, &values, canary::When::Running);
         self.kubectl(&["delete", "ddep", "--all", "--timeout=90s"]);
         self.kubectl(&["delete", "dsec", "--all", "--timeout=60s"]);
-        let filters = [format!("label={INSTANCE}={}", world().instance), format!("label=supercargo.dev/namespace={}", self.ns)];
+        let filters = [
+            format!("label={INSTANCE}={}", world().instance),
+            format!("label=supercargo.dev/namespace={}", self.ns),
+        ];
         let left = docker_ok(&["ps", "-aq", "--filter", &filters[0], "--filter", &filters[1]]);
         assert_eq!(left, "", "containers are left after deletion");
         until("the network to go", Duration::from_secs(30), || {
-            super::same(docker_ok(&["network", "ls", "-q", "--filter", &filters[0], "--filter", &filters[1]]), String::new())
+            super::same(
+                docker_ok(&[
+                    "network",
+                    "ls",
+                    "-q",
+                    "--filter",
+                    &filters[0],
+                    "--filter",
+                    &filters[1],
+                ]),
+                String::new(),
+            )
         });
         canary::search(&self, &values, canary::When::Removed);
         self.take_operator().stop();
@@ -268,5 +327,8 @@ pub fn from_secret(variable: &str, secret: &str, key: &str) -> Value {
 }
 
 pub fn digest(value: &str) -> String {
-    Sha256::digest(value.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+    Sha256::digest(value.as_bytes())
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }

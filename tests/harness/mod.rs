@@ -30,7 +30,12 @@ pub fn script(name: &str, args: &[&str]) -> String {
     let path = project().join("tests/scripts").join(name);
     let out = Command::new(&path).args(args).output();
     let out = out.unwrap_or_else(|e| panic!("{} does not run: {e}", path.display()));
-    assert!(out.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "{}: {}",
+        path.display(),
+        String::from_utf8_lossy(&out.stderr)
+    );
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
 
@@ -68,7 +73,11 @@ pub fn until<T>(what: &str, bound: Duration, mut ask: impl FnMut() -> Result<T, 
     loop {
         match ask() {
             Ok(answer) => return answer,
-            Err(why) => assert!(Instant::now() < end, "waited {} s for {what}: {why}", bound.as_secs()),
+            Err(why) => assert!(
+                Instant::now() < end,
+                "waited {} s for {what}: {why}",
+                bound.as_secs()
+            ),
         }
         std::thread::sleep(Duration::from_millis(80));
     }
@@ -76,7 +85,11 @@ pub fn until<T>(what: &str, bound: Duration, mut ask: impl FnMut() -> Result<T, 
 
 /// `Ok` when `found` is `wanted`.
 pub fn same<T: PartialEq + std::fmt::Debug>(found: T, wanted: T) -> Result<(), String> {
-    if found == wanted { Ok(()) } else { Err(format!("it is {found:?}, not yet {wanted:?}")) }
+    if found == wanted {
+        Ok(())
+    } else {
+        Err(format!("it is {found:?}, not yet {wanted:?}"))
+    }
 }
 
 pub fn docker(args: &[&str]) -> Said {
@@ -98,12 +111,19 @@ pub fn socket() -> PathBuf {
     let host = std::env::var("DOCKER_HOST").ok().filter(|h| !h.is_empty());
     let host = host.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
     let path = host.strip_prefix("unix://");
-    path.unwrap_or_else(|| panic!("these tests need a unix socket in DOCKER_HOST, and it is {host}")).into()
+    path.unwrap_or_else(|| panic!("these tests need a unix socket in DOCKER_HOST, and it is {host}"))
+        .into()
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test may be told which cluster to use")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test may be told which cluster to use"
+)]
 fn given_kubeconfig() -> Option<PathBuf> {
-    std::env::var("TEST_KUBECONFIG").ok().filter(|k| !k.is_empty()).map(PathBuf::from)
+    std::env::var("TEST_KUBECONFIG")
+        .ok()
+        .filter(|k| !k.is_empty())
+        .map(PathBuf::from)
 }
 
 /// A random word of 24 letters and digits.
@@ -111,12 +131,19 @@ pub fn word() -> String {
     const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
     let mut bytes = [0u8; 24];
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut bytes).unwrap();
-    bytes.iter().map(|b| char::from(LETTERS[usize::from(*b) % LETTERS.len()])).collect()
+    bytes
+        .iter()
+        .map(|b| char::from(LETTERS[usize::from(*b) % LETTERS.len()]))
+        .collect()
 }
 
 /// A port that nobody listened on a moment ago.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// What all cases share.
@@ -142,20 +169,42 @@ impl World {
         script("docker", &[]);
         script("image", &[]);
         script("registry", &[]);
-        let dir = tempfile::Builder::new().prefix("supercargo-e2e").tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("supercargo-e2e")
+            .tempdir()
+            .unwrap();
         let kubectl = script("kubectl", &[]);
         let port = free_port();
         let kubeconfig = given_kubeconfig().unwrap_or_else(|| dir.path().join("kubeconfig"));
         let docker_root = docker_ok(&["info", "--format", "{{.DockerRootDir}}"]).into();
-        let mut world =
-            Self { dir, kubeconfig, kubectl, instance: String::new(), docker_root, server: Mutex::default(), port };
+        let mut world = Self {
+            dir,
+            kubeconfig,
+            kubectl,
+            instance: String::new(),
+            docker_root,
+            server: Mutex::default(),
+            port,
+        };
         world.start_server();
-        let uid = world.kubectl(&["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"]);
+        let uid = world.kubectl(&[
+            "get",
+            "namespace",
+            "kube-system",
+            "-o",
+            "jsonpath={.metadata.uid}",
+        ]);
         world.instance = uid.out;
         let crds = project().join("crds");
         for args in [
             &["apply", "--server-side", "-f", crds.to_str().unwrap()][..],
-            &["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"],
+            &[
+                "wait",
+                "--for=condition=Established",
+                "crd",
+                "--all",
+                "--timeout=60s",
+            ],
             &["create", "namespace", "supercargo-system"],
         ] {
             let said = world.kubectl(args);
@@ -192,7 +241,11 @@ impl World {
         until("the API server", Duration::from_secs(180), || {
             let ended = self.server.lock().unwrap().as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "the API server ended: {}", self.server_log());
-            if self.kubeconfig.exists() { Ok(()) } else { Err("no kubeconfig".to_owned()) }
+            if self.kubeconfig.exists() {
+                Ok(())
+            } else {
+                Err("no kubeconfig".to_owned())
+            }
         });
     }
 
@@ -219,7 +272,11 @@ impl World {
 
     pub fn kubectl_in(&self, args: &[&str], stdin: &str) -> Said {
         let mut command = Command::new(&self.kubectl);
-        command.arg("--kubeconfig").arg(&self.kubeconfig).arg("--cache-dir").arg(self.dir.path().join("discovery"));
+        command
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .arg("--cache-dir")
+            .arg(self.dir.path().join("discovery"));
         run(command.args(args), stdin.as_bytes())
     }
 
@@ -246,6 +303,9 @@ impl World {
             docker(&["volume", "rm", "-f", &id]);
         }
         self.stop_server();
-        ["ps", "network ls", "volume ls"].iter().flat_map(|kind| self.ours(kind)).collect()
+        ["ps", "network ls", "volume ls"]
+            .iter()
+            .flat_map(|kind| self.ours(kind))
+            .collect()
     }
 }

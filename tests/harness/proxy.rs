@@ -72,14 +72,18 @@ impl Drop for Proxy {
 }
 
 fn carry(client: &UnixStream, state: &Mutex<State>) {
-    let Ok(server) = UnixStream::connect(super::socket()) else { return };
+    let Ok(server) = UnixStream::connect(super::socket()) else {
+        return;
+    };
     {
         let mut state = state.lock().unwrap();
         if state.away {
             return;
         }
         state.live.retain(|s| s.peer_addr().is_ok());
-        state.live.extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+        state
+            .live
+            .extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
     }
     let (mut up_from, mut up_to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     std::thread::scope(|scope| {
