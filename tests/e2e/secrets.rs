@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::{
-    SOON,
+    SOON, canary,
     case::{Case, container, deployment, from_secret},
     same, until,
 };
@@ -25,6 +25,7 @@ pub fn main_story() {
     until("the name web to resolve", SOON, || {
         case.exec(id, "nslookup web 127.0.0.11")
     });
+    canary::sees(password.trim_start_matches('/').split('+').next().unwrap());
     let explained = case.supercargo(&["explain", "web", "--namespace", &case.ns], b"");
     assert!(
         !explained.ok || explained.out.contains("db"),

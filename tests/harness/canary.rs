@@ -109,9 +109,19 @@ fn bytes(path: &Path) -> String {
     String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
 }
 
+/// That the search is not blind: it sees the value where the engine keeps it.
+pub fn sees(value: &str) {
+    let places = files(&encodings(value));
+    let kept = |(inside, end): &(&str, &str)| places.iter().any(|p| p.contains(inside) && p.ends_with(end));
+    assert!(
+        KEPT_BY_THE_ENGINE[..2].iter().all(kept),
+        "the search does not find what the engine keeps: {places:?}"
+    );
+}
+
 /// Files below the run's directory (etcd, logs of the API server and the operators, sealed manifests), Docker's root and
 /// the runtime's state.
-fn search_files(patterns: &[String], when: When) -> Vec<String> {
+fn files(patterns: &[String]) -> Vec<String> {
     let root = &world().docker_root;
     let mut places = vec![world().dir.path().to_owned(), root.clone()];
     places.extend(
@@ -131,18 +141,19 @@ fn search_files(patterns: &[String], when: When) -> Vec<String> {
             .env("LC_ALL", "C"),
         patterns.join("\n").as_bytes(),
     );
+    said.out.lines().map(str::to_owned).collect()
+}
+
+/// Those that may not be there.
+fn search_files(patterns: &[String], when: When) -> Vec<String> {
     let permitted: &[(&str, &str)] = match when {
         When::Running => &KEPT_BY_THE_ENGINE,
         When::Removed => &[FREED_BY_THE_ENGINE],
     };
-    let kept = |path: &&str| {
+    let kept = |path: &String| {
         permitted
             .iter()
             .any(|(inside, end)| path.contains(inside) && path.ends_with(end))
     };
-    said.out
-        .lines()
-        .filter(|path| !kept(path))
-        .map(str::to_owned)
-        .collect()
+    files(patterns).into_iter().filter(|path| !kept(path)).collect()
 }
