@@ -92,7 +92,11 @@ pub fn plan(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Plan {
         }
     }
     let again = network_again(desired, observed, inputs, &mut chains);
-    if !ensure.iter().flatten().any(|a| matches!(a, Action::EnsureNetwork { .. })) {
+    if !ensure
+        .iter()
+        .flatten()
+        .any(|a| matches!(a, Action::EnsureNetwork { .. }))
+    {
         ensure.extend(again);
     }
     chains.retain(|chain| !chain.is_empty());
