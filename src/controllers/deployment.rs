@@ -160,7 +160,7 @@ impl<E: Engine> Pass<'_, E> {
         let inputs = plan::Inputs {
             now: self.ctx.clock.now(),
             restarts: memory.restarts.clone(),
-            pull: self.pull(&wish.desired).0,
+            pull: self.pull(wish).0,
             pool: self.ctx.options.pool,
         };
         let plan = plan::plan(&wish.desired, &observed, &inputs);
@@ -189,13 +189,19 @@ impl<E: Engine> Pass<'_, E> {
         ))
     }
 
-    fn pull(&self, desired: &Desired) -> (Pull, Option<engine::Error>) {
-        match &desired.template {
+    fn pull(&self, wish: &Wish) -> (Pull, Option<engine::Error>) {
+        self.pull_key(wish).map_or((Pull::NotAsked, None), |key| {
+            self.ctx.executor.watched().pull(&key)
+        })
+    }
+
+    fn pull_key(&self, wish: &Wish) -> Option<String> {
+        match &wish.desired.template {
             Template::Known(prototype) => {
-                let key = pull_key(&self.id.owner, &prototype.spec.image);
-                self.ctx.executor.watched().pull(&key)
+                let image = &prototype.spec.image;
+                Some(pull_key(&self.id.owner, image, &wish.resolution.pull_fingerprints()))
             }
-            Template::Blocked(_) => (Pull::NotAsked, None),
+            Template::Blocked(_) => None,
         }
     }
 
@@ -221,12 +227,9 @@ impl<E: Engine> Pass<'_, E> {
         if reports
             .iter()
             .any(|r| r.verb == "create" && r.outcome == Outcome::Done)
-            && let Template::Known(prototype) = &wish.desired.template
+            && let Some(key) = self.pull_key(wish)
         {
-            self.ctx
-                .executor
-                .watched()
-                .forget(&pull_key(&self.id.owner, &prototype.spec.image));
+            self.ctx.executor.watched().forget(&key);
         }
         match reports.iter().find_map(|r| match &r.outcome {
             Outcome::Failed(error) if error.kind == Kind::Unreachable => Some(error.clone()),
@@ -258,6 +261,7 @@ impl<E: Engine> Pass<'_, E> {
             let registry = &valid.parsed.image.registry;
             supplies.credential =
                 pull::credentials(&valid.deployment, registry, &*self.ctx.shelves, &opener).credential;
+            supplies.credentials = wish.resolution.pull_fingerprints();
         }
         supplies
     }
@@ -272,7 +276,7 @@ impl<E: Engine> Pass<'_, E> {
         memory: &Memory,
     ) -> Result<Action, Error> {
         let spec = wish.valid.as_ref().map(|v| &v.deployment.spec);
-        let pull_error = self.pull(&wish.desired).1;
+        let pull_error = self.pull(wish).1;
         let facts = Facts {
             before: &self.before,
             desired: &wish.desired,

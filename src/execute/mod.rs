@@ -29,6 +29,8 @@ pub struct Supplies {
     pub env: SecretEnv,
     /// The credential for the image's registry.
     pub credential: Option<RegistryCredential>,
+    /// Fingerprints of the secrets that the credential came from; see [`pull_key`].
+    pub credentials: String,
 }
 
 /// Runs plans.
@@ -52,6 +54,7 @@ struct Run<'a, E> {
     owner: &'a Owner,
     env: &'a SecretEnv,
     credential: Mutex<Option<RegistryCredential>>,
+    credentials: &'a str,
     touched: Mutex<Vec<ContainerId>>,
 }
 
@@ -76,12 +79,13 @@ impl<E: Engine> Executor<E> {
         plan: &Plan,
         supplies: Supplies,
     ) -> (Vec<Report>, Vec<ContainerId>) {
-        let Supplies { env, credential } = supplies;
+        let Supplies { env, credential, credentials } = supplies;
         let run = Run {
             executor: self,
             owner,
             env: &env,
             credential: Mutex::new(credential),
+            credentials: &credentials,
             touched: Mutex::default(),
         };
         let mut reports = Vec::new();
@@ -100,10 +104,11 @@ impl<E: Engine> Executor<E> {
     }
 }
 
-/// The key of a pull among the watched calls.
+/// The key of a pull among the watched calls. `credentials` are fingerprints of what it logs in with: a corrected
+/// credential is another pull, which does not wait for the back-off of the one that was refused.
 #[must_use]
-pub fn pull_key(owner: &Owner, image: &str) -> String {
-    format!("{} pull {image}", owner.uid)
+pub fn pull_key(owner: &Owner, image: &str, credentials: &str) -> String {
+    format!("{} pull {image} {credentials}", owner.uid)
 }
 
 fn stop_key(owner: &Owner, id: &ContainerId) -> String {
@@ -257,7 +262,7 @@ impl<E: Engine> Run<'_, E> {
         let engine = Arc::clone(&self.executor.engine);
         let reference = image.to_owned();
         let began = self.executor.watched.begin(
-            pull_key(self.owner, image),
+            pull_key(self.owner, image, self.credentials),
             self.owner.clone(),
             Remember::Outcome,
             async move { engine.pull_image(&reference, credential.as_ref()).await },

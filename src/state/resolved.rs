@@ -167,6 +167,15 @@ pub struct Resolution {
     pub invalid: Vec<Problem>,
 }
 
+impl Resolution {
+    /// Fingerprints of the registry credentials, joined; empty without any.
+    #[must_use]
+    pub fn pull_fingerprints(&self) -> String {
+        let credentials = self.uses.iter().filter(|u| u.form == Form::PullCredential);
+        credentials.map(|u| u.fingerprint.as_str()).collect::<Vec<_>>().join(",")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -77,6 +77,26 @@ async fn a_pull_that_fails_is_told_and_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_corrected_pull_credential_is_tried_at_once() {
+    let bench = Bench::running();
+    bench.fake.add_registry_image("reg.test/app:1", Some(("me", b"pw")));
+    let credential = |auth: &str| {
+        let config = format!(r#"{{"auths":{{"reg.test":{{"auth":"{auth}"}}}}}}"#);
+        let mut secret = bench.sealed("reg", &[(".dockerconfigjson", config.as_bytes())]);
+        secret["spec"]["type"] = json!("kubernetes.io/dockerconfigjson");
+        secret
+    };
+    bench.cluster.put(SECRETS, credential("bWU6d3Jvbmc="));
+    let mut object = web(1);
+    container(&mut object)["image"] = json!("reg.test/app:1");
+    object["spec"]["template"]["spec"]["imagePullSecrets"] = json!([{ "name": "reg" }]);
+    bench.apply(object);
+    bench.eventually("told", |b| b.told("ImagePullError") == 1).await;
+    bench.cluster.put(SECRETS, credential("bWU6cHc="));
+    bench.within(5, "long before the back-off of ten seconds", |b| b.live("web") == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_stop_delays_nobody_else() {
     let bench = Bench::running();
     bench.settle(web(1)).await;
