@@ -144,11 +144,13 @@ fn main() -> ExitCode {
         begun.elapsed().as_secs_f64()
     );
     failed.iter().for_each(|name| println!("    {name}"));
+    let dir = harness::world().dir.path();
     if word == "ok" {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+        let _ = std::fs::remove_dir_all(dir);
+        return ExitCode::SUCCESS;
     }
+    println!("logs are kept in {}", dir.display());
+    ExitCode::FAILURE
 }
 
 fn one(test: Test, failed: &Mutex<Vec<&'static str>>) {
