@@ -199,7 +199,11 @@ impl<E: Engine> Pass<'_, E> {
         match &wish.desired.template {
             Template::Known(prototype) => {
                 let image = &prototype.spec.image;
-                Some(pull_key(&self.id.owner, image, &wish.resolution.pull_fingerprints()))
+                Some(pull_key(
+                    &self.id.owner,
+                    image,
+                    &wish.resolution.pull_fingerprints(),
+                ))
             }
             Template::Blocked(_) => None,
         }

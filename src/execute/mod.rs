@@ -79,7 +79,11 @@ impl<E: Engine> Executor<E> {
         plan: &Plan,
         supplies: Supplies,
     ) -> (Vec<Report>, Vec<ContainerId>) {
-        let Supplies { env, credential, credentials } = supplies;
+        let Supplies {
+            env,
+            credential,
+            credentials,
+        } = supplies;
         let run = Run {
             executor: self,
             owner,

@@ -172,7 +172,10 @@ impl Resolution {
     #[must_use]
     pub fn pull_fingerprints(&self) -> String {
         let credentials = self.uses.iter().filter(|u| u.form == Form::PullCredential);
-        credentials.map(|u| u.fingerprint.as_str()).collect::<Vec<_>>().join(",")
+        credentials
+            .map(|u| u.fingerprint.as_str())
+            .collect::<Vec<_>>()
+            .join(",")
     }
 }
 

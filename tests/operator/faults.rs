@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::bench::{Bench, container, named, web};
+use super::bench::{Bench, SECRETS, container, named, web};
 
 #[tokio::test(start_paused = true)]
 async fn an_engine_that_is_away_for_70_seconds_damages_no_status() {
@@ -79,7 +79,9 @@ async fn a_pull_that_fails_is_told_and_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_corrected_pull_credential_is_tried_at_once() {
     let bench = Bench::running();
-    bench.fake.add_registry_image("reg.test/app:1", Some(("me", b"pw")));
+    bench
+        .fake
+        .add_registry_image("reg.test/app:1", Some(("me", b"pw")));
     let credential = |auth: &str| {
         let config = format!(r#"{{"auths":{{"reg.test":{{"auth":"{auth}"}}}}}}"#);
         let mut secret = bench.sealed("reg", &[(".dockerconfigjson", config.as_bytes())]);
@@ -93,7 +95,11 @@ async fn a_corrected_pull_credential_is_tried_at_once() {
     bench.apply(object);
     bench.eventually("told", |b| b.told("ImagePullError") == 1).await;
     bench.cluster.put(SECRETS, credential("bWU6cHc="));
-    bench.within(5, "long before the back-off of ten seconds", |b| b.live("web") == 1).await;
+    bench
+        .within(5, "long before the back-off of ten seconds", |b| {
+            b.live("web") == 1
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
