@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use kube::{api::DynamicObject, runtime::controller::Action};
 use serde_json::Value;
+use tokio::sync::MutexGuard;
 
 use super::{
     context::{Context, LOCAL_HOST},
@@ -116,7 +117,9 @@ impl<E: Engine> Pass<'_, E> {
                 self.publish(&wish, &observed, &plan, &[], &memory).await?;
                 announced = true;
             }
+            let (plan, turn) = self.take_turn(&wish, plan, &mut memory).await?;
             let ended = self.execute(&wish, &plan).await?;
+            drop(turn);
             let waits = ended
                 .iter()
                 .any(|r| !matches!(r.outcome, Outcome::Done | Outcome::Skipped(_)));
@@ -129,6 +132,22 @@ impl<E: Engine> Pass<'_, E> {
         let (observed, plan) = self.decide(&wish, &mut memory).await?;
         self.publish(&wish, &observed, &plan, &reports, &memory).await?;
         Ok(Action::requeue(Duration::from_secs(1)))
+    }
+
+    /// Waits for its turn where a network is to be made, and decides again: by then others have taken theirs.
+    async fn take_turn(
+        &self,
+        wish: &Wish,
+        plan: Plan,
+        memory: &mut Memory,
+    ) -> Result<(Plan, Option<MutexGuard<'_, ()>>), Error> {
+        if !plan.makes_network() {
+            return Ok((plan, None));
+        }
+        let turn = self.ctx.host.network_turn().await;
+        let (_, plan) = self.decide(wish, memory).await?;
+        let turn = plan.makes_network().then_some(turn);
+        Ok((plan, turn))
     }
 
     /// Steps 1 to 3.

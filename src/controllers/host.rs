@@ -85,6 +85,7 @@ pub struct Host<E> {
     ticket: AtomicU64,
     wake: Box<dyn Fn(WakeUp) + Send + Sync>,
     connected: watch::Sender<bool>,
+    networks: tokio::sync::Mutex<()>,
 }
 
 impl<E: Engine> Host<E> {
@@ -114,6 +115,7 @@ impl<E: Engine> Host<E> {
             ticket: AtomicU64::new(1),
             wake,
             connected: watch::channel(false).0,
+            networks: tokio::sync::Mutex::default(),
         })
     }
 
@@ -121,6 +123,11 @@ impl<E: Engine> Host<E> {
     #[must_use]
     pub fn engine(&self) -> &Arc<E> {
         &self.engine
+    }
+
+    /// Waits for the turn to make a network: two that choose a free subnet at the same time choose the same.
+    pub async fn network_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.networks.lock().await
     }
 
     /// Tells whether the engine is there, and when that changes.

@@ -386,6 +386,12 @@ impl Plan {
         self.actions().any(|a| matches!(a, Action::Create { .. }))
     }
 
+    /// Whether it makes a network, whose subnet must not be chosen twice.
+    #[must_use]
+    pub fn makes_network(&self) -> bool {
+        self.actions().any(|a| matches!(a, Action::EnsureNetwork { .. }))
+    }
+
     /// When to look again although nothing happens.
     #[must_use]
     pub fn look_again_at(&self) -> Option<Timestamp> {

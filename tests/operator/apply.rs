@@ -3,7 +3,7 @@
 use serde_json::json;
 use supercargo::state::container::RunState;
 
-use super::bench::{Bench, container, web};
+use super::bench::{Bench, container, named, web};
 
 fn image(bench: &Bench, tag: &str) {
     let tag = tag.to_owned();
@@ -252,4 +252,18 @@ async fn an_object_that_is_no_deployment_is_data_and_disturbs_nobody() {
         .await;
     bench.always(30, "both run", |b| b.live("web") == 2).await;
     assert_eq!(bench.status("web")["ready"], "2/2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_namespaces_at_once_get_their_networks_without_a_collision() {
+    let bench = Bench::running();
+    for n in 0..12 {
+        let mut object = named(&format!("web-{n}"), 1);
+        object["metadata"]["namespace"] = json!(format!("team-{n}"));
+        bench.apply(object);
+    }
+    bench
+        .within(5, "all run", |b| (0..12).all(|n| b.live(&format!("web-{n}")) == 1))
+        .await;
+    assert_eq!(bench.told("NetworkUnavailable"), 0);
 }
