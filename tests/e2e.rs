@@ -105,6 +105,7 @@ fn main() -> ExitCode {
         together.len() + alone.len(),
         begun.elapsed().as_secs_f64()
     );
+    let count = together.len() + alone.len();
     let failed = Mutex::new(Vec::new());
     together.reverse();
     let queue = Mutex::new(together);
@@ -139,7 +140,8 @@ fn main() -> ExitCode {
         "FAILED"
     };
     println!(
-        "\ntest result: {word}. {} failed, none skipped; {:.1} s",
+        "\ntest result: {word}. {} passed; {} failed; 0 ignored; 0 measured; 0 filtered out; finished in {:.1}s",
+        count - failed.len(),
         failed.len(),
         begun.elapsed().as_secs_f64()
     );

@@ -263,7 +263,9 @@ async fn many_namespaces_at_once_get_their_networks_without_a_collision() {
         bench.apply(object);
     }
     bench
-        .within(5, "all run", |b| (0..12).all(|n| b.live(&format!("web-{n}")) == 1))
+        .within(5, "all run", |b| {
+            (0..12).all(|n| b.live(&format!("web-{n}")) == 1)
+        })
         .await;
     assert_eq!(bench.told("NetworkUnavailable"), 0);
 }
