@@ -143,7 +143,7 @@ impl Kind {
 
 /// One failed call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{op}{}{subject}: {message}", if .subject.is_empty() { "" } else { " " })]
+#[error("{op}{}{subject}: {}", if .subject.is_empty() { "" } else { " " }, one_line(.message))]
 pub struct Error {
     /// The call.
     pub op: Op,
@@ -168,5 +168,26 @@ impl Error {
     }
 }
 
+/// What the engine says may come from an image or a registry, and ends in logs and terminals: no control character of
+/// it does.
+fn one_line(text: &str) -> String {
+    text.trim()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
 /// The result of a call to the engine.
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_engine_says_stays_on_one_line_and_moves_no_cursor() {
+        let error = Error::new(Op::StartContainer, "web", Kind::Failed, "a\nb\u{1b}[2J\r\n");
+        assert_eq!(error.to_string(), "start container web: a b [2J");
+        assert_eq!(Error::new(Op::Ping, "", Kind::Failed, "x").to_string(), "ping: x");
+    }
+}
