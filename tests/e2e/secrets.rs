@@ -28,7 +28,7 @@ pub fn main_story() {
     canary::sees(password.trim_start_matches('/').split('+').next().unwrap());
     let explained = case.supercargo(&["explain", "web", "--namespace", &case.ns], b"");
     assert!(
-        !explained.ok || explained.out.contains("db"),
+        explained.ok && explained.out.contains("db") && explained.out.contains("2/2"),
         "{}{}",
         explained.out,
         explained.err
