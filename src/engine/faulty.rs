@@ -108,6 +108,7 @@ impl<E: Engine> Decorator for Faulty<E> {
                 let _ = call.await;
                 (Kind::Unreachable, "fault: the answer was lost")
             }
+            // The hang itself is what is simulated; tests let the time pass without waiting for it.
             FaultKind::Hang => {
                 tokio::time::sleep(self.patience).await;
                 (

@@ -49,6 +49,7 @@ end_recorded() {
   local pid _
   if recorded_runs "$1"; then
     read -r pid _ <"$1"
+    # It may end by itself just now; whether it has is asked in the next line.
     kill -TERM "$pid" 2>/dev/null || true
     until_ok "$2" recorded_gone "$1" || return 1
   fi
@@ -66,6 +67,7 @@ module_hash() { (cd "$module" && { cat "$@"; declare -f build_go; } | sha256sum 
 build_go() {
   local out=$1 tags=$2 package=$3 need have go version minor started=$SECONDS tmp
   need=$(sed -n 's/^go //p' "$module/go.mod")
+  # None is no failure yet: the next two lines look elsewhere, and then say what to do.
   go=$(command -v go || true)
   # Where the Go project's own archive goes, which is not on every PATH.
   if [ -z "$go" ] && [ -x /usr/local/go/bin/go ]; then go=/usr/local/go/bin/go; fi
