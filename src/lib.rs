@@ -1,6 +1,7 @@
 #![doc = include_str!("../ARCHITECTURE.md")]
 
 pub mod api;
+pub mod apiserver;
 pub mod clock;
 pub mod seal;
 pub mod telemetry;

@@ -1,0 +1,140 @@
+//! What a request says: its path, its parameters, what it accepts, and its body as JSON. Owns parsing and the errors for
+//! everything malformed; looks up no object. Called by `serve` (path) and `verbs` (the rest).
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{kinds::Kind, names::GroupVersion, status::Result};
+
+/// A path of the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Path {
+    /// Below a group and version: a resource.
+    Resource(ResourcePath),
+    /// Anything else: discovery, health, OpenAPI. Not percent-decoded.
+    Other(String),
+}
+
+/// `/apis/{group}/{version}[/namespaces/{namespace}]/{plural}[/{name}[/{subresource}]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourcePath {
+    /// Group and version.
+    pub version: GroupVersion,
+    /// Empty for cluster scope or all namespaces.
+    pub namespace: String,
+    /// The plural.
+    pub resource: String,
+    /// Empty for a collection.
+    pub name: String,
+    /// `status`, `scale`, `finalize`, ...; usually empty.
+    pub subresource: String,
+}
+
+/// Query parameters, by name; unknown ones are ignored, as the API server does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query {
+    /// `limit`; 0 is all.
+    pub limit: usize,
+    /// `continue`.
+    pub continue_token: String,
+    /// `resourceVersion`, as given.
+    pub resource_version: String,
+    /// `resourceVersionMatch`, as given.
+    pub resource_version_match: String,
+    /// `labelSelector`, as given.
+    pub label_selector: String,
+    /// `fieldSelector`, as given.
+    pub field_selector: String,
+    /// `watch`.
+    pub watch: bool,
+    /// `allowWatchBookmarks`.
+    pub allow_watch_bookmarks: bool,
+    /// `sendInitialEvents`; absent is not false.
+    pub send_initial_events: Option<bool>,
+    /// `timeoutSeconds`.
+    pub timeout_seconds: Option<u64>,
+    /// `dryRun`: every value given.
+    pub dry_run: Vec<String>,
+    /// `fieldManager`.
+    pub field_manager: String,
+    /// `fieldValidation`, as given.
+    pub field_validation: String,
+    /// `force`; absent is not false.
+    pub force: Option<bool>,
+    /// `pretty`.
+    pub pretty: bool,
+    /// `includeObject`, as given.
+    pub include_object: String,
+    /// `gracePeriodSeconds`.
+    pub grace_period_seconds: Option<i64>,
+    /// `propagationPolicy`, as given.
+    pub propagation_policy: String,
+    /// `orphanDependents`.
+    pub orphan_dependents: Option<bool>,
+}
+
+/// In which shape the answer goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// The object or list itself.
+    Whole,
+    /// `meta.k8s.io` `Table`.
+    Table,
+    /// `PartialObjectMetadata`, for a list `PartialObjectMetadataList`.
+    Metadata,
+}
+
+/// What the client accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accept {
+    /// The shape.
+    pub shape: Shape,
+    /// YAML instead of JSON.
+    pub yaml: bool,
+}
+
+/// A decoded body, with what strict validation has against it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decoded {
+    /// The body.
+    pub object: Value,
+    /// `unknown field "spec.x"` is found by `schema`; here: `duplicate field "spec.x"`.
+    pub strict: Vec<String>,
+}
+
+/// Splits a path.
+///
+/// # Errors
+/// 400 for what is not UTF-8 after percent-decoding.
+#[expect(clippy::unimplemented, reason = "the joint; its owner fills it")]
+pub fn path(_path: &str) -> Result<Path> {
+    unimplemented!()
+}
+
+/// Reads the query.
+///
+/// # Errors
+/// 400 for a number or boolean that is none.
+#[expect(clippy::unimplemented, reason = "the joint; its owner fills it")]
+pub fn query(_query: &str) -> Result<Query> {
+    unimplemented!()
+}
+
+/// Chooses what to answer with. `accept` is the header, absent is anything.
+///
+/// # Errors
+/// 406.
+#[expect(clippy::unimplemented, reason = "the joint; its owner fills it")]
+pub fn accept(_accept: Option<&str>, _custom: bool) -> Result<Accept> {
+    unimplemented!()
+}
+
+/// Decodes the body of a create, update or apply by its content type: JSON (also when absent), YAML, and Kubernetes
+/// protobuf for built-in kinds.
+///
+/// # Errors
+/// 415 for another content type, 400 for a body that is not what it says.
+#[expect(clippy::unimplemented, reason = "the joint; its owner fills it")]
+pub fn body(_content_type: Option<&str>, _body: &Bytes, _kind: Option<&Kind>) -> Result<Decoded> {
+    unimplemented!()
+}

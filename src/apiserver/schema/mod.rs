@@ -1,0 +1,110 @@
+//! Structural schemas: what a field may be, and what is done to an object by them: prune, default, validate.
+//! Owns the type and its parsing from `openAPIV3Schema`; built-in types use the same type. Pure.
+//! Read by `verbs` (prune, default, validate), `apply` (list and map types) and `patch` (merge keys).
+
+mod process;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
+
+pub use process::{default, parse, prune, validate};
+
+/// One node of a structural schema. Absent facets are empty or `None`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Schema {
+    /// The JSON type; `None` where the schema leaves it open.
+    pub kind: Option<Type>,
+    /// `null` is allowed.
+    pub nullable: bool,
+    /// Known fields of an object.
+    pub properties: BTreeMap<String, Arc<Schema>>,
+    /// The schema of every other field.
+    pub additional: Option<Additional>,
+    /// The schema of the items of an array.
+    pub items: Option<Arc<Schema>>,
+    /// Names that must be there.
+    pub required: Vec<String>,
+    /// Filled in when absent.
+    pub default: Option<Value>,
+    /// How a list merges.
+    pub list: ListType,
+    /// A map or struct that is replaced as a whole (`x-kubernetes-map-type: atomic`).
+    pub atomic_map: bool,
+    /// Unknown fields stay (`x-kubernetes-preserve-unknown-fields`).
+    pub preserve_unknown: bool,
+    /// A whole object with its own `apiVersion`, `kind` and `metadata`.
+    pub embedded_resource: bool,
+    /// What values may be; boxed because most nodes have none.
+    pub rules: Option<Box<Rules>>,
+    /// `x-kubernetes-patch-merge-key`: the key by which a strategic merge patch merges this list.
+    pub merge_key: Option<String>,
+    /// `x-kubernetes-patch-strategy` contains `merge`.
+    pub merge_patch: bool,
+    /// `x-kubernetes-patch-strategy` contains `retainKeys`.
+    pub retain_keys: bool,
+}
+
+/// A JSON type of a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// `object`.
+    Object,
+    /// `array`.
+    Array,
+    /// `string`.
+    String,
+    /// `integer`.
+    Integer,
+    /// `number`.
+    Number,
+    /// `boolean`.
+    Boolean,
+    /// `x-kubernetes-int-or-string`.
+    IntOrString,
+}
+
+/// `additionalProperties`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Additional {
+    /// `true`: anything.
+    Any,
+    /// The schema of every value.
+    Of(Arc<Schema>),
+}
+
+/// `x-kubernetes-list-type`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ListType {
+    /// Replaced as a whole: the default.
+    #[default]
+    Atomic,
+    /// Scalars, each at most once.
+    Set,
+    /// Objects, merged by these keys.
+    Map(Vec<String>),
+}
+
+/// Constraints on values (OpenAPI v3) and CEL rules. The owner of `schema` may add fields.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rules {
+    /// `enum`.
+    pub one_of_values: Vec<Value>,
+    /// `format`.
+    pub format: Option<String>,
+    /// `pattern`.
+    pub pattern: Option<String>,
+    /// The node as JSON, for facets read rarely: bounds, `allOf`, `anyOf`, `oneOf`, `not`, `x-kubernetes-validations`.
+    pub source: Value,
+}
+
+impl Schema {
+    /// The child at `field` of an object: the property, or the schema of every other field.
+    #[must_use]
+    pub fn field(&self, field: &str) -> Option<&Arc<Self>> {
+        self.properties.get(field).or(match &self.additional {
+            Some(Additional::Of(schema)) => Some(schema),
+            Some(Additional::Any) | None => None,
+        })
+    }
+}
