@@ -134,6 +134,11 @@ pub trait Rules: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Which names objects may have.
+    fn name_rule(&self) -> names::NameRule {
+        names::subdomain_name
+    }
+
     /// Texts for `Warning` headers.
     fn warnings(&self, _object: &Value) -> Vec<String> {
         Vec::new()
