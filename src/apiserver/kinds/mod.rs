@@ -150,6 +150,20 @@ pub trait Rules: Send + Sync + 'static {
         None
     }
 
+    /// What the first request for its deletion does to an object (phase of a namespace, finalizer of a CRD), before
+    /// `deletionTimestamp` is set. `true`: it stays for now, even when no finalizer holds it.
+    ///
+    /// # Errors
+    /// The refusal, for an object that may not be deleted.
+    fn begin_delete(&self, _object: &mut Value) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Whether something besides `metadata.finalizers` holds an object that is being deleted (`spec.finalizers`).
+    fn holds(&self, _object: &Value) -> bool {
+        false
+    }
+
     /// For kinds that are not stored but answered (reviews): the object with its `status` filled in.
     fn answer(&self, _object: &Value, _user: &User) -> Option<Result<Value>> {
         None
