@@ -17,6 +17,7 @@ pub mod request;
 pub mod response;
 pub mod schema;
 pub mod selector;
+pub mod serve;
 pub mod status;
 pub mod store;
 pub mod table;
