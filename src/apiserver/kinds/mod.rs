@@ -2,6 +2,7 @@
 //! Owns the description and the look-up, not the verbs. Custom resources come from CRD objects, the others are built in.
 //! Read by every request; replaced as a whole when a CRD changes, so that a request sees one consistent set.
 
+pub mod custom;
 pub mod metadata;
 pub mod names;
 
