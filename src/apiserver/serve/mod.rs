@@ -34,7 +34,14 @@ pub use listener::{ListenError, Listener};
 pub use routes::{Refresh, Routes};
 pub use tls::{Tls, TlsError};
 
-use super::{admission::Admission, authorize::SharedAuthorizer, kinds::Kinds, store::Store, verbs::Api};
+use super::{
+    admission::Admission,
+    authorize::SharedAuthorizer,
+    documents::Documents,
+    kinds::{Kinds, builtin::definitions},
+    store::Store,
+    verbs::Api,
+};
 use crate::{clock::Clock, telemetry::metrics::Metrics};
 
 /// What a control plane is made of.
@@ -51,6 +58,8 @@ pub struct Options {
     pub metrics: Metrics,
     /// Brings the gauges of others up to date before `/metrics` shows them.
     pub refresh: Refresh,
+    /// `HOST:PORT` under which clients reach it, as discovery tells them.
+    pub address: String,
     /// What `/readyz` looks at besides this room's own.
     pub checks: Vec<Check>,
 }
@@ -72,12 +81,13 @@ impl Server {
             kinds: Arc::new(ArcSwap::from_pointee(Kinds::default())),
             admission: options.admission,
             authorizer: Arc::clone(&options.authorizer),
-            clock: options.clock,
+            clock: Arc::clone(&options.clock),
         };
         let mut checks = own_checks(&api, &stopped);
         checks.extend(options.checks);
         let routes = routes::ApiRoutes {
             api: api.clone(),
+            documents: Documents::new(definitions(), options.address, options.clock),
             metrics: options.metrics.clone(),
             refresh: options.refresh,
         };
