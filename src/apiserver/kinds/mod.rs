@@ -3,6 +3,9 @@
 //! Read by every request; replaced as a whole when a CRD changes, so that a request sees one consistent set.
 
 pub mod builtin;
+pub mod custom;
+pub mod metadata;
+pub mod names;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -130,6 +133,11 @@ pub trait Rules: Send + Sync + 'static {
     /// Findings that the schema cannot say. `old` is there on an update. Immutability belongs here.
     fn validate(&self, _object: &Value, _old: Option<&Value>) -> Vec<FieldError> {
         Vec::new()
+    }
+
+    /// Which names objects may have.
+    fn name_rule(&self) -> names::NameRule {
+        names::subdomain_name
     }
 
     /// Texts for `Warning` headers.
