@@ -8,10 +8,13 @@
 pub mod admission;
 pub mod apply;
 pub mod authorize;
+pub mod discovery;
+pub mod documents;
 pub mod field_error;
 pub mod kinds;
 pub mod names;
 pub mod object;
+pub mod openapi;
 pub mod patch;
 pub mod request;
 pub mod response;
