@@ -60,6 +60,8 @@ pub struct Options {
     pub refresh: Refresh,
     /// `HOST:PORT` under which clients reach it, as discovery tells them.
     pub address: String,
+    /// The authority's certificate in PEM, for clients in namespaces.
+    pub authority: String,
     /// What `/readyz` looks at besides this room's own.
     pub checks: Vec<Check>,
 }
@@ -68,6 +70,7 @@ pub struct Options {
 pub struct Server {
     api: Api,
     handler: Handler,
+    authority: String,
     stop: watch::Sender<bool>,
 }
 
@@ -101,7 +104,12 @@ impl Server {
             reads: Semaphore::new(handler::READS),
             writes: Semaphore::new(handler::WRITES),
         });
-        Self { api, handler, stop }
+        Self {
+            api,
+            handler,
+            authority: options.authority,
+            stop,
+        }
     }
 
     /// What the verbs work on: for the loops.
@@ -129,7 +137,7 @@ impl Server {
     /// # Errors
     /// One sentence: what a fresh store must hold could not be written.
     pub async fn start(&self, identity: Option<String>) -> Result<(), String> {
-        let _for_the_loops = (&self.api, identity, self.stopped());
+        let _for_the_loops = (&self.api, identity, &self.authority, self.stopped());
         Ok(())
     }
 
