@@ -10,6 +10,7 @@ pub mod apply;
 pub mod authorize;
 pub mod field_error;
 pub mod kinds;
+pub mod loops;
 pub mod names;
 pub mod object;
 pub mod patch;
