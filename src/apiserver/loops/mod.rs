@@ -11,6 +11,7 @@ mod garbage;
 mod graph;
 mod namespace_conditions;
 mod namespaces;
+pub mod registry;
 
 use std::future::Future;
 
@@ -46,8 +47,15 @@ pub struct Options {
 }
 
 /// Runs all loops until `stop` ends. `editions` wakes them when the set of kinds is replaced.
-pub async fn run(api: Api, options: Options, editions: watch::Receiver<u64>, stop: impl Future<Output = ()>) {
+pub async fn run(
+    api: Api,
+    options: Options,
+    registry: registry::Registry,
+    editions: watch::Receiver<u64>,
+    stop: impl Future<Output = ()>,
+) {
     let mut loops = JoinSet::new();
+    loops.spawn(registry.run());
     loops.spawn(garbage::run(api.clone(), editions.clone()));
     loops.spawn(namespaces::run(api.clone(), editions));
     loops.spawn(defaults::run(api.clone(), options.ca_pem));
