@@ -3,13 +3,19 @@
 //! Read by `verbs` (prune, default, validate), `apply` (list and map types) and `patch` (merge keys).
 
 mod cel;
+mod correlate;
 mod default;
+mod embedded;
+mod format;
+mod lists;
+mod numbers;
 mod object_meta;
 mod parse;
 mod prune;
 mod rules;
 mod structural;
 mod validate;
+mod values;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -56,6 +62,8 @@ pub struct Schema {
     pub merge_patch: bool,
     /// `x-kubernetes-patch-strategy` contains `retainKeys`.
     pub retain_keys: bool,
+    /// This node or one below it has CEL rules.
+    pub has_cel: bool,
 }
 
 /// A JSON type of a schema.

@@ -1,0 +1,8 @@
+//! The kinds that are there without a CRD: namespaces, config maps, secrets, service accounts, events, leases, CRDs and
+//! the reviews. Owns what is published of them, their schemas, their protobuf, and what each does of its own.
+//! Stores nothing and serves nothing. Read by `request` (protobuf), `verbs` (rules) and whoever publishes OpenAPI.
+
+mod definitions;
+mod facts;
+
+pub use definitions::definitions;
