@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{
@@ -94,14 +94,18 @@ impl Registry {
     /// One look at everything: what is accepted is served, then said to be established; what ends is emptied.
     async fn pass(&mut self, ending: &mut Vec<GroupResource>) -> Result<()> {
         let before = self.definitions();
-        let now = self.api.clock.now();
+        let now = format!("{:.0}", self.api.clock.now());
         let all: Vec<&Value> = before.iter().map(|(_, definition)| definition).collect();
         let statuses: Vec<Value> = all
             .iter()
             .map(|definition| {
                 let others: Vec<&Value> =
                     all.iter().filter(|other| object::uid(other) != object::uid(definition)).copied().collect();
-                custom::status(definition, &others, now)
+                let mut status = custom::status(definition, &others, &now);
+                if object::is_deleting(definition) {
+                    terminate(&mut status, &now);
+                }
+                status
             })
             .collect();
         let after: Vec<(Arc<Record>, Value)> = before
@@ -212,6 +216,17 @@ impl Registry {
         };
         gone_is_fine(self.api.modify(&kind, key, "", &writing(&by), &change).await.map(drop))?;
         Ok(None)
+    }
+}
+
+/// Says once that the instances are being deleted.
+fn terminate(status: &mut Value, now: &str) {
+    let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) else { return };
+    if !conditions.iter().any(|one| one["type"] == "Terminating") {
+        conditions.push(json!({
+            "type": "Terminating", "status": "True", "reason": "InstanceDeletionInProgress",
+            "message": "CustomResource deletion is in progress", "lastTransitionTime": now,
+        }));
     }
 }
 
