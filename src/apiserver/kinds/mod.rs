@@ -3,6 +3,7 @@
 //! Read by every request; replaced as a whole when a CRD changes, so that a request sees one consistent set.
 
 pub mod builtin;
+pub mod custom;
 pub mod metadata;
 pub mod names;
 
