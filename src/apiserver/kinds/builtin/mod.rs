@@ -4,5 +4,13 @@
 
 mod definitions;
 mod facts;
+pub mod protobuf;
+#[cfg(test)]
+mod protobuf_tests;
+mod structural;
+mod typed;
+#[cfg(test)]
+mod typed_tests;
+mod wire;
 
 pub use definitions::definitions;
