@@ -85,7 +85,7 @@ async fn stand(args: Args) -> Outcome {
     identify(&plane, &engine, args.instance.as_deref()).await?;
     plane
         .server
-        .start(args.instance)
+        .start(args.instance.as_deref())
         .await
         .map_err(|why| anyhow::anyhow!("the control plane could not start: {why}"))?;
     let client = plane.client();

@@ -23,6 +23,7 @@ use crate::{
     api::validate::Policy,
     apiserver::{
         authorize::{MastersOnly, User},
+        loops,
         names::{GroupResource, Key},
         serve::{Check, Listener, Options, Server, Tls, kubeconfig, pki::Pki},
         store::{self, Store},
@@ -34,6 +35,9 @@ use crate::{
 
 /// How often certificates are looked at. They are renewed months before they end.
 const RENEWAL: Duration = Duration::from_secs(6 * 3_600);
+
+/// How long an event is kept after it was last seen, as `--event-ttl` of a Kubernetes API server.
+const EVENT_TTL: Duration = Duration::from_secs(3_600);
 
 /// What the operator tells later than the server is made.
 #[derive(Default)]
@@ -108,8 +112,11 @@ impl Plane {
                 }
             }),
             address: address.to_string(),
-            authority: material.authority.certificate.clone(),
             checks: vec![operator],
+            loops: loops::Options {
+                ca_pem: material.authority.certificate.clone(),
+                event_ttl: EVENT_TTL,
+            },
         });
         Ok(Self {
             server,

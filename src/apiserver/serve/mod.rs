@@ -22,10 +22,13 @@ mod handler_tests;
 #[cfg(test)]
 mod listener_tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 
 pub use certificate::CertificateError;
 pub use handler::Handler;
@@ -37,8 +40,8 @@ pub use tls::{Tls, TlsError};
 use super::{
     admission::Admission,
     authorize::SharedAuthorizer,
-    documents::Documents,
-    kinds::{Kinds, builtin::definitions},
+    kinds::{Kinds, builtin},
+    loops,
     store::Store,
     verbs::Api,
 };
@@ -60,18 +63,19 @@ pub struct Options {
     pub refresh: Refresh,
     /// `HOST:PORT` under which clients reach it, as discovery tells them.
     pub address: String,
-    /// The authority's certificate in PEM, for clients in namespaces.
-    pub authority: String,
     /// What `/readyz` looks at besides this room's own.
     pub checks: Vec<Check>,
+    /// What the loops need.
+    pub loops: loops::Options,
 }
 
 /// A control plane that is put together.
 pub struct Server {
     api: Api,
     handler: Handler,
-    authority: String,
     stop: watch::Sender<bool>,
+    loops: loops::Options,
+    running: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Server {
@@ -107,8 +111,9 @@ impl Server {
         Self {
             api,
             handler,
-            authority: options.authority,
             stop,
+            loops: options.loops,
+            running: std::sync::Mutex::default(),
         }
     }
 
@@ -130,20 +135,34 @@ impl Server {
         self.stop.subscribe()
     }
 
-    /// Starts what the API server does by itself: the place for the loops (CRD registry, namespaces, garbage collection)
-    /// and for what a fresh store must hold. `identity` is the uid that namespace kube-system gets when it is made.
-    /// Returns when `/readyz` may say so; the loops run until [`Server::stop`].
+    /// Serves the built-in kinds and what the CRDs in the store establish, makes what a fresh store must hold, and starts
+    /// the loops. `identity` is the uid that namespace kube-system gets when it is made. Returns when `/readyz` may say so;
+    /// the loops run until [`Server::stop`].
     ///
     /// # Errors
     /// One sentence: what a fresh store must hold could not be written.
-    pub async fn start(&self, identity: Option<String>) -> Result<(), String> {
-        let _for_the_loops = (&self.api, identity, &self.authority, self.stopped());
+    pub async fn start(&self, identity: Option<&str>) -> Result<(), String> {
+        let built_in = builtin::kinds(&self.api.authorizer);
+        let (registry, editions) = loops::registry::Registry::load(self.api.clone(), built_in);
+        loops::bootstrap::run(&self.api, identity).await.map_err(|refused| refused.to_string())?;
+        let mut stopped = self.stopped();
+        let stop = async move {
+            // An error is the end of the server, too.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        };
+        let task = tokio::spawn(loops::run(self.api.clone(), self.loops.clone(), registry, editions, stop));
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
         Ok(())
     }
 
     /// Ends watches, refuses what is new, ends listeners, then closes the store: returns when it is durable.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
+        let loops = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(loops) = loops {
+            // A loop that panicked is none of a stop's concern.
+            let _ = loops.await;
+        }
         self.api.store.close().await;
     }
 }
