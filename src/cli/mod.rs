@@ -10,6 +10,7 @@ mod doctor_cluster;
 mod doctor_engine;
 mod doctor_keys;
 mod doctor_rights;
+mod doctor_standalone;
 mod explain;
 mod keys;
 mod keys_source;

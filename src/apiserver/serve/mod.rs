@@ -39,6 +39,7 @@ pub use tls::{Tls, TlsError};
 
 use super::{
     admission::Admission,
+    documents::Documents,
     authorize::SharedAuthorizer,
     kinds::{Kinds, builtin},
     loops,
@@ -94,7 +95,7 @@ impl Server {
         checks.extend(options.checks);
         let routes = routes::ApiRoutes {
             api: api.clone(),
-            documents: Documents::new(definitions(), options.address, options.clock),
+            documents: Documents::new(builtin::definitions(), options.address, options.clock),
             metrics: options.metrics.clone(),
             refresh: options.refresh,
         };
