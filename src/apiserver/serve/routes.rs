@@ -12,7 +12,7 @@ use crate::{
         authorize::User,
         request::ResourcePath,
         response::{self, Response},
-        verbs::Api,
+        verbs::{self, Api},
     },
     telemetry::metrics::Metrics,
 };
@@ -38,8 +38,7 @@ pub(super) struct ApiRoutes {
 
 impl Routes for ApiRoutes {
     fn resource(&self, user: User, path: ResourcePath, parts: Parts, body: Bytes) -> BoxFuture<'_, Response> {
-        let _ = (user, path, parts, body, &self.api);
-        Box::pin(async { response::nothing_here() })
+        Box::pin(async move { verbs::respond(&self.api, &user, &path, &parts, body).await })
     }
 
     fn other(&self, path: &str, _parts: &Parts) -> Response {

@@ -9,7 +9,6 @@ use super::{
     super::{
         apply,
         field_error::FieldError,
-        kinds::Kind,
         object, patch,
         request::{self, Decoded, PatchType},
         status::{Result, Status},
@@ -67,15 +66,12 @@ impl Api {
                     "application/merge-patch+json",
                 ]));
             }
-            return self.apply(job, decode_applied(body, job.kind)?, force).await;
+            return self.apply(job, request::patch_body(patch, body)?, force).await;
         }
-        let parsed: Value =
-            serde_json::from_slice(body).map_err(|_| Status::bad_request("invalid JSON patch"))?;
-        let duplicates = if parsed.is_object() {
-            request::body(Some("application/json"), body, None).map_or_else(|_| Vec::new(), |body| body.strict)
-        } else {
-            Vec::new()
-        };
+        let Decoded {
+            object: parsed,
+            strict: duplicates,
+        } = request::patch_body(patch, body)?;
         let patched = |object: &Value| match patch {
             PatchType::Json => patch::json_patch(object, &parsed),
             PatchType::Strategic => patch::strategic_merge_patch(object, &parsed, &job.kind.schema),
@@ -215,17 +211,6 @@ fn incoming<'a>(job: &Job<'a>, at: jiff::Timestamp) -> Incoming<'a> {
         at,
         origin: job.origin,
     }
-}
-
-/// Clients send JSON as well as YAML, of which JSON is the quicker to read.
-fn decode_applied(body: &Bytes, kind: &Kind) -> Result<Decoded> {
-    if body.trim_ascii_start().starts_with(b"{")
-        && let Ok(decoded) = request::body(Some("application/json"), body, Some(kind))
-    {
-        return Ok(decoded);
-    }
-    request::body(Some("application/yaml"), body, Some(kind))
-        .map_err(|status| Status::bad_request(format!("error decoding patch: {}", status.message)))
 }
 
 /// A change of the `Scale` of `live`, made to `live`.

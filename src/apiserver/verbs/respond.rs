@@ -16,7 +16,7 @@ use super::{
         response::{self, Response},
         status::{Result, Status},
     },
-    Api, Deleted, Written, Writing, delete, forms, options,
+    Api, Deleted, Deletion, Written, Writing, delete, forms, options,
     prepare::Origin,
     render::Rendering,
     route::{self, Refusal, Verb},
@@ -158,7 +158,7 @@ impl Request<'_> {
     }
 
     async fn patch(&self) -> Result<Response> {
-        let patch = request::patch_type(self.content_type(), self.kind.custom)?;
+        let patch = PatchType::of(self.content_type(), self.kind.custom)?;
         self.query.validate_patch(patch)?;
         let manager = match patch {
             PatchType::Apply => self.query.field_manager.clone(),
@@ -203,12 +203,14 @@ impl Request<'_> {
         self.api.list_response(&self.kind, listed, self.rendering)
     }
 
-    fn deletion(&self) -> Result<(super::Deletion, bool)> {
-        if self.body.trim_ascii().is_empty() {
-            return options::deletion(None, &self.query);
-        }
-        let body = request::body(self.content_type(), &self.body, None)?;
-        options::deletion(Some(&body.object), &self.query)
+    fn deletion(&self) -> Result<(Deletion, bool)> {
+        let asked = request::delete_options(&self.query, self.content_type(), &self.body)?;
+        let deletion = Deletion {
+            propagation: asked.propagation,
+            uid: asked.uid,
+            resource_version: asked.resource_version,
+        };
+        Ok((deletion, asked.dry_run))
     }
 
     fn written(&self, written: &Written) -> Response {
