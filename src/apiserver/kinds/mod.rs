@@ -2,6 +2,11 @@
 //! Owns the description and the look-up, not the verbs. Custom resources come from CRD objects, the others are built in.
 //! Read by every request; replaced as a whole when a CRD changes, so that a request sees one consistent set.
 
+pub mod builtin;
+pub mod custom;
+pub mod metadata;
+pub mod names;
+
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde_json::Value;
@@ -130,6 +135,11 @@ pub trait Rules: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Which names objects may have.
+    fn name_rule(&self) -> names::NameRule {
+        names::subdomain_name
+    }
+
     /// Texts for `Warning` headers.
     fn warnings(&self, _object: &Value) -> Vec<String> {
         Vec::new()
@@ -148,6 +158,20 @@ pub trait Rules: Send + Sync + 'static {
     /// The value of a selectable field; `None` when the field is not selectable.
     fn selectable(&self, _object: &Value, _field: &str) -> Option<String> {
         None
+    }
+
+    /// What the first request for its deletion does to an object (phase of a namespace, finalizer of a CRD), before
+    /// `deletionTimestamp` is set. `true`: it stays for now, even when no finalizer holds it.
+    ///
+    /// # Errors
+    /// The refusal, for an object that may not be deleted.
+    fn begin_delete(&self, _object: &mut Value) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Whether something besides `metadata.finalizers` holds an object that is being deleted (`spec.finalizers`).
+    fn holds(&self, _object: &Value) -> bool {
+        false
     }
 
     /// For kinds that are not stored but answered (reviews): the object with its `status` filled in.

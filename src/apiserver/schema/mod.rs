@@ -2,13 +2,36 @@
 //! Owns the type and its parsing from `openAPIV3Schema`; built-in types use the same type. Pure.
 //! Read by `verbs` (prune, default, validate), `apply` (list and map types) and `patch` (merge keys).
 
-mod process;
+mod cel;
+mod correlate;
+mod default;
+mod default_rules;
+mod embedded;
+mod format;
+mod lists;
+mod numbers;
+mod object_meta;
+mod openapi;
+mod parse;
+mod prune;
+mod rules;
+mod structural;
+mod validate;
+mod values;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
-pub use process::{default, parse, prune, validate};
+pub use cel::Program;
+pub use default::default;
+pub use format::is_known as known_format;
+pub use object_meta::object_meta;
+pub use openapi::find as field_schema;
+pub use parse::{parse, read};
+pub use prune::prune;
+pub use rules::{Bounds, Pattern};
+pub use validate::validate;
 
 /// One node of a structural schema. Absent facets are empty or `None`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -43,6 +66,8 @@ pub struct Schema {
     pub merge_patch: bool,
     /// `x-kubernetes-patch-strategy` contains `retainKeys`.
     pub retain_keys: bool,
+    /// This node or one below it has CEL rules.
+    pub has_cel: bool,
 }
 
 /// A JSON type of a schema.
@@ -85,7 +110,7 @@ pub enum ListType {
     Map(Vec<String>),
 }
 
-/// Constraints on values (OpenAPI v3) and CEL rules. The owner of `schema` may add fields.
+/// Constraints on values (OpenAPI v3) and CEL rules.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rules {
     /// `enum`.
@@ -93,9 +118,19 @@ pub struct Rules {
     /// `format`.
     pub format: Option<String>,
     /// `pattern`.
-    pub pattern: Option<String>,
-    /// The node as JSON, for facets read rarely: bounds, `allOf`, `anyOf`, `oneOf`, `not`, `x-kubernetes-validations`.
-    pub source: Value,
+    pub pattern: Option<Pattern>,
+    /// Bounds on numbers and sizes.
+    pub bounds: Bounds,
+    /// `allOf`.
+    pub all_of: Vec<Schema>,
+    /// `anyOf`.
+    pub any_of: Vec<Schema>,
+    /// `oneOf`.
+    pub one_of: Vec<Schema>,
+    /// `not`.
+    pub not: Option<Schema>,
+    /// `x-kubernetes-validations`.
+    pub cel: Option<Program>,
 }
 
 impl Schema {

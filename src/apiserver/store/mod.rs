@@ -3,33 +3,52 @@
 //! Writes go through one thread that commits in groups; nothing is visible before it is durable.
 //! Called by `verbs` and `loops`.
 
-use std::{sync::Arc, time::Duration};
+mod backend;
+#[cfg(test)]
+mod contract_tests;
+mod disk;
+#[cfg(test)]
+mod disk_tests;
+mod draft;
+mod encoding;
+#[cfg(test)]
+mod fault_tests;
+mod history;
+#[cfg(test)]
+mod history_tests;
+mod options;
+mod record;
+#[cfg(test)]
+mod sealing_tests;
+mod state;
+mod watching;
+mod writer;
+
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError, RwLock, mpsc},
+    thread,
+};
 
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::sync::oneshot;
 
+use self::{
+    backend::{Backend, Memory},
+    disk::{Disk, open_database},
+    draft::{Draft, Sealing},
+    history::Logged,
+    state::State,
+    writer::{Expected, Message, Write, Writer},
+};
+pub use self::{
+    history::Window,
+    options::{AtRest, OpenError, Options},
+    record::{Event, Record},
+    watching::{Next, Watch},
+};
 use super::names::{GroupResource, Key};
-
-/// One version of one object.
-#[derive(Debug)]
-pub struct Record {
-    /// Where it is.
-    pub key: Key,
-    /// The revision of this version: `metadata.resourceVersion`.
-    pub revision: u64,
-    body: Bytes,
-}
-
-/// What happened at a revision.
-#[derive(Debug)]
-pub struct Event {
-    /// When.
-    pub revision: u64,
-    /// The version after it; `None` for a deletion.
-    pub record: Option<Arc<Record>>,
-    /// The version before it; `None` for a creation.
-    pub previous: Option<Arc<Record>>,
-}
 
 /// Why a write did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -88,88 +107,146 @@ pub enum RevisionError {
     },
 }
 
-/// Encrypts what is stored, on disk and in memory. Injected by `cli`, which holds the key ring.
-pub trait AtRest: Send + Sync + 'static {
-    /// Seals `plain` for the object at `place` (`resource/namespace/name`, authenticated).
-    ///
-    /// # Errors
-    /// One sentence; the write is refused.
-    fn seal(&self, place: &str, plain: &[u8]) -> Result<Vec<u8>, String>;
-
-    /// Opens what [`AtRest::seal`] made for the same place.
-    ///
-    /// # Errors
-    /// One sentence; the object cannot be read until the key is back.
-    fn open(&self, place: &str, sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, String>;
-}
-
-/// The store. Cloning shares it.
+/// The store. Cloning shares it. It closes with its last clone, or when it is told to.
 #[derive(Clone)]
-pub struct Store {}
-
-/// Follows what happens to the objects of one resource, from a revision on. Pulls: a slow reader holds nobody up,
-/// it falls out of the history window and is told so.
-pub struct Watch {}
-
-/// What a watch has next.
-#[derive(Debug)]
-pub enum Next {
-    /// Something happened.
-    Event(Arc<Event>),
-    /// Nothing up to this revision: a bookmark may say it. Returned when `patience` ran out.
-    Quiet(u64),
-    /// The reader is slower than the history window is long.
-    Expired(RevisionError),
-    /// The store closes.
-    Closed,
+pub struct Store {
+    shared: Arc<Shared>,
+    queue: mpsc::Sender<Message>,
 }
 
-#[expect(
-    clippy::unimplemented,
-    clippy::unused_self,
-    reason = "the joint; its owner fills it"
-)]
+/// What readers and the writer share.
+struct Shared {
+    state: RwLock<State>,
+    /// Why writes are refused.
+    health: RwLock<Result<(), String>>,
+    sealing: Sealing,
+}
+
 impl Store {
+    /// A store that forgets everything when it closes. The same code as [`Store::open`], without the file.
+    #[must_use]
+    pub fn in_memory(options: Options) -> Self {
+        Self::over(Box::new(Memory::default()), options)
+            .unwrap_or_else(|_| unreachable!("memory can be read"))
+    }
+
+    /// Opens the store whose file is `path`, or makes it. Beside it there is a file to lock, `path` with `.lock`; both
+    /// have mode 0600. Reads all objects: call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// It is in use by another process, was written by a newer program, or cannot be read.
+    pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let disk = Disk::open(path, Box::new(open_database))?;
+        Self::over(Box::new(disk), options)
+    }
+
+    fn over(mut backend: Box<dyn Backend>, options: Options) -> Result<Self, OpenError> {
+        let loaded = backend.load().map_err(OpenError::Unreadable)?;
+        let shared = Arc::new(Shared {
+            state: RwLock::new(State::new(loaded.revision, loaded.objects, loaded.events)),
+            health: RwLock::new(Ok(())),
+            sealing: Sealing {
+                at_rest: options.at_rest,
+                sealed: options.sealed,
+            },
+        });
+        let (queue, messages) = mpsc::channel();
+        let writer = Writer {
+            shared: shared.clone(),
+            backend,
+            queue: messages,
+            window: options.window,
+            clock: options.clock,
+            doubt: None,
+        };
+        thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(|| writer.run())
+            .map_err(|e| OpenError::Unreadable(format!("no thread for the writer: {e}")))?;
+        Ok(Self { shared, queue })
+    }
+
     /// The newest revision that is durable and visible. At least 2.
+    #[must_use]
     pub fn revision(&self) -> u64 {
-        unimplemented!()
+        self.shared.read(|state| state.revision)
     }
 
     /// The newest version of one object.
-    pub fn get(&self, _key: &Key) -> Option<Arc<Record>> {
-        unimplemented!()
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<Arc<Record>> {
+        self.shared.read(|state| state.get(key).cloned())
     }
 
     /// A page of at most `limit` (0: all) objects, now or as of revision `at`.
     ///
     /// # Errors
     /// `at` is too old or in the future.
-    pub fn list(&self, _range: &Range, _at: Option<u64>, _limit: usize) -> Result<Page, RevisionError> {
-        unimplemented!()
+    pub fn list(&self, range: &Range, at: Option<u64>, limit: usize) -> Result<Page, RevisionError> {
+        self.shared.read(|state| state.list(range, at, limit))
     }
 
-    /// Writes a new object. Its `metadata.resourceVersion` is set here. Returns when it is durable and visible.
+    /// Writes a new object. Its `metadata.resourceVersion` is set here. Returns when it is durable and visible; a caller
+    /// that stops waiting may or may not have written.
     ///
     /// # Errors
     /// [`WriteError::Exists`], [`WriteError::Unavailable`].
-    pub async fn create(&self, _key: Key, _object: Value) -> Result<Arc<Record>, WriteError> {
-        unimplemented!()
+    pub async fn create(&self, key: Key, object: Value) -> Result<Arc<Record>, WriteError> {
+        let draft = self.draft(&key, object)?;
+        self.write(key, Expected::Nothing, Some(draft)).await
     }
 
     /// Replaces the version `expected` of an object.
     ///
     /// # Errors
     /// [`WriteError::Changed`], [`WriteError::Unavailable`].
-    pub async fn update(&self, _key: Key, _expected: u64, _object: Value) -> Result<Arc<Record>, WriteError> {
-        unimplemented!()
+    pub async fn update(&self, key: Key, expected: u64, object: Value) -> Result<Arc<Record>, WriteError> {
+        let draft = self.draft(&key, object)?;
+        self.write(key, Expected::Revision(expected), Some(draft)).await
     }
 
     /// Removes the version `expected` of an object; returns its last state under the revision of the deletion.
     ///
     /// # Errors
     /// [`WriteError::Changed`], [`WriteError::Unavailable`].
-    pub async fn delete(&self, _key: Key, _expected: u64) -> Result<Arc<Record>, WriteError> {
-        unimplemented!()
+    pub async fn delete(&self, key: Key, expected: u64) -> Result<Arc<Record>, WriteError> {
+        self.write(key, Expected::Revision(expected), None).await
+    }
+
+    fn draft(&self, key: &Key, object: Value) -> Result<Draft, WriteError> {
+        self.shared
+            .sealing
+            .draft(key, object)
+            .map_err(WriteError::Unavailable)
+    }
+
+    async fn write(
+        &self,
+        key: Key,
+        expected: Expected,
+        draft: Option<Draft>,
+    ) -> Result<Arc<Record>, WriteError> {
+        if !encoding::is_storable(&key) {
+            let why = "a key with a NUL character cannot be stored";
+            return Err(WriteError::Unavailable(why.to_owned()));
+        }
+        let (answer, answered) = oneshot::channel();
+        let write = Write {
+            key,
+            expected,
+            draft,
+            answer,
+        };
+        // When the writer has ended, the message and with it `answer` are dropped.
+        _ = self.queue.send(Message::Write(write));
+        match answered.await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(WriteError::Unavailable(
+                self.writable()
+                    .err()
+                    .unwrap_or_else(|| "the store closes".to_owned()),
+            )),
+        }
     }
 
     /// Follows `of` (in one namespace, or all) from after revision `from`.
@@ -178,27 +255,39 @@ impl Store {
     /// `from` is too old or in the future.
     pub fn watch(
         &self,
-        _of: &GroupResource,
-        _namespace: Option<&str>,
-        _from: u64,
+        of: &GroupResource,
+        namespace: Option<&str>,
+        from: u64,
     ) -> Result<Watch, RevisionError> {
-        unimplemented!()
+        let wake = self.shared.change(|state| {
+            state.known(from)?;
+            Ok(state.waiting_room(of))
+        })?;
+        Ok(Watch {
+            shared: self.shared.clone(),
+            of: of.clone(),
+            namespace: namespace.map(Into::into),
+            position: from,
+            wake,
+        })
     }
 
     /// The object of a record, opened when it is sealed.
     ///
     /// # Errors
     /// One sentence: the key of a sealed object is missing.
-    pub fn object(&self, _record: &Record) -> Result<Value, String> {
-        unimplemented!()
+    pub fn object(&self, record: &Record) -> Result<Value, String> {
+        let json = self.json(record)?;
+        // The parser's own words could quote a Secret.
+        serde_json::from_slice(&json).map_err(|_| format!("what is stored of {} is no JSON", record.key.name))
     }
 
     /// The JSON of a record as it is stored, `resourceVersion` included; copied only when it is sealed.
     ///
     /// # Errors
     /// One sentence: the key of a sealed object is missing.
-    pub fn json(&self, _record: &Record) -> Result<Bytes, String> {
-        unimplemented!()
+    pub fn json(&self, record: &Record) -> Result<Bytes, String> {
+        self.shared.sealing.json(record)
     }
 
     /// Whether writes are taken; otherwise why not.
@@ -206,23 +295,51 @@ impl Store {
     /// # Errors
     /// One sentence for `/readyz`.
     pub fn writable(&self) -> Result<(), String> {
-        unimplemented!()
+        self.shared
+            .health
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Ends it: what waits is written, watches get [`Next::Closed`], later writes are refused, and reads go on.
+    /// Returns when the file is closed and may be opened again.
+    pub async fn close(&self) {
+        let (closed, wait) = oneshot::channel();
+        _ = self.queue.send(Message::Close(closed));
+        // An error: it has ended before.
+        _ = wait.await;
     }
 }
 
-#[expect(
-    clippy::unimplemented,
-    clippy::unused_self,
-    reason = "the joint; its owner fills it"
-)]
-impl Watch {
-    /// The next event in order of revisions, or [`Next::Quiet`] after `patience`.
-    pub async fn next(&mut self, _patience: Duration) -> Next {
-        unimplemented!()
+impl Shared {
+    fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The next event if it is there already.
-    pub fn try_next(&mut self) -> Option<Next> {
-        unimplemented!()
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn publish(&self, events: Vec<Logged>, forget: u64) {
+        let touched = self.change(|state| state.publish(events, forget));
+        for wake in touched {
+            wake.send_modify(|_| ());
+        }
+    }
+
+    fn set_health(&self, health: Result<(), String>) {
+        *self.health.write().unwrap_or_else(PoisonError::into_inner) = health;
+    }
+
+    fn close(&self, why: &str) {
+        self.set_health(Err(why.to_owned()));
+        let everybody = self.change(|state| {
+            state.open = false;
+            state.everybody().cloned().collect::<Vec<_>>()
+        });
+        for wake in everybody {
+            wake.send_modify(|_| ());
+        }
     }
 }
