@@ -266,7 +266,11 @@ fn owners(meta: &Map<String, Value>, at: &str, found: &mut Vec<FieldError>) {
         }
         if version == "v1" && text(reference, "kind") == "Event" {
             let detail = "/v1, Kind=Event is disallowed from being an owner";
-            found.push(FieldError::invalid(at.as_str(), Value::Object(reference.clone()), detail));
+            found.push(FieldError::invalid(
+                at.as_str(),
+                Value::Object(reference.clone()),
+                detail,
+            ));
         }
         if reference.get("controller") == Some(&Value::Bool(true)) {
             let this = format!("{}/{}", text(reference, "kind"), text(reference, "name"));

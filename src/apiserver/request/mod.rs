@@ -1,15 +1,22 @@
 //! What a request says: its path, its parameters, what it accepts, and its body as JSON. Owns parsing and the errors for
 //! everything malformed; looks up no object. Called by `serve` (path) and `verbs` (the rest).
 
+mod body;
+mod delete;
+mod envelope;
+mod media;
 mod options;
 mod path;
 mod query;
+mod tree;
 
-use bytes::Bytes;
 use serde_json::Value;
 
-use super::{kinds::Kind, names::GroupVersion, status::Result};
+use super::names::GroupVersion;
 
+pub use body::{body, patch_body};
+pub use delete::{DeleteOptions, delete_options};
+pub use media::{OBJECT_TYPES, WATCH_TYPES, accept};
 pub use path::path;
 pub use query::query;
 
@@ -120,23 +127,4 @@ pub struct Decoded {
     pub object: Value,
     /// `unknown field "spec.x"` is found by `schema`; here: `duplicate field "spec.x"`.
     pub strict: Vec<String>,
-}
-
-/// Chooses what to answer with. `accept` is the header, absent is anything.
-///
-/// # Errors
-/// 406.
-#[expect(clippy::unimplemented, reason = "the joint; its owner fills it")]
-pub fn accept(_accept: Option<&str>, _custom: bool) -> Result<Accept> {
-    unimplemented!()
-}
-
-/// Decodes the body of a create, update or apply by its content type: JSON (also when absent), YAML, and Kubernetes
-/// protobuf for built-in kinds.
-///
-/// # Errors
-/// 415 for another content type, 400 for a body that is not what it says.
-#[expect(clippy::unimplemented, reason = "the joint; its owner fills it")]
-pub fn body(_content_type: Option<&str>, _body: &Bytes, _kind: Option<&Kind>) -> Result<Decoded> {
-    unimplemented!()
 }

@@ -10,6 +10,12 @@ use regex::Regex;
 
 use super::rules::compile;
 
+/// Whether texts of the format `name` are checked.
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    matches(name, "").is_some()
+}
+
 /// Whether `text` has the format `name`; `None` when the format is unknown. Dashes in names do not count.
 #[must_use]
 pub fn matches(name: &str, text: &str) -> Option<bool> {

@@ -5,11 +5,13 @@
 mod cel;
 mod correlate;
 mod default;
+mod default_rules;
 mod embedded;
 mod format;
 mod lists;
 mod numbers;
 mod object_meta;
+mod openapi;
 mod parse;
 mod prune;
 mod rules;
@@ -23,7 +25,9 @@ use serde_json::Value;
 
 pub use cel::Program;
 pub use default::default;
+pub use format::is_known as known_format;
 pub use object_meta::object_meta;
+pub use openapi::find as field_schema;
 pub use parse::{parse, read};
 pub use prune::prune;
 pub use rules::{Bounds, Pattern};
@@ -139,3 +143,6 @@ impl Schema {
         })
     }
 }
+
+#[cfg(test)]
+mod recorded_tests;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::{
     Additional, ListType, Rules, Schema, Type,
     cel::{self, Program},
+    default_rules, openapi,
     rules::{Bounds, Pattern},
     structural,
 };
@@ -30,8 +31,15 @@ static ANYTHING: LazyLock<Arc<Schema>> = LazyLock::new(|| {
 /// What is not structural or not allowed, a finding each, below `at` (`spec.versions[0].schema.openAPIV3Schema`).
 pub fn parse(source: &Value, at: &str) -> Result<Schema, Vec<FieldError>> {
     let mut findings = structural::check(source, at);
+    let is_structural = findings.is_empty();
     let schema = read(source);
-    findings.extend(cel::findings(&schema, at));
+    if is_structural {
+        findings.extend(default_rules::check(&schema, at));
+    }
+    findings.extend(openapi::check(source, at));
+    if findings.is_empty() {
+        findings.extend(cel::findings(&schema, at));
+    }
     if findings.is_empty() {
         Ok(schema)
     } else {

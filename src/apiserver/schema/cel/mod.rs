@@ -151,7 +151,9 @@ fn compile(source: &str) -> Result<Expression, String> {
     }
     let parse = || -> Result<Expression, String> {
         let parser = cel::parser::Parser::new().enable_optional_syntax(true);
-        let tree = parser.parse(source).map_err(|errors| one_line(&errors.to_string()))?;
+        let tree = parser
+            .parse(source)
+            .map_err(|errors| one_line(&errors.to_string()))?;
         let mut shape = Shape::default();
         shape.measure(&tree, 0, 0, &mut vec!["self", "oldSelf"]);
         if shape.depth > MAX_DEPTH {
