@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Write, apply, compare::compare, differs, entries, entries::Source, field_set::field_set, set::Set, shape::Typed,
-    testing, track,
+    Write, apply, compare::compare, differs, entries, entries::Source, field_set::field_set, set::Set,
+    shape::Typed, testing, track,
 };
 use crate::apiserver::{kinds::Kind, object};
 
@@ -74,7 +74,9 @@ fn spec() -> impl Strategy<Value = Value> {
                 ("free", free),
                 ("atomicmap", whole),
             ] {
-                value.into_iter().for_each(|value| drop(spec.insert(name.to_owned(), value)));
+                value
+                    .into_iter()
+                    .for_each(|value| drop(spec.insert(name.to_owned(), value)));
             }
             json!({"apiVersion": "test.dev/v1", "kind": "Thing", "metadata": {"name": "x"}, "spec": spec})
         })
@@ -104,7 +106,10 @@ fn write<'a>(kind: &'a Kind, manager: &'a str, second: i64) -> Write<'a> {
 }
 
 fn owned(object: &Value, by: impl Fn(&str) -> bool) -> Set {
-    let list = object.pointer("/metadata/managedFields").cloned().unwrap_or_default();
+    let list = object
+        .pointer("/metadata/managedFields")
+        .cloned()
+        .unwrap_or_default();
     let mut all = Set::default();
     for entry in entries::read(list, Source::Client).unwrap_or_default() {
         if by(&entry.owner.manager) {

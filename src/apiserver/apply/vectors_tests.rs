@@ -16,8 +16,7 @@ use super::{Write, apply, differs, testing, track};
 use crate::apiserver::{
     kinds::{Kind, Scale},
     names::{GroupResource, GroupVersion},
-    object,
-    schema,
+    object, schema,
     status::Status,
 };
 
@@ -181,8 +180,11 @@ impl Server {
             ("create" | "update", _) => new = self.complete(body),
             ("merge-patch", _) => json_patch::merge(&mut new, body),
             ("json-patch", _) => {
-                json_patch::patch(&mut new, &serde_json::from_value::<json_patch::Patch>(body.clone()).unwrap())
-                    .unwrap();
+                json_patch::patch(
+                    &mut new,
+                    &serde_json::from_value::<json_patch::Patch>(body.clone()).unwrap(),
+                )
+                .unwrap();
             }
             _ => panic!("{verb} is no verb"),
         }
@@ -201,7 +203,9 @@ fn masked(object: &Value, steps: usize) -> Value {
     for field in MADE_UP {
         object::remove_meta(&mut object, field);
     }
-    let entries = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
+    let entries = object
+        .pointer_mut("/metadata/managedFields")
+        .and_then(Value::as_array_mut);
     for entry in entries.into_iter().flatten() {
         if let Some(time) = entry.get_mut("time")
             && let Some(step) = (1..=steps).find(|step| *time == time_of(*step).to_string())
@@ -239,7 +243,10 @@ fn replay(kind: &Arc<Kind>, case: &Value) -> Vec<String> {
             let at = format!("/{}", message.split(": ").nth(1).unwrap().replace('.', "/"));
             let new = server.applied(number, step);
             if new.pointer(&at) != Some(&Value::Null) {
-                different.push(format!("{}, step {number}: no null at {at} of {new}", server.name));
+                different.push(format!(
+                    "{}, step {number}: no null at {at} of {new}",
+                    server.name
+                ));
             }
             continue;
         }
@@ -263,7 +270,10 @@ fn replay(kind: &Arc<Kind>, case: &Value) -> Vec<String> {
             }
         };
         if ours != theirs {
-            different.push(format!("{}, step {number}:\n  ours   {ours}\n  theirs {theirs}", server.name));
+            different.push(format!(
+                "{}, step {number}:\n  ours   {ours}\n  theirs {theirs}",
+                server.name
+            ));
         }
     }
     different
@@ -281,6 +291,10 @@ fn every_step_comes_out_as_on_a_real_api_server() {
             replay(&kind, case)
         })
         .collect();
-    assert!(different.is_empty(), "{} steps differ:\n{}", different.len(), different.join("\n"));
+    assert!(
+        different.is_empty(),
+        "{} steps differ:\n{}",
+        different.len(),
+        different.join("\n")
+    );
 }
-
