@@ -288,6 +288,9 @@ pub fn cap(entries: &mut Vec<Entry>) {
             api_version: old.owner.api_version.clone(),
             subresource: String::new(),
         };
+        if old.owner == bucket {
+            continue;
+        }
         if !entries.iter().any(|entry| entry.owner == bucket)
             && let Some(entry) = entries.iter_mut().find(|entry| entry.owner == *first)
         {
@@ -297,9 +300,7 @@ pub fn cap(entries: &mut Vec<Entry>) {
             entry.set_mut().add(old.set().into_owned());
             entry.time = old.time;
         }
-        if old.owner != bucket {
-            entries.retain(|entry| entry.owner != old.owner);
-        }
+        entries.retain(|entry| entry.owner != old.owner);
         count -= 1;
     }
 }

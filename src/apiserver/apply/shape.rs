@@ -1,12 +1,12 @@
 //! How the merge sees a schema: every value is a leaf, a list or a map, and each of the last two is whole or has parts.
-//! Owns that view, the built-in view of `metadata`, and what is deduced where a schema is open; holds no value.
+//! Owns that view and what is deduced where a schema is open; holds no value. `metadata` is that of every kind.
 //! As upstream derives it from OpenAPI (`kube-openapi/pkg/schemaconv`). Used by every walk over values of this folder.
 
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
-use crate::apiserver::schema::{Additional, ListType, Schema, Type};
+use crate::apiserver::schema::{Additional, ListType, Schema, Type, object_meta};
 
 /// The type of a value.
 #[derive(Debug, Clone, Copy)]
@@ -239,56 +239,12 @@ fn plain_string(schema: &Schema) -> Option<Type> {
     matches!(format, None | Some("" | "byte")).then_some(Type::String)
 }
 
-static STRING: LazyLock<Schema> = LazyLock::new(|| of(Type::String));
-
-/// `metav1.ObjectMeta`, as much of it as decides who owns what.
-static METADATA: LazyLock<Schema> = LazyLock::new(|| {
-    let map_of_strings = || Schema {
-        additional: Some(Additional::Of(Arc::new(of(Type::String)))),
-        ..of(Type::Object)
-    };
-    let list = |kind: ListType, items: Schema| Schema {
-        list: kind,
-        items: Some(Arc::new(items)),
-        ..of(Type::Array)
-    };
-    let owner = Schema {
-        atomic_map: true,
-        properties: ["apiVersion", "kind", "name", "uid"]
-            .map(|name| (name, Type::String))
-            .into_iter()
-            .chain(["controller", "blockOwnerDeletion"].map(|name| (name, Type::Boolean)))
-            .map(|(name, kind)| (name.to_owned(), Arc::new(of(kind))))
-            .collect(),
-        ..of(Type::Object)
-    };
-    let strings = ["generateName", "name", "namespace", "resourceVersion", "selfLink", "uid"];
-    let times = ["creationTimestamp", "deletionTimestamp"];
-    let properties = strings
-        .map(|name| (name, of(Type::String)))
-        .into_iter()
-        .chain(times.map(|name| (name, Schema::default())))
-        .chain(["deletionGracePeriodSeconds", "generation"].map(|name| (name, of(Type::Integer))))
-        .chain(["annotations", "labels"].map(|name| (name, map_of_strings())))
-        .chain([
-            ("finalizers", list(ListType::Set, of(Type::String))),
-            ("managedFields", list(ListType::Atomic, Schema::default())),
-            ("ownerReferences", list(ListType::Map(vec!["uid".to_owned()]), owner)),
-        ]);
-    Schema {
-        properties: properties
-            .map(|(name, schema)| (name.to_owned(), Arc::new(schema)))
-            .collect(),
-        ..of(Type::Object)
-    }
+static STRING: LazyLock<Schema> = LazyLock::new(|| Schema {
+    kind: Some(Type::String),
+    ..Schema::default()
 });
 
-fn of(kind: Type) -> Schema {
-    Schema {
-        kind: Some(kind),
-        ..Schema::default()
-    }
-}
+static METADATA: LazyLock<Arc<Schema>> = LazyLock::new(object_meta);
 
 #[cfg(test)]
 mod tests {

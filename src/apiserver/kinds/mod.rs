@@ -120,6 +120,8 @@ pub enum CellSource {
     Path(String),
     /// Computed: the number of entries of a map at `/pointer`s, the age, ... (built-in kinds only).
     Computed(fn(&Value) -> Value),
+    /// How long ago this time (RFC 3339) was, as the age of an object is shown; `<unknown>` when empty (built-in kinds only).
+    Since(fn(&Value) -> String),
 }
 
 /// What one kind does of its own, besides the rules that hold for all. Every method has the behaviour of a CRD.

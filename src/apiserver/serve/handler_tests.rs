@@ -52,7 +52,7 @@ impl Routes for Stub {
                 }
                 "never" => std::future::pending().await,
                 "watches" => {
-                    let lines = futures::stream::repeat_with(|| Frame::data(Bytes::from_static(b"{}\n")));
+                    let lines = futures::stream::repeat_with(|| Frame::data(Bytes::from_static(&[b'x'; 4096])));
                     http::Response::new(StreamBody::new(lines.map(Quiet::Ok)).boxed_unsync())
                 }
                 "silent" => {

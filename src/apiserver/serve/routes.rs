@@ -10,9 +10,12 @@ use http::request::Parts;
 use crate::{
     apiserver::{
         authorize::User,
+        discovery,
+        documents::Documents,
+        openapi,
         request::ResourcePath,
         response::{self, Response},
-        verbs::Api,
+        verbs::{self, Api},
     },
     telemetry::metrics::Metrics,
 };
@@ -32,17 +35,17 @@ pub type Refresh = Arc<dyn Fn(&Metrics) + Send + Sync>;
 /// The real ones.
 pub(super) struct ApiRoutes {
     pub(super) api: Api,
+    pub(super) documents: Documents,
     pub(super) metrics: Metrics,
     pub(super) refresh: Refresh,
 }
 
 impl Routes for ApiRoutes {
     fn resource(&self, user: User, path: ResourcePath, parts: Parts, body: Bytes) -> BoxFuture<'_, Response> {
-        let _ = (user, path, parts, body, &self.api);
-        Box::pin(async { response::nothing_here() })
+        Box::pin(async move { verbs::respond(&self.api, &user, &path, &parts, body).await })
     }
 
-    fn other(&self, path: &str, _parts: &Parts) -> Response {
+    fn other(&self, path: &str, parts: &Parts) -> Response {
         if path == "/metrics" {
             (self.refresh)(&self.metrics);
             return response::bytes(
@@ -51,6 +54,10 @@ impl Routes for ApiRoutes {
                 self.metrics.text(),
             );
         }
-        response::nothing_here()
+        let (kinds, documents) = (self.api.kinds.load(), &self.documents);
+        let query = parts.uri.query().unwrap_or_default();
+        discovery::respond(&kinds, documents, path, &parts.headers)
+            .or_else(|| openapi::respond(&kinds, documents, path, query, &parts.headers))
+            .unwrap_or_else(response::nothing_here)
     }
 }

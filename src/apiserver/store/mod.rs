@@ -7,11 +7,19 @@ mod backend;
 #[cfg(test)]
 mod contract_tests;
 mod disk;
+#[cfg(test)]
+mod disk_tests;
 mod draft;
 mod encoding;
+#[cfg(test)]
+mod fault_tests;
 mod history;
+#[cfg(test)]
+mod history_tests;
 mod options;
 mod record;
+#[cfg(test)]
+mod sealing_tests;
 mod state;
 mod watching;
 mod writer;

@@ -1,0 +1,78 @@
+//! Schemas and kinds for the tests of this folder.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::apiserver::{
+    kinds::{Definition, Kind, NoRules, Scale},
+    names::{GroupResource, GroupVersion},
+    schema::{self, Schema},
+};
+
+/// Reads a schema.
+pub fn schema(source: &Value) -> Schema {
+    schema::read(source)
+}
+
+/// A schema with a field of every sort.
+pub fn thing() -> Schema {
+    schema(&json!({"type": "object", "properties": {
+        "spec": {"type": "object", "properties": {
+            "text": {"type": "string"},
+            "count": {"type": "integer"},
+            "struct": {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}},
+            "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+            "objects": {"type": "object", "additionalProperties": {
+                "type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}},
+            "atomicmap": {"type": "object", "x-kubernetes-map-type": "atomic",
+                "additionalProperties": {"type": "string"}},
+            "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+            "atomic": {"type": "array", "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+            "items": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
+                "items": {"type": "object", "properties": {
+                    "name": {"type": "string"}, "value": {"type": "string"}, "extra": {"type": "string"}}}},
+            "ports": {"type": "array", "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["port", "protocol"],
+                "items": {"type": "object", "properties": {
+                    "port": {"type": "integer"}, "protocol": {"type": "string", "default": "TCP"}}}},
+            "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+        }},
+        "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+    }}))
+}
+
+/// A custom kind `test.dev/v1 Thing` with this schema, a status and a scale.
+pub fn kind(schema: Schema) -> Kind {
+    let version = GroupVersion::new("test.dev", "v1");
+    let resource = GroupResource::new("test.dev", "things");
+    Kind {
+        version: version.clone(),
+        kind: "Thing".into(),
+        list_kind: "ThingList".into(),
+        resource: resource.clone(),
+        singular: "thing".into(),
+        short_names: Vec::new(),
+        categories: Vec::new(),
+        namespaced: true,
+        verbs: &[],
+        status: true,
+        scale: Some(Scale {
+            spec_replicas: ".spec.count".to_owned(),
+            status_replicas: ".status.count".to_owned(),
+            label_selector: None,
+        }),
+        stored_as: resource,
+        storage_version: version,
+        schema: Arc::new(schema),
+        definition: Definition::Custom(Arc::new(Value::Null)),
+        columns: Vec::new(),
+        selectable: Vec::new(),
+        counts_generations: true,
+        unconditional_update: false,
+        create_on_update: false,
+        sealed: false,
+        custom: true,
+        rules: Arc::new(NoRules),
+    }
+}
