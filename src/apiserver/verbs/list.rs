@@ -149,7 +149,7 @@ impl Api {
         }
         let mut records = Vec::new();
         let mut candidates = page.records.into_iter();
-        while let Some(record) = candidates.next() {
+        for record in candidates.by_ref() {
             if self.selects(kind, selection, &record)? {
                 records.push(record);
                 if records.len() == start.limit {

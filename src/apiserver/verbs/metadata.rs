@@ -77,7 +77,7 @@ pub(super) fn raise_generation(object: &mut Value) {
 
 fn content_differs(new: &Value, live: &Value, without_status: bool) -> bool {
     let counts = |field: &str| {
-        !matches!(field, "metadata" | "apiVersion" | "kind") && !(without_status && field == "status")
+        !(matches!(field, "metadata" | "apiVersion" | "kind") || without_status && field == "status")
     };
     let of = |object: &'_ Value| {
         object
