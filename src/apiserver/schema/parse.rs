@@ -16,7 +16,7 @@ use super::{
 use crate::apiserver::field_error::FieldError;
 
 /// How many levels a schema may have; Kubernetes bounds the JSON only.
-pub(super) const MAX_DEPTH: usize = 100;
+pub(super) const MAX_DEPTH: usize = 64;
 
 static ANYTHING: LazyLock<Arc<Schema>> = LazyLock::new(|| {
     Arc::new(Schema {
@@ -56,7 +56,7 @@ pub fn parse(source: &Value, at: &str) -> Result<Schema, Vec<FieldError>> {
 }
 
 /// Reads any OpenAPI v3 schema without `$ref`, asking nothing of it: facets of another type than they should have are
-/// ignored, and what lies deeper than 100 levels allows everything.
+/// ignored, and what lies deeper than 64 levels allows everything.
 #[must_use]
 pub fn read(source: &Value) -> Schema {
     read_at(source, 0)

@@ -91,7 +91,7 @@ pub fn warnings(definition: &Value) -> Vec<String> {
 }
 
 fn walk(node: &Value, formats: &mut Vec<String>, sets: &mut Vec<String>, depth: usize) {
-    let Some(node) = node.as_object().filter(|_| depth < 100) else {
+    let Some(node) = node.as_object().filter(|_| depth < 64) else {
         return;
     };
     let (kind, format) = (text(node, "type"), text(node, "format"));
@@ -572,7 +572,7 @@ fn stored(definition: &Value, found: &mut Vec<FieldError>) {
     if stored.is_empty() {
         found.push(FieldError::invalid(
             at,
-            Value::Array(Vec::new()),
+            Value::Null,
             "must have at least one stored version",
         ));
         return;

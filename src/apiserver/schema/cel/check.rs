@@ -156,17 +156,15 @@ fn visit<'a>(node: &IdedExpr, root: &'a Schema, unknown: &mut Option<String>) ->
             }
         }
         Expr::Call(call) => {
-            call.target
-                .iter()
-                .for_each(|target| drop(visit(target, root, unknown)));
-            call.args
-                .iter()
-                .for_each(|argument| drop(visit(argument, root, unknown)));
+            for part in call.target.iter().map(|target| &**target).chain(&call.args) {
+                visit(part, root, unknown);
+            }
         }
-        Expr::List(list) => list
-            .elements
-            .iter()
-            .for_each(|element| drop(visit(element, root, unknown))),
+        Expr::List(list) => {
+            for element in &list.elements {
+                visit(element, root, unknown);
+            }
+        }
         Expr::Comprehension(inner) => {
             for part in [
                 &inner.iter_range,
