@@ -1,5 +1,6 @@
 //! What a write changed: the sets of paths that it added, modified and removed, seen through the schema. Allocates for
-//! what differs only, for every write goes through it. As structured-merge-diff's `Compare`. Called by `updater`.
+//! what differs only, for every write goes through it. As structured-merge-diff's `Compare`; decides nothing about who
+//! owns it. Called by `updater` and `last_applied`.
 
 use std::collections::BTreeMap;
 

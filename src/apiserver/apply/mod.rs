@@ -186,19 +186,20 @@ fn metadata_differs(old: &Map<String, Value>, new: &Map<String, Value>) -> bool 
     {
         return true;
     }
-    let entries = |metadata: &'_ Map<String, Value>| -> Vec<Value> {
-        let list = metadata.get("managedFields").and_then(Value::as_array);
-        list.map_or_else(Vec::new, Clone::clone)
-    };
     if old.get("managedFields") == new.get("managedFields") {
         return false;
     }
-    let (before, mut after) = (entries(old), entries(new));
+    let (before, mut after) = (entry_list(old), entry_list(new));
     before.len() != after.len()
         || before.iter().any(|entry| {
             let found = after.iter().position(|other| same_but_time(entry, other));
             found.map(|at| after.swap_remove(at)).is_none()
         })
+}
+
+fn entry_list(metadata: &Map<String, Value>) -> Vec<&Value> {
+    let list = metadata.get("managedFields").and_then(Value::as_array);
+    list.into_iter().flatten().collect()
 }
 
 fn same_but_time(a: &Value, b: &Value) -> bool {
