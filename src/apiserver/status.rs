@@ -124,6 +124,12 @@ impl Status {
         Self::new(403, "Forbidden", message).about(of, name)
     }
 
+    /// 403 `Forbidden` for a path that is no resource: `forbidden: User "x" cannot get path "/metrics"`.
+    #[must_use]
+    pub fn forbidden_path(why: impl fmt::Display) -> Self {
+        Self::new(403, "Forbidden", format!("forbidden: {why}")).with_details(Details::default())
+    }
+
     /// 404 `NotFound`: `secrets "x" not found`.
     #[must_use]
     pub fn not_found(of: &GroupResource, name: &str) -> Self {
@@ -150,6 +156,17 @@ impl Status {
             format!("{verb} is not supported on resources of kind \"{of}\""),
         )
         .about(of, "")
+    }
+
+    /// 405 `MethodNotAllowed` for a method that means nothing here.
+    #[must_use]
+    pub fn no_such_method() -> Self {
+        Self::new(
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        )
+        .with_details(Details::default())
     }
 
     /// 406 `NotAcceptable`.
@@ -303,6 +320,12 @@ impl Status {
     #[must_use]
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(503, "ServiceUnavailable", message)
+    }
+
+    /// 504 `Timeout`.
+    #[must_use]
+    pub fn timeout(message: impl Into<String>) -> Self {
+        Self::new(504, "Timeout", message).with_details(Details::default())
     }
 
     /// 504 `Timeout` of a read from the future.

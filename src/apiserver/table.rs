@@ -1,10 +1,24 @@
 //! Tables: what `kubectl get` shows. Owns columns, cells and the age of things; knows no HTTP.
-//! Called by `verbs` when the client accepts `as=Table`.
+//! Cells follow `apiextensions-apiserver`'s table convertor: the first value a column's path leads to, null when there is
+//! none or it is of another type, dates as ages. Called by `verbs` when the client accepts `as=Table`.
+
+mod age;
+mod json_path;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::kinds::Kind;
+use self::json_path::JsonPath;
+use super::{
+    kinds::{CellSource, Column, Kind},
+    object,
+};
+
+const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
+const CREATED: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+const CREATED_AT: &str = ".metadata.creationTimestamp";
 
 /// `includeObject`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,23 +32,171 @@ pub enum Include {
     Object,
 }
 
-/// `columnDefinitions`.
-#[must_use]
-#[expect(clippy::unimplemented, reason = "the joint; its owner fills it")]
-pub fn columns(_kind: &Kind) -> Value {
-    unimplemented!()
+impl Include {
+    /// From the parameter, which `Query::validate_table` has judged.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "None" => Self::None,
+            "Object" => Self::Object,
+            _ => Self::Metadata,
+        }
+    }
 }
 
-/// One row.
+/// The columns of a kind whose CRD declares none: the age.
 #[must_use]
-#[expect(clippy::unimplemented, reason = "the joint; its owner fills it")]
-pub fn row(_kind: &Kind, _object: &Value, _include: Include, _now: Timestamp) -> Value {
-    unimplemented!()
+pub fn default_columns() -> Vec<Column> {
+    vec![Column {
+        name: "Age".to_owned(),
+        kind: "date".to_owned(),
+        format: String::new(),
+        description: CREATED.to_owned(),
+        priority: 0,
+        source: CellSource::Path(CREATED_AT.to_owned()),
+    }]
+}
+
+/// `columnDefinitions`.
+#[must_use]
+pub fn columns(kind: &Kind) -> Value {
+    let name =
+        json!({"name": "Name", "type": "string", "format": "name", "description": NAME, "priority": 0});
+    let others = kind.columns.iter().map(|column| {
+        let description = match &column.source {
+            CellSource::Path(path) if column.description.is_empty() => {
+                format!("Custom resource definition column (in JSONPath format): {path}")
+            }
+            _ => column.description.clone(),
+        };
+        json!({
+            "name": column.name, "type": column.kind, "format": column.format,
+            "description": description, "priority": column.priority,
+        })
+    });
+    std::iter::once(name).chain(others).collect()
+}
+
+/// The rows of one kind, with its paths parsed once: for lists and watches.
+#[derive(Debug)]
+pub struct Printer<'a> {
+    columns: Vec<(&'a Column, Option<JsonPath>)>,
+}
+
+impl<'a> Printer<'a> {
+    /// For the columns of `kind`.
+    #[must_use]
+    pub fn new(kind: &'a Kind) -> Self {
+        let parsed = |column: &'a Column| {
+            let path = match &column.source {
+                CellSource::Path(path) => JsonPath::parse(path),
+                CellSource::Computed(_) | CellSource::Since(_) => None,
+            };
+            (column, path)
+        };
+        Self {
+            columns: kind.columns.iter().map(parsed).collect(),
+        }
+    }
+
+    /// One row, with ages as of `now`.
+    #[must_use]
+    pub fn row(&self, object: &Value, include: Include, now: Timestamp) -> Value {
+        let others = self.columns.iter().map(|(column, path)| match &column.source {
+            CellSource::Computed(compute) => compute(object),
+            CellSource::Since(time) => since(&time(object), now),
+            CellSource::Path(_) => path
+                .as_ref()
+                .and_then(|path| path.first(object))
+                .map_or(Value::Null, |value| cell(&column.kind, value, now)),
+        });
+        let cells: Value = std::iter::once(object::name(object).into())
+            .chain(others)
+            .collect();
+        let shown = match include {
+            Include::None => Value::Null,
+            Include::Metadata => partial(object),
+            Include::Object => object.clone(),
+        };
+        let mut row = Map::new();
+        row.insert("cells".to_owned(), cells);
+        row.insert("object".to_owned(), shown);
+        Value::Object(row)
+    }
+}
+
+/// One row; for many of them, a [`Printer`] is faster.
+#[must_use]
+pub fn row(kind: &Kind, object: &Value, include: Include, now: Timestamp) -> Value {
+    Printer::new(kind).row(object, include, now)
 }
 
 /// `PartialObjectMetadata` of an object.
 #[must_use]
-#[expect(clippy::unimplemented, reason = "the joint; its owner fills it")]
-pub fn partial(_object: &Value) -> Value {
-    unimplemented!()
+pub fn partial(object: &Value) -> Value {
+    let mut shown = Map::new();
+    shown.insert("kind".to_owned(), "PartialObjectMetadata".into());
+    shown.insert("apiVersion".to_owned(), "meta.k8s.io/v1".into());
+    shown.insert(
+        "metadata".to_owned(),
+        object.get("metadata").cloned().unwrap_or_default(),
+    );
+    Value::Object(shown)
+}
+
+fn since(time: &str, now: Timestamp) -> Value {
+    match time {
+        "" => "<unknown>".into(),
+        text => cell("date", &text.into(), now),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "an integer column shows a float cut off, as upstream does"
+)]
+fn cell(kind: &str, value: &Value, now: Timestamp) -> Value {
+    match (kind, value) {
+        ("string", value) => text(value).into(),
+        ("integer", Value::Number(number)) => match number.as_i64() {
+            Some(integer) => integer.into(),
+            None => number.as_f64().map_or(Value::Null, |float| (float as i64).into()),
+        },
+        ("number", Value::Number(_)) | ("boolean", Value::Bool(_)) => value.clone(),
+        ("date", Value::String(text)) => match &**text {
+            "" | "null" => "<unknown>".into(),
+            text => text
+                .parse()
+                .map_or_else(|_| "<invalid>".to_owned(), |then| age::age(then, now))
+                .into(),
+        },
+        _ => Value::Null,
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "<no value>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() => float_text(float),
+            _ => number.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// The shortest text of a float, with an exponent of two digits from 1e6 and below 1e-4.
+fn float_text(float: f64) -> String {
+    let scientific = format!("{float:e}");
+    match scientific
+        .split_once('e')
+        .and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?)))
+    {
+        Some((digits, exponent)) if !(-4..6).contains(&exponent) && float != 0.0 => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
+        }
+        _ => float.to_string(),
+    }
 }

@@ -26,6 +26,10 @@ struct Inner {
     requests: Family<Vec<(&'static str, &'static str)>, Counter>,
     request_seconds: Family<Vec<(&'static str, &'static str)>, Histogram>,
     connected: Family<Vec<(&'static str, &'static str)>, Gauge>,
+    api_requests: Family<Vec<(&'static str, String)>, Counter>,
+    api_request_seconds: Histogram,
+    api_watchers: Gauge,
+    commit_seconds: Histogram,
 }
 
 fn seconds() -> Histogram {
@@ -47,6 +51,10 @@ impl Default for Metrics {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
             connected: Family::default(),
+            api_requests: Family::default(),
+            api_request_seconds: seconds(),
+            api_watchers: Gauge::default(),
+            commit_seconds: seconds(),
         };
         let registry = &mut inner.registry;
         registry.register(
@@ -94,8 +102,33 @@ impl Default for Metrics {
             "Whether the Docker Engine answers",
             inner.connected.clone(),
         );
+        register_apiserver(&mut inner);
         Self(Arc::new(inner))
     }
+}
+
+fn register_apiserver(inner: &mut Inner) {
+    let registry = &mut inner.registry;
+    registry.register(
+        "apiserver_requests",
+        "Requests to the embedded API server, by verb and HTTP code",
+        inner.api_requests.clone(),
+    );
+    registry.register(
+        "apiserver_request_duration_seconds",
+        "Time of a request to the embedded API server until its answer begins",
+        inner.api_request_seconds.clone(),
+    );
+    registry.register(
+        "apiserver_watchers",
+        "Watches that are open",
+        inner.api_watchers.clone(),
+    );
+    registry.register(
+        "store_commit_duration_seconds",
+        "Time of a durable commit of the store",
+        inner.commit_seconds.clone(),
+    );
 }
 
 impl Metrics {
@@ -162,6 +195,23 @@ impl Metrics {
             .connected
             .get_or_create(&vec![("host", host)])
             .set(i64::from(connected));
+    }
+
+    /// A request to the embedded API server has its answer.
+    pub fn apiserver_request(&self, verb: &'static str, code: u16, took: Duration) {
+        let labels: Vec<(&'static str, String)> = vec![("verb", verb.to_owned()), ("code", code.to_string())];
+        self.0.api_requests.get_or_create(&labels).inc();
+        self.0.api_request_seconds.observe(took.as_secs_f64());
+    }
+
+    /// So many watches more, or fewer.
+    pub fn apiserver_watchers(&self, more: i64) {
+        self.0.api_watchers.inc_by(more);
+    }
+
+    /// The store has made something durable.
+    pub fn store_commit(&self, took: Duration) {
+        self.0.commit_seconds.observe(took.as_secs_f64());
     }
 
     /// Everything as OpenMetrics text.

@@ -2,6 +2,11 @@
 //! Owns the description and the look-up, not the verbs. Custom resources come from CRD objects, the others are built in.
 //! Read by every request; replaced as a whole when a CRD changes, so that a request sees one consistent set.
 
+pub mod builtin;
+pub mod custom;
+pub mod metadata;
+pub mod names;
+
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde_json::Value;
@@ -115,6 +120,8 @@ pub enum CellSource {
     Path(String),
     /// Computed: the number of entries of a map at `/pointer`s, the age, ... (built-in kinds only).
     Computed(fn(&Value) -> Value),
+    /// How long ago this time (RFC 3339) was, as the age of an object is shown; `<unknown>` when empty (built-in kinds only).
+    Since(fn(&Value) -> String),
 }
 
 /// What one kind does of its own, besides the rules that hold for all. Every method has the behaviour of a CRD.
@@ -128,6 +135,11 @@ pub trait Rules: Send + Sync + 'static {
     /// Findings that the schema cannot say. `old` is there on an update. Immutability belongs here.
     fn validate(&self, _object: &Value, _old: Option<&Value>) -> Vec<FieldError> {
         Vec::new()
+    }
+
+    /// Which names objects may have.
+    fn name_rule(&self) -> names::NameRule {
+        names::subdomain_name
     }
 
     /// Texts for `Warning` headers.

@@ -1,10 +1,24 @@
 //! What a request says: its path, its parameters, what it accepts, and its body as JSON. Owns parsing and the errors for
 //! everything malformed; looks up no object. Called by `serve` (path) and `verbs` (the rest).
 
-use bytes::Bytes;
+mod body;
+mod delete;
+mod envelope;
+mod media;
+mod options;
+mod path;
+mod query;
+mod tree;
+
 use serde_json::Value;
 
-use super::{kinds::Kind, names::GroupVersion, status::Result};
+use super::names::GroupVersion;
+
+pub use body::{body, patch_body};
+pub use delete::{DeleteOptions, delete_options};
+pub use media::{OBJECT_TYPES, WATCH_TYPES, accept};
+pub use path::path;
+pub use query::query;
 
 /// A path of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +107,19 @@ pub struct Accept {
     pub yaml: bool,
 }
 
+/// A type of patch that is served, by the content type of its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatchType {
+    /// `application/json-patch+json`, RFC 6902.
+    Json,
+    /// `application/merge-patch+json`, RFC 7386.
+    Merge,
+    /// `application/strategic-merge-patch+json`, for built-in kinds only.
+    Strategic,
+    /// `application/apply-patch+yaml`, server-side apply.
+    Apply,
+}
+
 /// A decoded body, with what strict validation has against it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decoded {
@@ -100,41 +127,4 @@ pub struct Decoded {
     pub object: Value,
     /// `unknown field "spec.x"` is found by `schema`; here: `duplicate field "spec.x"`.
     pub strict: Vec<String>,
-}
-
-/// Splits a path.
-///
-/// # Errors
-/// 400 for what is not UTF-8 after percent-decoding.
-#[expect(clippy::unimplemented, reason = "the joint; its owner fills it")]
-pub fn path(_path: &str) -> Result<Path> {
-    unimplemented!()
-}
-
-/// Reads the query.
-///
-/// # Errors
-/// 400 for a number or boolean that is none.
-#[expect(clippy::unimplemented, reason = "the joint; its owner fills it")]
-pub fn query(_query: &str) -> Result<Query> {
-    unimplemented!()
-}
-
-/// Chooses what to answer with. `accept` is the header, absent is anything.
-///
-/// # Errors
-/// 406.
-#[expect(clippy::unimplemented, reason = "the joint; its owner fills it")]
-pub fn accept(_accept: Option<&str>, _custom: bool) -> Result<Accept> {
-    unimplemented!()
-}
-
-/// Decodes the body of a create, update or apply by its content type: JSON (also when absent), YAML, and Kubernetes
-/// protobuf for built-in kinds.
-///
-/// # Errors
-/// 415 for another content type, 400 for a body that is not what it says.
-#[expect(clippy::unimplemented, reason = "the joint; its owner fills it")]
-pub fn body(_content_type: Option<&str>, _body: &Bytes, _kind: Option<&Kind>) -> Result<Decoded> {
-    unimplemented!()
 }

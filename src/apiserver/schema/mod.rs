@@ -3,13 +3,21 @@
 //! Read by `verbs` (prune, default, validate), `apply` (list and map types) and `patch` (merge keys).
 
 mod cel;
+mod correlate;
 mod default;
+mod default_rules;
+mod embedded;
+mod format;
+mod lists;
+mod numbers;
 mod object_meta;
+mod openapi;
 mod parse;
 mod prune;
 mod rules;
 mod structural;
 mod validate;
+mod values;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,7 +25,9 @@ use serde_json::Value;
 
 pub use cel::Program;
 pub use default::default;
+pub use format::is_known as known_format;
 pub use object_meta::object_meta;
+pub use openapi::find as field_schema;
 pub use parse::{parse, read};
 pub use prune::prune;
 pub use rules::{Bounds, Pattern};
@@ -56,6 +66,8 @@ pub struct Schema {
     pub merge_patch: bool,
     /// `x-kubernetes-patch-strategy` contains `retainKeys`.
     pub retain_keys: bool,
+    /// This node or one below it has CEL rules.
+    pub has_cel: bool,
 }
 
 /// A JSON type of a schema.
@@ -131,3 +143,6 @@ impl Schema {
         })
     }
 }
+
+#[cfg(test)]
+mod recorded_tests;

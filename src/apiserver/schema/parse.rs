@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 
 use super::{
     Additional, ListType, Rules, Schema, Type,
-    cel::Program,
+    cel::{self, Program},
+    default_rules, openapi,
     rules::{Bounds, Pattern},
     structural,
 };
@@ -29,9 +30,18 @@ static ANYTHING: LazyLock<Arc<Schema>> = LazyLock::new(|| {
 /// # Errors
 /// What is not structural or not allowed, a finding each, below `at` (`spec.versions[0].schema.openAPIV3Schema`).
 pub fn parse(source: &Value, at: &str) -> Result<Schema, Vec<FieldError>> {
-    let findings = structural::check(source, at);
+    let mut findings = structural::check(source, at);
+    let is_structural = findings.is_empty();
+    let schema = read(source);
+    if is_structural {
+        findings.extend(default_rules::check(&schema, at));
+    }
+    findings.extend(openapi::check(source, at));
     if findings.is_empty() {
-        Ok(read(source))
+        findings.extend(cel::findings(&schema, at));
+    }
+    if findings.is_empty() {
+        Ok(schema)
     } else {
         Err(findings)
     }
@@ -56,7 +66,7 @@ fn read_at(source: &Value, depth: usize) -> Schema {
         }
     };
     let strategy = text(map, "x-kubernetes-patch-strategy").unwrap_or_default();
-    Schema {
+    let mut schema = Schema {
         kind: kind_of(map),
         nullable: flag(map, "nullable"),
         properties: (map
@@ -86,7 +96,20 @@ fn read_at(source: &Value, depth: usize) -> Schema {
         merge_key: text(map, "x-kubernetes-patch-merge-key").map(str::to_owned),
         merge_patch: strategy.split(',').any(|word| word == "merge"),
         retain_keys: strategy.split(',').any(|word| word == "retainKeys"),
-    }
+        has_cel: false,
+    };
+    schema.has_cel = has_cel(&schema);
+    schema
+}
+
+fn has_cel(schema: &Schema) -> bool {
+    let values = match &schema.additional {
+        Some(Additional::Of(values)) => Some(values),
+        _ => None,
+    };
+    let rules = schema.rules.as_deref();
+    rules.is_some_and(|rules| rules.cel.is_some() || rules.all_of.iter().any(|nested| nested.has_cel))
+        || (schema.properties.values().chain(&schema.items).chain(values)).any(|child| child.has_cel)
 }
 
 fn kind_of(map: &Map<String, Value>) -> Option<Type> {

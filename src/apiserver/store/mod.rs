@@ -4,15 +4,28 @@
 //! Called by `verbs` and `loops`.
 
 mod backend;
+#[cfg(test)]
+mod contract_tests;
+mod disk;
+#[cfg(test)]
+mod disk_tests;
 mod draft;
+mod encoding;
+#[cfg(test)]
+mod fault_tests;
 mod history;
+#[cfg(test)]
+mod history_tests;
 mod options;
 mod record;
+#[cfg(test)]
+mod sealing_tests;
 mod state;
 mod watching;
 mod writer;
 
 use std::{
+    path::Path,
     sync::{Arc, PoisonError, RwLock, mpsc},
     thread,
 };
@@ -23,6 +36,7 @@ use tokio::sync::oneshot;
 
 use self::{
     backend::{Backend, Memory},
+    disk::{Disk, open_database},
     draft::{Draft, Sealing},
     history::Logged,
     state::State,
@@ -116,6 +130,16 @@ impl Store {
             .unwrap_or_else(|_| unreachable!("memory can be read"))
     }
 
+    /// Opens the store whose file is `path`, or makes it. Beside it there is a file to lock, `path` with `.lock`; both
+    /// have mode 0600. Reads all objects: call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// It is in use by another process, was written by a newer program, or cannot be read.
+    pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let disk = Disk::open(path, Box::new(open_database))?;
+        Self::over(Box::new(disk), options)
+    }
+
     fn over(mut backend: Box<dyn Backend>, options: Options) -> Result<Self, OpenError> {
         let loaded = backend.load().map_err(OpenError::Unreadable)?;
         let shared = Arc::new(Shared {
@@ -202,6 +226,10 @@ impl Store {
         expected: Expected,
         draft: Option<Draft>,
     ) -> Result<Arc<Record>, WriteError> {
+        if !encoding::is_storable(&key) {
+            let why = "a key with a NUL character cannot be stored";
+            return Err(WriteError::Unavailable(why.to_owned()));
+        }
         let (answer, answered) = oneshot::channel();
         let write = Write {
             key,

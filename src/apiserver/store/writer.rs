@@ -27,7 +27,7 @@ const MOST_WRITES: usize = 256;
 /// and as many bytes, unless one alone is larger.
 const MOST_BYTES: usize = 4 << 20;
 /// How often a disk that failed is tried when nobody writes.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 5_000 });
 
 /// What a write expects to find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

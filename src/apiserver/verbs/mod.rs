@@ -2,6 +2,37 @@
 //! metadata, generations, preconditions, finalizers, dry run, retries. Kinds add theirs through `kinds::Rules`.
 //! Called by `serve` with a parsed request, and by `loops`, which act as the API server's own controllers.
 
+mod chunks;
+mod create;
+mod delete;
+mod finalizers;
+mod forms;
+mod frames;
+mod identity;
+mod list;
+mod metadata;
+mod options;
+mod patching;
+mod prepare;
+mod render;
+mod respond;
+mod route;
+mod scale;
+mod screen;
+mod select;
+mod token;
+mod update;
+mod watch;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod list_tests;
+#[cfg(test)]
+mod watch_tests;
+#[cfg(test)]
+mod write_tests;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -12,10 +43,13 @@ use super::{
     authorize::{SharedAuthorizer, User},
     kinds::{Kind, Kinds},
     names::Key,
+    request::Decoded,
     status::Result,
     store::Store,
 };
 use crate::clock::Clock;
+
+pub use respond::respond;
 
 /// Everything a verb works on. Cloning shares it.
 #[derive(Clone)]
@@ -99,18 +133,14 @@ pub enum Deleted {
     Waiting(Value),
 }
 
-#[expect(
-    clippy::unimplemented,
-    clippy::unused_self,
-    reason = "the joint; its owner fills it"
-)]
 impl Api {
     /// One object, as served by `kind`.
     ///
     /// # Errors
     /// 404.
-    pub fn read(&self, _kind: &Kind, _namespace: &str, _name: &str) -> Result<Value> {
-        unimplemented!()
+    pub fn read(&self, kind: &Kind, namespace: &str, name: &str) -> Result<Value> {
+        let record = self.record(kind, &forms::key(kind, namespace, name))?;
+        self.served(kind, &record)
     }
 
     /// Creates.
@@ -119,12 +149,16 @@ impl Api {
     /// What a client would be told.
     pub async fn create(
         &self,
-        _kind: &Kind,
-        _namespace: &str,
-        _object: Value,
-        _how: &Writing<'_>,
+        kind: &Kind,
+        namespace: &str,
+        object: Value,
+        how: &Writing<'_>,
     ) -> Result<Written> {
-        unimplemented!()
+        let body = Decoded {
+            object,
+            strict: Vec::new(),
+        };
+        self.create_decoded(kind, namespace, body, how).await
     }
 
     /// Changes an object by a function of its stored state, again when somebody was faster. `subresource` decides what of
@@ -134,13 +168,21 @@ impl Api {
     /// What a client would be told, and what `change` returns.
     pub async fn modify(
         &self,
-        _kind: &Kind,
-        _key: &Key,
-        _subresource: &str,
-        _how: &Writing<'_>,
-        _change: &(dyn Fn(&Value) -> Result<Value> + Send + Sync),
+        kind: &Kind,
+        key: &Key,
+        subresource: &str,
+        how: &Writing<'_>,
+        change: &(dyn Fn(&Value) -> Result<Value> + Send + Sync),
     ) -> Result<Written> {
-        unimplemented!()
+        let job = update::Job {
+            kind,
+            key,
+            subresource,
+            how,
+            origin: prepare::Origin::Patch,
+        };
+        self.change(&job, &|live| change(live).map(update::Proposal::from))
+            .await
     }
 
     /// Deletes, or starts to.
@@ -149,11 +191,11 @@ impl Api {
     /// What a client would be told.
     pub async fn delete(
         &self,
-        _kind: &Kind,
-        _key: &Key,
-        _options: &Deletion,
-        _how: &Writing<'_>,
+        kind: &Kind,
+        key: &Key,
+        options: &Deletion,
+        how: &Writing<'_>,
     ) -> Result<Deleted> {
-        unimplemented!()
+        self.delete_one(kind, key, options, how).await
     }
 }

@@ -1,0 +1,578 @@
+//! What a CRD may say. Owns the findings (`k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation`) but for its
+//! schemas, which `schema::parse` judges, and its metadata. Called by every write of a CRD.
+
+use serde_json::{Map, Value};
+
+use super::{is_established, map, text, texts, versions};
+use crate::apiserver::{
+    field_error::{FieldError, FieldErrorKind},
+    kinds::names::{label_1035, subdomain},
+    object,
+    schema::{self, field_schema, known_format},
+};
+
+/// The most fields by which lists of a version can be selected.
+const MAX_SELECTABLE: usize = 8;
+
+const COLUMN_TYPES: &str = "boolean,date,integer,number,string";
+const COLUMN_FORMATS: &str = "byte,date,date-time,double,float,int32,int64,password";
+
+/// The facets that a root may have when `status` is taken out of it.
+const ROOT_FACETS: &str = "Description Type Format Title Maximum ExclusiveMaximum Minimum ExclusiveMinimum MaxLength MinLength Pattern MaxItems MinItems UniqueItems MultipleOf Required Items Properties ExternalDocs Example XPreserveUnknownFields XValidations";
+
+type Node = Map<String, Value>;
+
+/// The findings of `definition`, besides those of its metadata. With `old`, what may not change has not.
+#[must_use]
+pub fn validate(definition: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let empty = Map::new();
+    let spec = map(definition.get("spec"), &empty);
+    let names = map(spec.get("names"), &empty);
+    let mut found = Vec::new();
+    let name = object::name(definition);
+    if old.is_none()
+        && !name.is_empty()
+        && name != format!("{}.{}", text(names, "plural"), text(spec, "group"))
+    {
+        found.push(FieldError::invalid(
+            "metadata.name",
+            name,
+            r#"must be spec.names.plural+"."+spec.group"#,
+        ));
+    }
+    group(spec, &mut found);
+    match text(spec, "scope") {
+        "" => found.push(FieldError::required("spec.scope", "")),
+        "Cluster" | "Namespaced" => {}
+        other => found.push(FieldError::not_supported(
+            "spec.scope",
+            other,
+            &["Cluster", "Namespaced"],
+        )),
+    }
+    all_versions(definition, old, &mut found);
+    for field in ["plural", "singular", "kind", "listKind"] {
+        if text(names, field).is_empty() {
+            found.push(FieldError::required(format!("spec.names.{field}"), ""));
+        }
+    }
+    check_names(names, "spec.names", &mut found);
+    conversion(spec, &mut found);
+    if let Some(old) = old {
+        immutable(definition, old, &mut found);
+    }
+    stored(definition, &mut found);
+    approval(definition, old, &mut found);
+    if spec.get("preserveUnknownFields") == Some(&Value::Bool(true)) {
+        let detail = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+        found.push(FieldError::invalid("spec.preserveUnknownFields", true, detail));
+    }
+    found
+}
+
+/// Texts for `Warning` headers: formats that are not checked, sets that cannot be merged.
+#[must_use]
+pub fn warnings(definition: &Value) -> Vec<String> {
+    let mut formats = Vec::new();
+    let mut sets = Vec::new();
+    for version in versions(definition) {
+        if let Some(root) = version
+            .get("schema")
+            .and_then(|schema| schema.get("openAPIV3Schema"))
+        {
+            walk(root, &mut formats, &mut sets, 0);
+        }
+    }
+    sets.sort();
+    sets.dedup();
+    formats.extend(sets);
+    formats
+}
+
+fn walk(node: &Value, formats: &mut Vec<String>, sets: &mut Vec<String>, depth: usize) {
+    let Some(node) = node.as_object().filter(|_| depth < 100) else {
+        return;
+    };
+    let (kind, format) = (text(node, "type"), text(node, "format"));
+    let known = match kind {
+        "" | "string" => known_format(format),
+        "integer" => matches!(format, "int32" | "int64"),
+        "number" => matches!(format, "float" | "double"),
+        _ => false,
+    };
+    if !format.is_empty() && !known {
+        formats.push(format!("unrecognized format {format:?}"));
+    }
+    let item = node
+        .get("items")
+        .and_then(Value::as_object)
+        .map(|items| text(items, "type"));
+    if let (Some(item @ ("object" | "array")), "set") = (item, text(node, "x-kubernetes-list-type")) {
+        sets.push(format!(
+            "x-kubernetes-list-type: set for items of type {item:?} is not supported by server-side apply or CEL validation rules"
+        ));
+    }
+    for key in ["items", "not", "additionalProperties"] {
+        node.get(key)
+            .into_iter()
+            .for_each(|child| walk(child, formats, sets, depth + 1));
+    }
+    for key in ["allOf", "anyOf", "oneOf"] {
+        let list = node.get(key).and_then(Value::as_array).into_iter().flatten();
+        list.for_each(|child| walk(child, formats, sets, depth + 1));
+    }
+    let properties = node
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    properties.for_each(|(_, child)| walk(child, formats, sets, depth + 1));
+}
+
+fn group(spec: &Node, found: &mut Vec<FieldError>) {
+    let group = text(spec, "group");
+    let wrong = subdomain(group);
+    if group.is_empty() {
+        found.push(FieldError::required("spec.group", ""));
+    } else if !wrong.is_empty() {
+        found.push(FieldError::invalid("spec.group", group, wrong.join(",")));
+    } else if !group.contains('.') {
+        found.push(FieldError::invalid(
+            "spec.group",
+            group,
+            "should be a domain with at least one dot",
+        ));
+    }
+}
+
+fn all_versions(definition: &Value, old: Option<&Value>, found: &mut Vec<FieldError>) {
+    let (mut storage, mut names) = (0, Vec::new());
+    let root = |version: &Node| {
+        version
+            .get("schema")
+            .and_then(|schema| schema.get("openAPIV3Schema"))
+            .cloned()
+    };
+    for (index, version) in versions(definition).enumerate() {
+        if root(version).is_none_or(|root| root.is_null()) {
+            found.push(FieldError::required(
+                format!("spec.versions[{index}].schema.openAPIV3Schema"),
+                "",
+            ));
+        }
+    }
+    for (index, version) in versions(definition).enumerate() {
+        let at = format!("spec.versions[{index}]");
+        let name = text(version, "name");
+        storage += usize::from(version.get("storage") == Some(&Value::Bool(true)));
+        let wrong = label_1035(name);
+        if !wrong.is_empty() {
+            found.push(FieldError::invalid(format!("{at}.name"), name, wrong.join(",")));
+        }
+        names.push(name);
+        let before = old.and_then(|old| versions(old).find(|before| text(before, "name") == name));
+        let known = before.is_some_and(|before| before.get("schema") == version.get("schema"));
+        check_version(version, known, &at, found);
+    }
+    let mut unique = names.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    let mut whole = |detail: &str| {
+        found.push(FieldError {
+            kind: FieldErrorKind::Invalid,
+            field: "spec.versions".to_owned(),
+            value: definition.pointer("/spec/versions").cloned(),
+            detail: detail.to_owned(),
+        });
+    };
+    if unique.len() != names.len() {
+        whole("must contain unique version names");
+    }
+    if storage != 1 {
+        whole("must have exactly one version marked as storage version");
+    }
+}
+
+/// `known`: the schema is as it was, and was judged then.
+fn check_version(version: &Node, known: bool, at: &str, found: &mut Vec<FieldError>) {
+    deprecation(version, at, found);
+    let empty = Map::new();
+    let subresources = map(version.get("subresources"), &empty);
+    let root = version
+        .get("schema")
+        .and_then(|schema| schema.get("openAPIV3Schema"));
+    let schema_at = format!("{at}.schema.openAPIV3Schema");
+    if let Some(root) = root.filter(|root| !root.is_null() && !known) {
+        if subresources.get("status").is_some_and(Value::is_object) {
+            root_with_status(root, &schema_at, found);
+        }
+        if root.get("nullable") == Some(&Value::Bool(true)) {
+            found.push(FieldError::forbidden(
+                format!("{schema_at}.nullable"),
+                "nullable cannot be true at the root",
+            ));
+        }
+        found.extend(schema::parse(root, &schema_at).err().unwrap_or_default());
+    }
+    if let Some(scale) = subresources.get("scale").and_then(Value::as_object) {
+        check_scale(scale, &format!("{at}.subresources"), found);
+    }
+    let columns = version.get("additionalPrinterColumns").and_then(Value::as_array);
+    for (index, column) in columns.into_iter().flatten().enumerate() {
+        let column = column.as_object().unwrap_or(&empty);
+        check_column(column, &format!("{at}.additionalPrinterColumns[{index}]"), found);
+    }
+    let fields = version.get("selectableFields").and_then(Value::as_array);
+    if let (Some(fields), Some(root)) = (fields, root.and_then(Value::as_object)) {
+        selectable(fields, root, &format!("{at}.selectableFields"), found);
+    }
+}
+
+fn deprecation(version: &Node, at: &str, found: &mut Vec<FieldError>) {
+    let Some(said) = version.get("deprecationWarning").and_then(Value::as_str) else {
+        return;
+    };
+    let field = format!("{at}.deprecationWarning");
+    let mut wrong = |detail: &str| found.push(FieldError::invalid(field.as_str(), said, detail));
+    if version.get("deprecated") != Some(&Value::Bool(true)) {
+        wrong("can only be set for deprecated versions");
+    } else if said.len() > 256 {
+        wrong("must be <= 256 characters long");
+    } else if said.is_empty() {
+        wrong("must not be an empty string");
+    } else if let Some((index, _)) = said.char_indices().find(|(_, c)| c.is_control()) {
+        wrong(&format!(
+            "must only contain printable UTF-8 characters; non-printable character found at index {index}"
+        ));
+    }
+}
+
+fn root_with_status(root: &Value, at: &str, found: &mut Vec<FieldError>) {
+    let Some(root) = root.as_object() else { return };
+    let kind = text(root, "type");
+    if !kind.is_empty() && kind != "object" {
+        let detail = r#"only "object" is allowed as the type at the root of the schema if the status subresource is enabled"#;
+        found.push(FieldError::invalid(format!("{at}.type"), kind, detail));
+    }
+    let forbidden = [
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "not",
+        "default",
+        "enum",
+        "nullable",
+        "additionalProperties",
+    ];
+    let set = |key: &&str| {
+        root.get(*key)
+            .is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
+    };
+    if forbidden.iter().any(|key| set(&key)) {
+        found.push(FieldError {
+            kind: FieldErrorKind::Invalid,
+            field: at.to_owned(),
+            value: None,
+            detail: format!(
+                "only [{ROOT_FACETS}] fields are allowed at the root of the schema if the status subresource is enabled"
+            ),
+        });
+    }
+}
+
+fn check_scale(scale: &Node, at: &str, found: &mut Vec<FieldError>) {
+    for (field, prefixes, detail, required) in [
+        (
+            "specReplicasPath",
+            &[".spec."][..],
+            "should be a json path under .spec",
+            true,
+        ),
+        (
+            "statusReplicasPath",
+            &[".status."][..],
+            "should be a json path under .status",
+            true,
+        ),
+        (
+            "labelSelectorPath",
+            &[".spec.", ".status."][..],
+            "should be a json path under either .spec or .status",
+            false,
+        ),
+    ] {
+        let (path, at) = (text(scale, field), format!("{at}.scale.{field}"));
+        if path.is_empty() && required {
+            found.push(FieldError::required(at, ""));
+        } else if path.is_empty() {
+        } else if !path.starts_with('.') {
+            found.push(FieldError::invalid(
+                at,
+                path,
+                "must be a simple json path starting with .",
+            ));
+        } else if !prefixes.iter().any(|prefix| path.starts_with(prefix)) {
+            found.push(FieldError::invalid(at, path, detail));
+        }
+    }
+}
+
+fn check_column(column: &Node, at: &str, found: &mut Vec<FieldError>) {
+    let one_of = |list: &str, word: &str| list.split(',').any(|known| known == word);
+    if text(column, "name").is_empty() {
+        found.push(FieldError::required(format!("{at}.name"), ""));
+    }
+    let kind = text(column, "type");
+    if !one_of(COLUMN_TYPES, kind) {
+        let (field, detail) = (format!("{at}.type"), format!("must be one of {COLUMN_TYPES}"));
+        found.push(if kind.is_empty() {
+            FieldError::required(field, detail)
+        } else {
+            FieldError::invalid(field, kind, detail)
+        });
+    }
+    let format = text(column, "format");
+    if !format.is_empty() && !one_of(COLUMN_FORMATS, format) {
+        let detail = format!("must be one of {COLUMN_FORMATS}");
+        found.push(FieldError::invalid(format!("{at}.format"), format, detail));
+    }
+    let path = text(column, "jsonPath");
+    if path.is_empty() {
+        found.push(FieldError::required(format!("{at}.JSONPath"), ""));
+    } else if !path.starts_with('.') {
+        let detail = "must be a simple json path starting with .";
+        found.push(FieldError::invalid(format!("{at}.JSONPath"), path, detail));
+    }
+}
+
+fn selectable(fields: &[Value], root: &Node, at: &str, found: &mut Vec<FieldError>) {
+    let mut seen: Vec<&str> = Vec::new();
+    for (index, field) in fields.iter().enumerate() {
+        let at = format!("{at}[{index}].jsonPath");
+        let path = field.get("jsonPath").and_then(Value::as_str).unwrap_or_default();
+        if path.is_empty() {
+            found.push(FieldError::required(at, ""));
+            continue;
+        }
+        let schema = match field_schema(root, path) {
+            Some(schema) if path.starts_with('.') && !path.contains('[') => schema,
+            _ => {
+                let why = if path.contains('[') {
+                    "array notation is not allowed".to_owned()
+                } else if path.starts_with('.') {
+                    "does not refer to a valid field".to_owned()
+                } else {
+                    format!(
+                        "expected [ or . but got: {}",
+                        path.split('.').next().unwrap_or_default()
+                    )
+                };
+                found.push(FieldError::invalid(
+                    at,
+                    path,
+                    format!("is an invalid path: {why}"),
+                ));
+                continue;
+            }
+        };
+        if path.starts_with(".metadata") {
+            found.push(FieldError::invalid(
+                at.as_str(),
+                path,
+                "must not point to fields in metadata",
+            ));
+        }
+        if !matches!(text(schema, "type"), "string" | "boolean" | "integer") {
+            let detail = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.";
+            found.push(FieldError::invalid(at.as_str(), path, detail));
+        }
+        if seen.contains(&path) {
+            found.push(FieldError {
+                kind: FieldErrorKind::Duplicate,
+                field: at,
+                value: Some(path.into()),
+                detail: String::new(),
+            });
+        } else {
+            seen.push(path);
+        }
+    }
+    if seen.len() > MAX_SELECTABLE {
+        found.push(FieldError {
+            kind: FieldErrorKind::TooMany,
+            field: at.to_owned(),
+            value: Some(seen.len().into()),
+            detail: format!("must have at most {MAX_SELECTABLE} items"),
+        });
+    }
+}
+
+fn check_names(names: &Node, at: &str, found: &mut Vec<FieldError>) {
+    for field in ["plural", "singular", "kind", "listKind"] {
+        let name = text(names, field);
+        let mixed = field.ends_with("ind");
+        let wrong = if mixed {
+            label_1035(&name.to_lowercase())
+        } else {
+            label_1035(name)
+        };
+        if name.is_empty() || wrong.is_empty() {
+            continue;
+        }
+        let prefix = if mixed {
+            "may have mixed case, but should otherwise match: "
+        } else {
+            ""
+        };
+        found.push(FieldError::invalid(
+            format!("{at}.{field}"),
+            name,
+            format!("{prefix}{}", wrong.join(",")),
+        ));
+    }
+    list_names(names, "shortNames", at, found);
+    let kind = text(names, "kind");
+    if !kind.is_empty() && kind == text(names, "listKind") {
+        found.push(FieldError::invalid(
+            format!("{at}.listKind"),
+            kind,
+            "kind and listKind may not be the same",
+        ));
+    }
+    list_names(names, "categories", at, found);
+}
+
+fn list_names(names: &Node, field: &str, at: &str, found: &mut Vec<FieldError>) {
+    for (index, name) in texts(names, field).iter().enumerate() {
+        let wrong = label_1035(name);
+        if !wrong.is_empty() {
+            found.push(FieldError::invalid(
+                format!("{at}.{field}[{index}]"),
+                name.as_str(),
+                wrong.join(","),
+            ));
+        }
+    }
+}
+
+fn conversion(spec: &Node, found: &mut Vec<FieldError>) {
+    let Some(conversion) = spec.get("conversion").and_then(Value::as_object) else {
+        return;
+    };
+    match text(conversion, "strategy") {
+        "" => found.push(FieldError::required("spec.conversion.strategy", "")),
+        "None" => {
+            if conversion
+                .get("webhook")
+                .is_some_and(|webhook| !webhook.is_null())
+            {
+                let detail = "should not be set when strategy is not set to Webhook";
+                found.push(FieldError::forbidden(
+                    "spec.conversion.webhookClientConfig",
+                    detail,
+                ));
+            }
+        }
+        "Webhook" => {
+            let detail = "this server calls no webhooks: use the strategy None, with versions that differ in their names only";
+            found.push(FieldError::invalid("spec.conversion.strategy", "Webhook", detail));
+        }
+        other => {
+            found.push(FieldError::not_supported(
+                "spec.conversion.strategy",
+                other,
+                &["None", "Webhook"],
+            ));
+        }
+    }
+}
+
+fn immutable(definition: &Value, old: &Value, found: &mut Vec<FieldError>) {
+    let once_established = ["/spec/scope", "/spec/names/kind"]
+        .into_iter()
+        .filter(|_| is_established(old));
+    for pointer in once_established.chain(["/spec/group", "/spec/names/plural"]) {
+        let (now, before) = (definition.pointer(pointer), old.pointer(pointer));
+        if now != before {
+            let field = pointer.trim_start_matches('/').replace('/', ".");
+            let shown = now.cloned().unwrap_or_else(|| "".into());
+            found.push(FieldError::invalid(field, shown, "field is immutable"));
+        }
+    }
+}
+
+/// What was stored in a version can only be read while the version is there.
+fn stored(definition: &Value, found: &mut Vec<FieldError>) {
+    let at = "status.storedVersions";
+    let stored: Vec<&str> = (definition
+        .pointer("/status/storedVersions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten())
+    .filter_map(Value::as_str)
+    .collect();
+    if stored.is_empty() {
+        found.push(FieldError::invalid(
+            at,
+            Value::Array(Vec::new()),
+            "must have at least one stored version",
+        ));
+        return;
+    }
+    let names: Vec<&str> = versions(definition)
+        .map(|version| text(version, "name"))
+        .collect();
+    for version in versions(definition).filter(|version| version.get("storage") == Some(&Value::Bool(true))) {
+        let name = text(version, "name");
+        if !stored.contains(&name) {
+            let detail = format!("must have the storage version {name}");
+            found.push(FieldError::invalid(at, stored.clone(), detail));
+        }
+    }
+    for (index, name) in stored
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| !names.contains(name))
+    {
+        let detail = format!(
+            "missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {name} and removes {name} from status.storedVersions"
+        );
+        found.push(FieldError::invalid(format!("{at}[{index}]"), *name, detail));
+    }
+}
+
+/// Groups of the Kubernetes community need the address of their approval.
+fn approval(definition: &Value, old: Option<&Value>, found: &mut Vec<FieldError>) {
+    const ANNOTATION: &str = "api-approved.kubernetes.io";
+    let group = definition
+        .pointer("/spec/group")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let guarded = ["k8s.io", "kubernetes.io"]
+        .iter()
+        .any(|domain| group == *domain || group.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')));
+    let said = |of: &Value| {
+        object::annotations(of)
+            .find(|(key, _)| *key == ANNOTATION)
+            .map(|(_, value)| value.to_owned())
+    };
+    let now = said(definition);
+    if !guarded || old.is_some_and(|old| said(old) == now) {
+        return;
+    }
+    let field = format!("metadata.annotations[{ANNOTATION}]");
+    match now.as_deref() {
+        None | Some("") => {
+            let detail = "protected groups must have approval annotation \"api-approved.kubernetes.io\", see https://github.com/kubernetes/enhancements/pull/1111";
+            found.push(FieldError::required(field, detail));
+        }
+        Some(said)
+            if said.starts_with("https://")
+                || said.starts_with("http://")
+                || said.starts_with("unapproved") => {}
+        Some(said) => {
+            let detail = "protected groups must have approval annotation \"api-approved.kubernetes.io\" with either a URL or a reason starting with \"unapproved\", see https://github.com/kubernetes/enhancements/pull/1111";
+            found.push(FieldError::invalid(field, said, detail));
+        }
+    }
+}
