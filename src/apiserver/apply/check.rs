@@ -1,5 +1,6 @@
 //! Whether a configuration can be applied: every field is declared, of its type, and no item is there twice. The words
-//! are upstream's (`typed/validate.go`). Values that must not be seen are named by their type. Called by `updater`.
+//! are upstream's (`typed/validate.go`). Values that must not be seen are named by their type. Decides about no value
+//! beyond its type: that is `schema`'s. Called by `mod.rs`, for `scale` too.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 

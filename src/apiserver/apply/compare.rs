@@ -1,5 +1,6 @@
 //! What a write changed: the sets of paths that it added, modified and removed, seen through the schema. Allocates for
-//! what differs only, for every write goes through it. As structured-merge-diff's `Compare`. Called by `updater`.
+//! what differs only, for every write goes through it. As structured-merge-diff's `Compare`; decides nothing about who
+//! owns it. Called by `updater` and `last_applied`.
 
 use std::collections::BTreeMap;
 
@@ -25,12 +26,6 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Nothing changed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.modified.is_empty() && self.removed.is_empty()
-    }
-
     /// Leaves these paths out, and all that is below them.
     pub fn leave_out(&mut self, paths: &Set) {
         for set in [&mut self.added, &mut self.modified, &mut self.removed] {
@@ -195,28 +190,22 @@ fn visit_items(changes: &mut Changes, list: List<'_>, before: &[Value], after: &
 
 /// Items that are there twice are compared as one whole; becoming one, or ceasing to be, is a change of its own.
 fn between_items(typed: Typed<'_>, old: &[&Value], new: &[&Value]) -> Changes {
-    let first = |items: &[&'_ Value]| items.first().is_some();
+    let (before, after) = (old.first().copied(), new.first().copied());
     match (old.len(), new.len()) {
-        (0 | 1, 0 | 1) => between(typed, old.first().copied(), new.first().copied()),
+        (0 | 1, 0 | 1) => between(typed, before, after),
         (2.., 2..) => {
-            let mut changes = Changes::default();
             let equal = old.len() == new.len() && old.iter().zip(new).all(|(old, new)| same(old, new));
+            let mut changes = Changes::default();
             changes.modified.own = !equal;
             changes
         }
         (2.., _) => {
-            let mut changes = Changes::default();
-            if first(new) {
-                changes = between(typed, None, new.first().copied());
-            }
+            let mut changes = between(typed, None, after);
             changes.removed.own = true;
             changes
         }
         (_, _) => {
-            let mut changes = Changes::default();
-            if first(old) {
-                changes = between(typed, old.first().copied(), None);
-            }
+            let mut changes = between(typed, before, None);
             changes.added.own = true;
             changes
         }

@@ -88,6 +88,26 @@ pub fn add_structs(typed: Typed<'_>, set: &mut Set) {
     }
 }
 
+/// Makes one member of what the schema now sees as a whole, but a set written earlier has parts of.
+pub fn settle(typed: Typed<'_>, set: &mut Set) {
+    for node in set.nodes_mut() {
+        if node.below.is_empty() {
+            continue;
+        }
+        let child = match &node.element {
+            PathElement::Field(name) => typed.map().field(name).map(|field| field.typed),
+            PathElement::Key(_) | PathElement::Item(_) | PathElement::Index(_) => Some(typed.list().item),
+        };
+        let Some(child) = child else { continue };
+        if child.is_whole() {
+            node.member = true;
+            node.below = Set::default();
+        } else {
+            settle(child, &mut node.below);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -147,6 +167,23 @@ mod tests {
                 "k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}},
                 "k:{\"port\":80,\"protocol\":\"UDP\"}": {".": {}, "f:port": {}, "f:protocol": {}},
             }}})
+        );
+    }
+
+    #[test]
+    fn parts_of_what_is_a_whole_now_become_one_member() {
+        let mut set = fields_v1::read(&json!({"f:spec": {
+            "f:atomic": {"i:0": {}}, "f:atomicmap": {".": {}, "f:a": {}}, "f:free": {"f:a": {"f:b": {}}},
+            "f:gone": {"f:a": {}}, "f:items": {"k:{\"name\":\"n\"}": {"f:value": {}}},
+        }}))
+        .unwrap();
+        settle(Typed::object(&testing::thing()), &mut set);
+        assert_eq!(
+            fields_v1::write(&set),
+            json!({"f:spec": {
+                "f:atomic": {}, "f:atomicmap": {}, "f:free": {"f:a": {"f:b": {}}},
+                "f:gone": {"f:a": {}}, "f:items": {"k:{\"name\":\"n\"}": {"f:value": {}}},
+            }})
         );
     }
 

@@ -1,5 +1,6 @@
 //! Which item of a list is which: the path element of an item of a set or of a list map. A key field that is absent
-//! counts with its default, and is left out when it has none. Owns nothing but that; called by every walk over lists.
+//! counts with its default, and is left out when it has none (`typed/helpers.go` of structured-merge-diff).
+//! Owns nothing but that; called by every walk over lists.
 
 use serde_json::Value;
 

@@ -1,5 +1,6 @@
 //! Merges an applied configuration into a live object: maps and structs by key, sets and list maps by item, the rest is
-//! replaced by what was applied. Removes nothing. As structured-merge-diff's `Merge`. Called by `updater`.
+//! replaced by what was applied. Removes nothing, and asks nobody who owns it. As structured-merge-diff's `Merge`.
+//! Called by `updater`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

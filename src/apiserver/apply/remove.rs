@@ -1,5 +1,6 @@
 //! Takes paths out of an object. What becomes empty by it becomes null, as upstream has it: fields of structs that must
-//! go are members of the set themselves. Leaves, whole lists and whole maps have no parts to take. Called by `updater`.
+//! go are members of the set themselves. Leaves, whole lists and whole maps have no parts to take. What must go is
+//! decided in `updater`, which calls it.
 
 use serde_json::Value;
 

@@ -111,6 +111,7 @@ fn terms<'a>(write: &Write<'a>) -> Terms<'a> {
         subresource: write.subresource,
         manager: write.manager,
         at: write.at,
+        built_in: true,
         reset: None,
     }
 }

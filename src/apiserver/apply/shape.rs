@@ -158,6 +158,16 @@ impl<'a> Typed<'a> {
         }
     }
 
+    /// Whether every value of this type is owned as a whole, and is no scalar.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self.schema().is_some_and(|schema| match schema.kind {
+            Some(Type::Array) => schema.list == ListType::Atomic,
+            Some(Type::Object) => schema.atomic_map,
+            _ => false,
+        })
+    }
+
     const fn unknown(self) -> Unknown {
         match self {
             Self::Object(_, unknown) | Self::Node(_, unknown) => unknown,

@@ -1,5 +1,5 @@
 //! What of `apply`, `track` and `differs` needs no server to compare with: bad input, what a caller can rely on, and what
-//! is meant to be other than upstream.
+//! is meant to be other than upstream. What is as upstream is in `vectors_tests`.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -73,6 +73,29 @@ fn entries_that_cannot_be_read_are_reset() {
                 .is_none_or(|list| *list == live["metadata"]["managedFields"])
         );
     }
+}
+
+#[test]
+fn more_entries_than_anybody_needs_are_not_taken() {
+    let kind = testing::kind(testing::thing());
+    let live = track(
+        None,
+        thing(json!({"spec": {"text": "a"}})),
+        &write(&kind, "u", ""),
+    );
+    let with = |count: usize| {
+        let mut new = live.clone();
+        let entry = |at: usize| {
+            json!({"apiVersion": "test.dev/v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:text": {}}},
+                "manager": format!("m{at}"), "operation": "Update"})
+        };
+        new["metadata"]["managedFields"] = (0..count).map(entry).collect();
+        new["spec"]["count"] = 1.into();
+        let tracked = track(Some(&live), new, &write(&kind, "w", ""));
+        tracked["metadata"]["managedFields"].as_array().unwrap().len()
+    };
+    assert_eq!(with(1000), 10);
+    assert_eq!(with(1001), 2);
 }
 
 #[test]
