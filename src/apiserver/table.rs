@@ -74,7 +74,8 @@ pub fn columns(kind: &Kind) -> Value {
             "description": description, "priority": column.priority,
         })
     });
-    std::iter::once(name).chain(others).collect()
+    let name = (!names_itself(kind)).then_some(name);
+    name.into_iter().chain(others).collect()
 }
 
 /// The rows of one kind, with its paths parsed once: for lists and watches.
@@ -82,6 +83,7 @@ pub fn columns(kind: &Kind) -> Value {
 pub struct Printer<'a> {
     columns: Vec<(&'a Column, Option<JsonPath>)>,
     built_in: bool,
+    name_first: bool,
 }
 
 impl<'a> Printer<'a> {
@@ -91,13 +93,14 @@ impl<'a> Printer<'a> {
         let parsed = |column: &'a Column| {
             let path = match &column.source {
                 CellSource::Path(path) => JsonPath::parse(path),
-                CellSource::Computed(_) => None,
+                CellSource::Computed(_) | CellSource::Since(_) => None,
             };
             (column, path)
         };
         Self {
             columns: kind.columns.iter().map(parsed).collect(),
             built_in: !kind.custom,
+            name_first: !names_itself(kind),
         }
     }
 
@@ -106,6 +109,7 @@ impl<'a> Printer<'a> {
     pub fn row(&self, object: &Value, include: Include, now: Timestamp) -> Value {
         let others = self.columns.iter().map(|(column, path)| match &column.source {
             CellSource::Computed(compute) => compute(object),
+            CellSource::Since(time) => since(&time(object), now),
             // Built-in kinds declare their age as a string.
             CellSource::Path(path) if self.built_in && path == CREATED_AT => created(object, now),
             CellSource::Path(_) => path
@@ -113,9 +117,8 @@ impl<'a> Printer<'a> {
                 .and_then(|path| path.first(object))
                 .map_or(Value::Null, |value| cell(&column.kind, value, now)),
         });
-        let cells: Value = std::iter::once(object::name(object).into())
-            .chain(others)
-            .collect();
+        let name = self.name_first.then(|| object::name(object).into());
+        let cells: Value = name.into_iter().chain(others).collect();
         let shown = match include {
             Include::None => Value::Null,
             Include::Metadata => partial(object),
@@ -148,10 +151,21 @@ pub fn partial(object: &Value) -> Value {
 }
 
 fn created(object: &Value, now: Timestamp) -> Value {
-    match object::meta(object, "creationTimestamp") {
+    since(object::meta(object, "creationTimestamp"), now)
+}
+
+fn since(time: &str, now: Timestamp) -> Value {
+    match time {
         "" => "<unknown>".into(),
         text => cell("date", &text.into(), now),
     }
+}
+
+/// Whether the name has a column of its own elsewhere, as events have it.
+fn names_itself(kind: &Kind) -> bool {
+    kind.columns
+        .iter()
+        .any(|column| column.format == "name" && !kind.custom)
 }
 
 #[expect(
