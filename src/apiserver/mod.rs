@@ -12,6 +12,7 @@ pub mod discovery;
 pub mod documents;
 pub mod field_error;
 pub mod kinds;
+pub mod loops;
 pub mod names;
 pub mod object;
 pub mod openapi;

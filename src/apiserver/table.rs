@@ -82,7 +82,6 @@ pub fn columns(kind: &Kind) -> Value {
 #[derive(Debug)]
 pub struct Printer<'a> {
     columns: Vec<(&'a Column, Option<JsonPath>)>,
-    built_in: bool,
     name_first: bool,
 }
 
@@ -99,7 +98,6 @@ impl<'a> Printer<'a> {
         };
         Self {
             columns: kind.columns.iter().map(parsed).collect(),
-            built_in: !kind.custom,
             name_first: !names_itself(kind),
         }
     }
@@ -110,8 +108,6 @@ impl<'a> Printer<'a> {
         let others = self.columns.iter().map(|(column, path)| match &column.source {
             CellSource::Computed(compute) => compute(object),
             CellSource::Since(time) => since(&time(object), now),
-            // Built-in kinds declare their age as a string.
-            CellSource::Path(path) if self.built_in && path == CREATED_AT => created(object, now),
             CellSource::Path(_) => path
                 .as_ref()
                 .and_then(|path| path.first(object))
@@ -150,8 +146,9 @@ pub fn partial(object: &Value) -> Value {
     Value::Object(shown)
 }
 
-fn created(object: &Value, now: Timestamp) -> Value {
-    since(object::meta(object, "creationTimestamp"), now)
+/// Whether the name has a column of its own elsewhere, as events have it.
+fn names_itself(kind: &Kind) -> bool {
+    !kind.custom && kind.columns.iter().any(|column| column.format == "name")
 }
 
 fn since(time: &str, now: Timestamp) -> Value {
@@ -159,13 +156,6 @@ fn since(time: &str, now: Timestamp) -> Value {
         "" => "<unknown>".into(),
         text => cell("date", &text.into(), now),
     }
-}
-
-/// Whether the name has a column of its own elsewhere, as events have it.
-fn names_itself(kind: &Kind) -> bool {
-    kind.columns
-        .iter()
-        .any(|column| column.format == "name" && !kind.custom)
 }
 
 #[expect(

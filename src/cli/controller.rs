@@ -9,7 +9,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 use super::{
     Failure, Outcome,
-    connect::{self, DockerArgs},
+    connect::{self, Docker, DockerArgs},
 };
 use crate::{
     api::validate::Policy,
@@ -37,33 +37,40 @@ const GRACE: Duration = Duration::from_secs(30);
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    docker: DockerArgs,
-    #[command(flatten)]
-    policy: PolicyArgs,
-    /// Watch only this namespace (may be given several times). All without it
-    #[arg(long, short, value_name = "NAMESPACE")]
-    namespace: Vec<String>,
-    /// The namespace in which the operator keeps its key ring and its public keys
-    #[arg(long, value_name = "NAMESPACE", default_value = OPERATOR_NAMESPACE)]
-    operator_namespace: String,
+    operator: OperatorArgs,
     /// The key ring in a file of mode 0600. Without it the ring is in a Secret of the operator's namespace
     #[arg(long, value_name = "FILE", conflicts_with = "keyring_secret")]
     keyring: Option<PathBuf>,
     /// The Secret with the key ring; made at the first start
     #[arg(long, value_name = "NAME", default_value = KEYRING_SECRET)]
     keyring_secret: String,
-    /// Make a new key ring although sealed values name keys that nobody has: those values are lost
-    #[arg(long)]
-    new_cluster: bool,
-    /// Read core Secrets of this namespace for references with kind: Secret (may be given several times). None without it
-    #[arg(long, value_name = "NAMESPACE")]
-    core_secrets_namespace: Vec<String>,
-    /// Calls to the Docker Engine at the same time; twice the CPUs of its host is enough
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_CONCURRENCY)]
-    engine_concurrency: usize,
     /// Where /healthz, /readyz and /metrics are served
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     metrics_addr: SocketAddr,
+}
+
+/// Flags of whatever runs the operator.
+#[derive(Debug, clap::Args)]
+pub(super) struct OperatorArgs {
+    #[command(flatten)]
+    pub(super) docker: DockerArgs,
+    #[command(flatten)]
+    pub(super) policy: PolicyArgs,
+    /// Watch only this namespace (may be given several times). All without it
+    #[arg(long, short, value_name = "NAMESPACE")]
+    pub(super) namespace: Vec<String>,
+    /// The namespace in which the operator keeps what is its own, such as its public keys
+    #[arg(long, value_name = "NAMESPACE", default_value = OPERATOR_NAMESPACE)]
+    pub(super) operator_namespace: String,
+    /// Make a new key ring although sealed values name keys that nobody has: those values are lost
+    #[arg(long)]
+    pub(super) new_cluster: bool,
+    /// Read core Secrets of this namespace for references with kind: Secret (may be given several times). None without it
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(super) core_secrets_namespace: Vec<String>,
+    /// Calls to the Docker Engine at the same time; twice the CPUs of its host is enough
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_CONCURRENCY)]
+    engine_concurrency: usize,
     /// Log lines for people or for machines
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
@@ -134,13 +141,36 @@ impl PolicyArgs {
     }
 }
 
+/// The engine, bounded and measured.
+pub(super) type Measured = Limited<Docker, Box<dyn Fn(Op, Result<(), Kind>, Duration) + Send + Sync>>;
+
+impl OperatorArgs {
+    /// Starts logging.
+    pub(super) fn start_logs(&self) -> Result<(), Failure> {
+        let format = match self.log_format {
+            LogFormat::Text => logs::Format::Text,
+            LogFormat::Json => logs::Format::Json,
+        };
+        logs::start(format, &self.log).map_err(|e| Failure::Usage(format!("--log {:?}: {e}", self.log)))
+    }
+
+    /// A client of the engine whose calls are bounded and counted.
+    pub(super) fn engine(&self, metrics: &Metrics) -> Result<Measured, Failure> {
+        let meter = metrics.clone();
+        let measure = move |op: Op, outcome: Result<(), Kind>, took: Duration| {
+            meter.engine_call(op.as_str(), outcome.map_or_else(Kind::as_str, |()| "ok"), took);
+        };
+        Ok(Limited::new(
+            self.docker.connect()?,
+            self.engine_concurrency,
+            Box::new(measure),
+        ))
+    }
+}
+
 /// Runs the operator.
 pub(super) fn run(args: Args) -> Outcome {
-    let format = match args.log_format {
-        LogFormat::Text => logs::Format::Text,
-        LogFormat::Json => logs::Format::Json,
-    };
-    logs::start(format, &args.log).map_err(|e| Failure::Usage(format!("--log {:?}: {e}", args.log)))?;
+    args.operator.start_logs()?;
     let _installed_once = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(operate(args));
@@ -151,11 +181,7 @@ pub(super) fn run(args: Args) -> Outcome {
 
 async fn operate(args: Args) -> Outcome {
     let metrics = Metrics::default();
-    let meter = metrics.clone();
-    let measure = move |op: Op, outcome: Result<(), Kind>, took: Duration| {
-        meter.engine_call(op.as_str(), outcome.map_or_else(Kind::as_str, |()| "ok"), took);
-    };
-    let engine = Limited::new(args.docker.connect()?, args.engine_concurrency, measure);
+    let engine = args.operator.engine(&metrics)?;
     let stop = signals()?;
     let client = connect::kube().await?;
     let listener = TcpListener::bind(args.metrics_addr).await.with_context(|| {
@@ -167,9 +193,10 @@ async fn operate(args: Args) -> Outcome {
     let Some(instance) = wait_for_api_server(&client, stop.clone()).await else {
         return Ok(ExitCode::SUCCESS);
     };
-    let options = args
+    let flags = args.operator;
+    let options = flags
         .policy
-        .options(instance, &args.operator_namespace, args.docker.is_local())?;
+        .options(instance, &flags.operator_namespace, flags.docker.is_local())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         instance = options.instance.as_str(),
@@ -183,9 +210,9 @@ async fn operate(args: Args) -> Outcome {
         keyring: args
             .keyring
             .map_or(Place::Secret(args.keyring_secret), Place::File),
-        new_cluster: args.new_cluster,
-        namespaces: args.namespace,
-        core_secrets: args.core_secrets_namespace,
+        new_cluster: flags.new_cluster,
+        namespaces: flags.namespace,
+        core_secrets: flags.core_secrets_namespace,
         clock: Arc::new(System),
         reporter: reporter(),
         metrics: metrics.clone(),
@@ -201,17 +228,17 @@ async fn operate(args: Args) -> Outcome {
         },
     );
     let serving = tokio::spawn(endpoints);
-    finish(operator.run(stop.clone()), stop).await;
+    finish(operator.run(stop.clone()), stop, GRACE).await;
     serving.abort();
     tracing::info!("the operator has stopped; containers run on");
     Ok(ExitCode::SUCCESS)
 }
 
 /// Runs until the end; after the signal what is under way gets its time, and not more.
-async fn finish(run: impl Future<Output = ()>, mut stop: watch::Receiver<bool>) {
+pub(super) async fn finish(run: impl Future<Output = ()>, mut stop: watch::Receiver<bool>, grace: Duration) {
     let late = async {
         let _gone_is_stopped = stop.wait_for(|stop| *stop).await;
-        tokio::time::sleep(GRACE).await;
+        tokio::time::sleep(grace).await;
     };
     tokio::select! {
         () = run => {}
@@ -240,7 +267,7 @@ async fn wait_for_api_server(client: &Client, mut stop: watch::Receiver<bool>) -
 }
 
 /// Turns true at the first SIGTERM or SIGINT.
-fn signals() -> Result<watch::Receiver<bool>, Failure> {
+pub(super) fn signals() -> Result<watch::Receiver<bool>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (stop, stopped) = watch::channel(false);
@@ -258,7 +285,7 @@ fn signals() -> Result<watch::Receiver<bool>, Failure> {
 }
 
 /// The name of this machine or pod, for events.
-fn reporter() -> String {
+pub(super) fn reporter() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() {

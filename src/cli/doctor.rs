@@ -2,6 +2,7 @@
 //! not, what to do next. Changes nothing. What cannot be asked because something else is away is left out, and that
 //! something fails. The checks are in `doctor_*`. Called by `mod`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use super::connect::{self, DockerArgs};
 use super::output::{self, Format};
 use super::ring_source::RingArgs;
 use super::{Failure, Outcome, block_on};
-use super::{doctor_cluster, doctor_engine, doctor_keys, doctor_rights};
+use super::standalone_data::DataDir;
+use super::{doctor_cluster, doctor_engine, doctor_keys, doctor_rights, doctor_standalone};
 use crate::plan::subnet::Cidr;
 
 /// An answer that takes longer is none.
@@ -37,6 +39,9 @@ pub(super) struct Args {
     /// Ask as this user, such as system:serviceaccount:supercargo-system:supercargo: the rights that count are the operator's
     #[arg(long = "as", value_name = "USER")]
     pub(super) as_user: Option<String>,
+    /// Look at standalone's data directory, too. Without it the usual one, if it is there
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// How to print; name prints what is not ok
     #[arg(long, short, value_enum, default_value_t = Format::Table)]
     output: Format,
@@ -108,7 +113,7 @@ impl Report {
         self.0.iter().any(|check| check.level == Level::Fail)
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let line = |check: &Check| {
             let word = match check.level {
                 Level::Ok => "ok",
@@ -168,6 +173,10 @@ pub(super) fn run(args: Args) -> Outcome {
 
 async fn examine(args: &Args) -> Result<Report, Failure> {
     let mut report = Report::default();
+    let data = DataDir::choose(args.data_dir.clone());
+    if let Some(data) = data.ok().filter(|data| args.data_dir.is_some() || data.0.exists()) {
+        doctor_standalone::standalone(&mut report, &data).await;
+    }
     let docker = args.docker.connect();
     let engine = doctor_engine::engine(&mut report, docker, &args.docker.address()).await?;
     let cluster = match client(args).await {

@@ -10,6 +10,7 @@ mod doctor_cluster;
 mod doctor_engine;
 mod doctor_keys;
 mod doctor_rights;
+mod doctor_standalone;
 mod explain;
 mod keys;
 mod keys_source;
@@ -28,6 +29,13 @@ mod seal_values;
 mod secret;
 mod secret_manifest;
 mod secret_users;
+mod standalone;
+mod standalone_admission;
+mod standalone_data;
+mod standalone_install;
+mod standalone_notify;
+mod standalone_plane;
+mod standalone_ring;
 mod verify;
 mod version;
 
@@ -53,6 +61,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Run everything on a Docker host without a cluster: an API server for kubectl, and the operator
+    Standalone(Box<standalone::Args>),
     /// Run the operator against the current kubeconfig or in-cluster account
     Controller(Box<controller::Args>),
     /// Seal values with a public key, offline: an envelope or a whole DockerSecret manifest
@@ -111,6 +121,7 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = match cli.verb {
+        Verb::Standalone(args) => standalone::run(*args),
         Verb::Controller(args) => controller::run(*args),
         Verb::Seal(args) => seal::run(*args),
         Verb::Verify(args) => verify::run(&args),

@@ -31,8 +31,9 @@ pub fn harden_process() -> io::Result<()> {
 }
 
 /// The user this process acts as.
+#[must_use]
 #[expect(unsafe_code, reason = "std does not offer geteuid")]
-pub(super) fn effective_uid() -> u32 {
+pub fn effective_uid() -> u32 {
     // SAFETY: geteuid takes nothing, touches nothing and cannot fail.
     unsafe { libc::geteuid() }
 }

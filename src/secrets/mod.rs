@@ -12,4 +12,4 @@ pub mod pull;
 pub mod resolve;
 pub mod source;
 
-pub use keyring_process::harden_process;
+pub use keyring_process::{effective_uid, harden_process};

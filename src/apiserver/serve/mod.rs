@@ -22,10 +22,13 @@ mod handler_tests;
 #[cfg(test)]
 mod listener_tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 
 pub use certificate::CertificateError;
 pub use handler::Handler;
@@ -34,7 +37,15 @@ pub use listener::{ListenError, Listener};
 pub use routes::{Refresh, Routes};
 pub use tls::{Tls, TlsError};
 
-use super::{admission::Admission, authorize::SharedAuthorizer, kinds::Kinds, store::Store, verbs::Api};
+use super::{
+    admission::Admission,
+    documents::Documents,
+    authorize::SharedAuthorizer,
+    kinds::{Kinds, builtin},
+    loops,
+    store::Store,
+    verbs::Api,
+};
 use crate::{clock::Clock, telemetry::metrics::Metrics};
 
 /// What a control plane is made of.
@@ -51,8 +62,12 @@ pub struct Options {
     pub metrics: Metrics,
     /// Brings the gauges of others up to date before `/metrics` shows them.
     pub refresh: Refresh,
+    /// `HOST:PORT` under which clients reach it, as discovery tells them.
+    pub address: String,
     /// What `/readyz` looks at besides this room's own.
     pub checks: Vec<Check>,
+    /// What the loops need.
+    pub loops: loops::Options,
 }
 
 /// A control plane that is put together.
@@ -60,6 +75,8 @@ pub struct Server {
     api: Api,
     handler: Handler,
     stop: watch::Sender<bool>,
+    loops: loops::Options,
+    running: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Server {
@@ -72,12 +89,13 @@ impl Server {
             kinds: Arc::new(ArcSwap::from_pointee(Kinds::default())),
             admission: options.admission,
             authorizer: Arc::clone(&options.authorizer),
-            clock: options.clock,
+            clock: Arc::clone(&options.clock),
         };
         let mut checks = own_checks(&api, &stopped);
         checks.extend(options.checks);
         let routes = routes::ApiRoutes {
             api: api.clone(),
+            documents: Documents::new(builtin::definitions(), options.address, options.clock),
             metrics: options.metrics.clone(),
             refresh: options.refresh,
         };
@@ -91,7 +109,13 @@ impl Server {
             reads: Semaphore::new(handler::READS),
             writes: Semaphore::new(handler::WRITES),
         });
-        Self { api, handler, stop }
+        Self {
+            api,
+            handler,
+            stop,
+            loops: options.loops,
+            running: std::sync::Mutex::default(),
+        }
     }
 
     /// What the verbs work on: for the loops.
@@ -112,20 +136,34 @@ impl Server {
         self.stop.subscribe()
     }
 
-    /// Starts what the API server does by itself: the place for the loops (CRD registry, namespaces, garbage collection)
-    /// and for what a fresh store must hold. `identity` is the uid that namespace kube-system gets when it is made.
-    /// Returns when `/readyz` may say so; the loops run until [`Server::stop`].
+    /// Serves the built-in kinds and what the CRDs in the store establish, makes what a fresh store must hold, and starts
+    /// the loops. `identity` is the uid that namespace kube-system gets when it is made. Returns when `/readyz` may say so;
+    /// the loops run until [`Server::stop`].
     ///
     /// # Errors
     /// One sentence: what a fresh store must hold could not be written.
-    pub async fn start(&self, identity: Option<String>) -> Result<(), String> {
-        let _for_the_loops = (&self.api, identity, self.stopped());
+    pub async fn start(&self, identity: Option<&str>) -> Result<(), String> {
+        let built_in = builtin::kinds(&self.api.authorizer, &self.api.clock);
+        let (registry, editions) = loops::registry::Registry::load(self.api.clone(), built_in);
+        loops::bootstrap::run(&self.api, identity).await.map_err(|refused| refused.to_string())?;
+        let mut stopped = self.stopped();
+        let stop = async move {
+            // An error is the end of the server, too.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        };
+        let task = tokio::spawn(loops::run(self.api.clone(), self.loops.clone(), registry, editions, stop));
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
         Ok(())
     }
 
     /// Ends watches, refuses what is new, ends listeners, then closes the store: returns when it is durable.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
+        let loops = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(loops) = loops {
+            // A loop that panicked is none of a stop's concern.
+            let _ = loops.await;
+        }
         self.api.store.close().await;
     }
 }

@@ -10,6 +10,9 @@ use http::request::Parts;
 use crate::{
     apiserver::{
         authorize::User,
+        discovery,
+        documents::Documents,
+        openapi,
         request::ResourcePath,
         response::{self, Response},
         verbs::{self, Api},
@@ -32,6 +35,7 @@ pub type Refresh = Arc<dyn Fn(&Metrics) + Send + Sync>;
 /// The real ones.
 pub(super) struct ApiRoutes {
     pub(super) api: Api,
+    pub(super) documents: Documents,
     pub(super) metrics: Metrics,
     pub(super) refresh: Refresh,
 }
@@ -41,7 +45,7 @@ impl Routes for ApiRoutes {
         Box::pin(async move { verbs::respond(&self.api, &user, &path, &parts, body).await })
     }
 
-    fn other(&self, path: &str, _parts: &Parts) -> Response {
+    fn other(&self, path: &str, parts: &Parts) -> Response {
         if path == "/metrics" {
             (self.refresh)(&self.metrics);
             return response::bytes(
@@ -50,6 +54,10 @@ impl Routes for ApiRoutes {
                 self.metrics.text(),
             );
         }
-        response::nothing_here()
+        let (kinds, documents) = (self.api.kinds.load(), &self.documents);
+        let query = parts.uri.query().unwrap_or_default();
+        discovery::respond(&kinds, documents, path, &parts.headers)
+            .or_else(|| openapi::respond(&kinds, documents, path, query, &parts.headers))
+            .unwrap_or_else(response::nothing_here)
     }
 }

@@ -1,0 +1,99 @@
+//! What standalone puts into its own API, as anybody would into a cluster: the operator's namespace and our CRDs, by
+//! server-side apply, so that a second start writes nothing. And what it asks the engine before a first start: whether
+//! containers of another control plane are there. Called by `standalone`.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use anyhow::Context as _;
+use k8s_openapi::{
+    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+    runtime::{conditions, wait::await_condition},
+};
+use serde_json::json;
+
+use super::Failure;
+use crate::{
+    api::{
+        crds,
+        keys::{FIELD_MANAGER, label},
+    },
+    engine::Networks,
+};
+
+/// How long a CRD of ours may take until it is served.
+const SERVED: Duration = Duration::from_secs(10);
+
+/// Applies all of it, and waits until our kinds are served.
+pub(super) async fn install(client: &Client, operator_namespace: &str) -> Result<(), Failure> {
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let namespace = json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": operator_namespace},
+    });
+    namespaces
+        .patch(operator_namespace, &params, &Patch::Apply(&namespace))
+        .await
+        .with_context(|| format!("the namespace {operator_namespace} could not be made"))?;
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for definition in crds()? {
+        let name = definition.metadata.name.clone().unwrap_or_default();
+        definitions
+            .patch(&name, &params, &Patch::Apply(&definition))
+            .await
+            .with_context(|| format!("the CRD {name} could not be installed"))?;
+        let served = await_condition(definitions.clone(), &name, conditions::is_crd_established());
+        tokio::time::timeout(SERVED, served)
+            .await
+            .with_context(|| format!("the CRD {name} is not served"))?
+            .with_context(|| format!("the CRD {name} cannot be watched"))?;
+    }
+    Ok(())
+}
+
+/// The control planes whose networks are on this engine. Every namespace with containers has one.
+pub(super) async fn planes(engine: &impl Networks) -> Result<BTreeSet<String>, Failure> {
+    let networks = engine.list_networks().await.map_err(super::connect::engine_failure)?;
+    Ok(networks
+        .into_iter()
+        .filter_map(|network| network.labels.get(label::INSTANCE).cloned())
+        .filter(|instance| !instance.is_empty())
+        .collect())
+}
+
+/// What to do about an empty store on a host where another control plane left containers.
+pub(super) fn lost_store(found: &BTreeSet<String>) -> String {
+    let all: Vec<&str> = found.iter().map(String::as_str).collect();
+    let one = all.first().copied().unwrap_or_default();
+    format!(
+        "this store is empty, and on this Docker host run containers of another control plane ({}). Nothing was \
+         changed. Either go on as that one, and then apply its manifests again:\n\n    supercargo standalone --instance \
+         {one}\n\nor remove what it left, after a look at the plan, and start again:\n\n    supercargo prune --instance {one}\n",
+        all.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{engine::fake::Fake, state::network::NetworkSpec};
+
+    #[tokio::test]
+    async fn another_control_plane_is_seen_by_its_networks() {
+        let engine = Fake::default();
+        assert!(planes(&engine).await.unwrap().is_empty());
+        let spec = NetworkSpec {
+            name: "sc-a".to_owned(),
+            labels: [(label::INSTANCE.to_owned(), "one".to_owned())].into(),
+            subnet: "10.213.0.0/24".to_owned(),
+        };
+        engine.create_network(&spec).await.unwrap();
+        let found = planes(&engine).await.unwrap();
+        assert_eq!(found, BTreeSet::from(["one".to_owned()]));
+        let told = lost_store(&found);
+        assert!(told.contains("standalone --instance one") && told.contains("prune --instance one"), "{told}");
+    }
+}
