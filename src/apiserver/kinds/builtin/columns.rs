@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::event::source;
+use super::event::{renamed, source};
 use crate::apiserver::{
     kinds::{CellSource, Column},
     object,
@@ -142,12 +142,7 @@ fn versions(crd: &Value) -> Value {
     texts.join(",").into()
 }
 
-/// Of events of `events.k8s.io`: the same cells, of fields with other names.
-pub(super) fn new_events() -> Vec<Column> {
-    events()
-}
-
-/// Of core events. The name comes last and only when wide, so a table of events has no other column for it.
+/// Of events of both groups: some of their fields have other names. The name comes last and only when wide, so a table of events has no other column for it.
 pub(super) fn events() -> Vec<Column> {
     vec![
         column(
@@ -155,13 +150,15 @@ pub(super) fn events() -> Vec<Column> {
             "When it was seen the last time.",
             CellSource::Since(last_seen),
         ),
-        cell("Type", "Normal or Warning.", |event| text(event, "/type").into()),
+        cell("Type", "Normal or Warning.", |event| {
+            of_event(event, "/type").into()
+        }),
         cell("Reason", "Why, in one word.", |event| {
-            text(event, "/reason").into()
+            of_event(event, "/reason").into()
         }),
         cell("Object", "What it is about.", |event| {
-            let kind = text(event, "/involvedObject/kind").to_lowercase();
-            match text(event, "/involvedObject/name") {
+            let kind = of_event(event, "/involvedObject/kind").to_lowercase();
+            match of_event(event, "/involvedObject/name") {
                 "" => kind.into(),
                 name => format!("{kind}/{name}").into(),
             }
@@ -169,11 +166,11 @@ pub(super) fn events() -> Vec<Column> {
         wide(cell(
             "Subobject",
             "The part of the object it is about.",
-            |event| text(event, "/involvedObject/fieldPath").into(),
+            |event| of_event(event, "/involvedObject/fieldPath").into(),
         )),
         wide(cell("Source", "Who reports it.", |event| {
-            let instance = match text(event, "/source/host") {
-                "" => text(event, "/reportingInstance"),
+            let instance = match of_event(event, "/source/host") {
+                "" => of_event(event, "/reportingInstance"),
                 host => host,
             };
             match instance {
@@ -182,7 +179,7 @@ pub(super) fn events() -> Vec<Column> {
             }
         })),
         cell("Message", "What happened.", |event| {
-            text(event, "/message").trim().into()
+            of_event(event, "/message").trim().into()
         }),
         wide(column(
             "First Seen",
@@ -193,6 +190,7 @@ pub(super) fn events() -> Vec<Column> {
             let series = event.pointer("/series/count");
             let count = series
                 .or_else(|| event.get("count"))
+                .or_else(|| event.get("deprecatedCount"))
                 .and_then(Value::as_i64)
                 .unwrap_or_default();
             (if series.is_none() && count == 0 { 1 } else { count }).into()
@@ -207,17 +205,17 @@ pub(super) fn events() -> Vec<Column> {
 }
 
 fn first_seen(event: &Value) -> String {
-    match text(event, "/firstTimestamp") {
-        "" => text(event, "/eventTime").to_owned(),
+    match of_event(event, "/firstTimestamp") {
+        "" => of_event(event, "/eventTime").to_owned(),
         first => first.to_owned(),
     }
 }
 
 fn last_seen(event: &Value) -> String {
     if event.get("series").is_some_and(Value::is_object) {
-        return text(event, "/series/lastObservedTime").to_owned();
+        return of_event(event, "/series/lastObservedTime").to_owned();
     }
-    match text(event, "/lastTimestamp") {
+    match of_event(event, "/lastTimestamp") {
         "" => first_seen(event),
         last => last.to_owned(),
     }
@@ -228,4 +226,12 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
         .pointer(pointer)
         .and_then(Value::as_str)
         .unwrap_or_default()
+}
+
+/// A text of an event, by its core name.
+fn of_event<'a>(event: &'a Value, pointer: &str) -> &'a str {
+    match text(event, pointer) {
+        "" => renamed(pointer).map_or("", |pointer| text(event, &pointer)),
+        text => text,
+    }
 }

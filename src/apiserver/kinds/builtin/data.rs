@@ -128,7 +128,7 @@ fn of_type(secret: &Value) -> Vec<FieldError> {
         }
         "kubernetes.io/tls" => ["tls.crt", "tls.key"]
             .iter()
-            .filter(|key| lacks(&key))
+            .filter(|key| lacks(key))
             .map(|key| required(key))
             .collect(),
         _ => Vec::new(),

@@ -145,12 +145,25 @@ fn text<'a>(event: &'a Value, pointer: &str) -> &'a str {
     event.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Who reports it.
+/// Who reports it, in either form.
 pub(super) fn source(event: &Value) -> &str {
-    match text(event, "/source/component") {
-        "" => text(event, "/reportingComponent"),
-        component => component,
-    }
+    let places = [
+        "/source/component",
+        "/deprecatedSource/component",
+        "/reportingComponent",
+        "/reportingController",
+    ];
+    let mut named = places.iter().map(|place| text(event, place));
+    named.find(|name| !name.is_empty()).unwrap_or_default()
+}
+
+/// The pointer of a core field in an event of `events.k8s.io`, when its name differs.
+pub(super) fn renamed(pointer: &str) -> Option<String> {
+    let (field, rest) = pointer
+        .strip_prefix('/')?
+        .split_at(pointer[1..].find('/').unwrap_or(pointer.len() - 1));
+    let (new, _) = RENAMED.iter().find(|(_, core)| *core == field)?;
+    Some(format!("/{new}{rest}"))
 }
 
 /// What every event must obey; `event` in its core form.

@@ -199,7 +199,7 @@ fn new_event(maker: &mut Maker) -> Kind {
         stored_as: GroupResource::new("", "events"),
         storage_version: GroupVersion::new("", "v1"),
         selectable: own.collect(),
-        ..plain(maker, name, "events.k8s.io", NewEventRules, columns::new_events())
+        ..plain(maker, name, "events.k8s.io", NewEventRules, columns::events())
     }
 }
 
