@@ -16,7 +16,7 @@ use crate::{
         admission::AdmitAll,
         authorize::{MastersOnly, User},
         field_error::FieldError,
-        kinds::{Column, CellSource, Definition, Kind, Kinds, NoRules, Rules, Scale},
+        kinds::{CellSource, Column, Definition, Kind, Kinds, NoRules, Rules, Scale},
         names::{GroupResource, GroupVersion},
         object, request, schema,
         status::Result,
@@ -67,15 +67,27 @@ impl Answer {
     }
 
     pub fn causes(&self) -> Vec<(&str, &str)> {
-        let causes = self.body["details"]["causes"].as_array().map_or(&[][..], Vec::as_slice);
+        let causes = self.body["details"]["causes"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
         causes
             .iter()
-            .map(|cause| (cause["reason"].as_str().unwrap_or_default(), cause["field"].as_str().unwrap_or_default()))
+            .map(|cause| {
+                (
+                    cause["reason"].as_str().unwrap_or_default(),
+                    cause["field"].as_str().unwrap_or_default(),
+                )
+            })
             .collect()
     }
 
     pub fn names(&self) -> Vec<&str> {
-        self.body["items"].as_array().unwrap().iter().map(object::name).collect()
+        self.body["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(object::name)
+            .collect()
     }
 
     #[track_caller]
@@ -95,17 +107,29 @@ impl Server {
         let clock = Fixed::at("2026-01-02T03:04:05.678Z".parse().unwrap());
         let api = Api {
             store: Store::in_memory(options),
-            kinds: Arc::new(ArcSwap::from_pointee(Kinds::new(kinds().into_iter().map(Arc::new), 1))),
+            kinds: Arc::new(ArcSwap::from_pointee(Kinds::new(
+                kinds().into_iter().map(Arc::new),
+                1,
+            ))),
             admission: Arc::new(AdmitAll),
             authorizer: Arc::new(MastersOnly),
             clock: Arc::new(clock.clone()),
         };
         let server = Self { api, clock };
-        server.post(NAMESPACES, &json!({"metadata": {"name": "a"}})).await.is(201);
+        server
+            .post(NAMESPACES, &json!({"metadata": {"name": "a"}}))
+            .await
+            .is(201);
         server
     }
 
-    pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> http::Response<crate::apiserver::response::Body> {
+    pub async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> http::Response<crate::apiserver::response::Body> {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -145,19 +169,31 @@ impl Server {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.ask("POST", path, &[("content-type", JSON), ("user-agent", "test/1")], &body.to_string()).await
+        self.ask(
+            "POST",
+            path,
+            &[("content-type", JSON), ("user-agent", "test/1")],
+            &body.to_string(),
+        )
+        .await
     }
 
     pub async fn put(&self, path: &str, body: &Value) -> Answer {
-        self.ask("PUT", path, &[("content-type", JSON)], &body.to_string()).await
+        self.ask("PUT", path, &[("content-type", JSON)], &body.to_string())
+            .await
     }
 
     pub async fn patch(&self, path: &str, kind: &str, body: &Value) -> Answer {
-        self.ask("PATCH", path, &[("content-type", kind)], &body.to_string()).await
+        self.ask("PATCH", path, &[("content-type", kind)], &body.to_string())
+            .await
     }
 
     pub async fn delete(&self, path: &str, body: &Value) -> Answer {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         self.ask("DELETE", path, &[("content-type", JSON)], &body).await
     }
 }
@@ -303,7 +339,9 @@ impl Rules for NamespaceRules {
     }
 
     fn holds(&self, object: &Value) -> bool {
-        object["spec"]["finalizers"].as_array().is_some_and(|held| !held.is_empty())
+        object["spec"]["finalizers"]
+            .as_array()
+            .is_some_and(|held| !held.is_empty())
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
         object, schema,
         status::{Result, Status},
     },
-    Writing, metadata, screen,
+    Writing, forms, metadata, screen,
 };
 
 /// Where an object comes from, which decides how errors in it are told.
@@ -82,10 +82,19 @@ impl Incoming<'_> {
         schema::default(&mut new, &kind.schema);
         kind.rules.prepare_create(&mut new);
         if !birth.tracked {
-            // Nobody owns a status that the server made up.
-            let status = kind.status.then(|| take(&mut new, "status")).flatten();
+            // Nobody owns what the server made up: a status, and the finalizers of a namespace.
+            let owned_by_nobody: Vec<(&str, Option<Value>)> = [
+                ("status", kind.status),
+                ("spec", kind.resource == forms::namespaces()),
+            ]
+            .into_iter()
+            .filter(|(_, ours)| *ours)
+            .map(|(field, _)| (field, take(&mut new, field)))
+            .collect();
             new = apply::track(None, new, &self.write());
-            put(&mut new, "status", status);
+            for (field, value) in owned_by_nobody {
+                put(&mut new, field, value);
+            }
         }
         self.validate(&new, None)?;
         warnings.extend(kind.rules.warnings(&new));

@@ -36,7 +36,10 @@ impl Client {
 
     /// Type, name and version of the next event.
     async fn event(&mut self) -> (String, String, String) {
-        let event = timeout(Duration::from_secs(20), self.next()).await.unwrap().unwrap();
+        let event = timeout(Duration::from_secs(20), self.next())
+            .await
+            .unwrap()
+            .unwrap();
         (
             event["type"].as_str().unwrap().to_owned(),
             object::name(&event["object"]).to_owned(),
@@ -79,10 +82,16 @@ async fn from_a_version_on_every_change_comes_once_and_in_order() {
     let server = Server::new().await;
     let start = server.get(WIDGETS).await.version();
     labelled(&server, "w", "1").await;
-    let changed = server.patch(&format!("{WIDGETS}/w"), MERGE, &json!({"spec": {"host": "x"}})).await.version();
+    let changed = server
+        .patch(&format!("{WIDGETS}/w"), MERGE, &json!({"spec": {"host": "x"}}))
+        .await
+        .version();
     let mut client = Client::open(&server, &format!("&resourceVersion={start}")).await;
     assert_eq!(client.what().await, said("ADDED", "w"));
-    assert_eq!(client.event().await, ("MODIFIED".into(), "w".into(), changed.to_string()));
+    assert_eq!(
+        client.event().await,
+        ("MODIFIED".into(), "w".into(), changed.to_string())
+    );
     server.delete(&format!("{WIDGETS}/w"), &Value::Null).await.is(200);
     let now = server.api.store.revision();
     let event = client.next().await.unwrap();
@@ -98,13 +107,25 @@ async fn entering_and_leaving_a_selection_is_coming_and_going() {
     let start = server.get(WIDGETS).await.version();
     let mut client = Client::open(&server, &format!("&labelSelector=l%3D2&resourceVersion={start}")).await;
     let path = format!("{WIDGETS}/w");
-    server.patch(&path, MERGE, &json!({"metadata": {"labels": {"l": "2"}}})).await.is(200);
+    server
+        .patch(&path, MERGE, &json!({"metadata": {"labels": {"l": "2"}}}))
+        .await
+        .is(200);
     assert_eq!(client.what().await, said("ADDED", "w"));
-    server.patch(&path, MERGE, &json!({"spec": {"host": "x"}})).await.is(200);
+    server
+        .patch(&path, MERGE, &json!({"spec": {"host": "x"}}))
+        .await
+        .is(200);
     assert_eq!(client.what().await, said("MODIFIED", "w"));
-    let left = server.patch(&path, MERGE, &json!({"metadata": {"labels": {"l": "1"}}})).await.version();
+    let left = server
+        .patch(&path, MERGE, &json!({"metadata": {"labels": {"l": "1"}}}))
+        .await
+        .version();
     let event = client.next().await.unwrap();
-    assert_eq!((&event["type"], &event["object"]["metadata"]["labels"]["l"]), (&json!("DELETED"), &json!("2")));
+    assert_eq!(
+        (&event["type"], &event["object"]["metadata"]["labels"]["l"]),
+        (&json!("DELETED"), &json!("2"))
+    );
     assert_eq!(object::resource_version(&event["object"]), left.to_string());
 }
 
@@ -132,7 +153,11 @@ async fn initial_events_end_with_a_bookmark_that_says_so() {
         assert_eq!(client.what().await, said("ADDED", "w"));
         assert_eq!(client.what().await, said("BOOKMARK", ""));
     }
-    let mut none = Client::open(&server, "&sendInitialEvents=false&resourceVersionMatch=NotOlderThan").await;
+    let mut none = Client::open(
+        &server,
+        "&sendInitialEvents=false&resourceVersionMatch=NotOlderThan",
+    )
+    .await;
     labelled(&server, "v", "1").await;
     assert_eq!(none.what().await, said("ADDED", "v"));
 }
@@ -146,9 +171,15 @@ async fn options_of_a_watch_are_judged() {
         ("resourceVersion=abc", 400),
         ("fieldSelector=foo%3Dbar", 400),
     ] {
-        server.get(&format!("{WIDGETS}?watch=true&{query}")).await.is(code);
+        server
+            .get(&format!("{WIDGETS}?watch=true&{query}"))
+            .await
+            .is(code);
     }
-    server.get_as(&format!("{WIDGETS}?watch=true"), "application/yaml").await.is(406);
+    server
+        .get_as(&format!("{WIDGETS}?watch=true"), "application/yaml")
+        .await
+        .is(406);
 }
 
 #[tokio::test]
@@ -156,7 +187,10 @@ async fn a_version_that_is_not_there_is_an_error_event_and_the_end() {
     let server = Server::new().await;
     let mut client = Client::open(&server, "&resourceVersion=99999999").await;
     let event = client.next().await.unwrap();
-    assert_eq!((&event["type"], &event["object"]["code"]), (&json!("ERROR"), &json!(410)));
+    assert_eq!(
+        (&event["type"], &event["object"]["code"]),
+        (&json!("ERROR"), &json!(410))
+    );
     assert_eq!(event["object"]["kind"], "Status");
     assert!(client.next().await.is_none());
 }
@@ -166,7 +200,11 @@ async fn a_watch_ends_when_its_time_is_over_and_marks_that_before() {
     let server = Server::new().await;
     let mut client = Client::open(&server, "&timeoutSeconds=2&resourceVersion=2").await;
     assert!(client.next().await.is_none());
-    let mut client = Client::open(&server, "&timeoutSeconds=200&allowWatchBookmarks=true&resourceVersion=3").await;
+    let mut client = Client::open(
+        &server,
+        "&timeoutSeconds=200&allowWatchBookmarks=true&resourceVersion=3",
+    )
+    .await;
     let mut marks = 0;
     while let Some(event) = client.next().await {
         assert_eq!(event["type"], "BOOKMARK");
@@ -188,20 +226,31 @@ async fn a_table_is_watched_with_its_columns_in_the_first_event_only() {
     assert!(second["object"]["columnDefinitions"].is_null());
     assert_eq!(second["object"]["rows"][0]["cells"][0], "w");
     let mut client = Client::shaped(&server, "", METADATA).await;
-    assert_eq!(client.next().await.unwrap()["object"]["kind"], "PartialObjectMetadata");
+    assert_eq!(
+        client.next().await.unwrap()["object"]["kind"],
+        "PartialObjectMetadata"
+    );
 }
 
 #[tokio::test]
 async fn a_watch_ends_with_its_kind() {
     let server = Server::new().await;
     let mut client = Client::open(&server, "").await;
-    server.api.kinds.store(std::sync::Arc::new(crate::apiserver::kinds::Kinds::new([], 2)));
+    server
+        .api
+        .kinds
+        .store(std::sync::Arc::new(crate::apiserver::kinds::Kinds::new([], 2)));
     let key = crate::apiserver::names::Key::new(
         &crate::apiserver::names::GroupResource::new("example.com", "widgets"),
         "a",
         "w",
     );
-    server.api.store.create(key, widget("w", &json!({}))).await.unwrap();
+    server
+        .api
+        .store
+        .create(key, widget("w", &json!({})))
+        .await
+        .unwrap();
     assert!(client.next().await.is_none());
 }
 
@@ -231,7 +280,12 @@ async fn a_list_and_a_watch_from_it_end_with_the_set_of_the_server() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|item| (object::name(item).to_owned(), object::resource_version(item).to_owned()))
+        .map(|item| {
+            (
+                object::name(item).to_owned(),
+                object::resource_version(item).to_owned(),
+            )
+        })
         .collect();
     let mut last = list.version();
     let mut client = Client::open(&server, &format!("&resourceVersion={last}")).await;
@@ -245,7 +299,10 @@ async fn a_list_and_a_watch_from_it_end_with_the_set_of_the_server() {
         last = version.parse().unwrap();
         match &*what {
             "ADDED" => assert!(known.insert(name.clone(), version).is_none(), "{name} was there"),
-            "MODIFIED" => assert!(known.insert(name.clone(), version).is_some(), "{name} was not there"),
+            "MODIFIED" => assert!(
+                known.insert(name.clone(), version).is_some(),
+                "{name} was not there"
+            ),
             _ => assert!(known.remove(&name).is_some(), "{name} was not there"),
         }
         if name == "z-last" {
@@ -257,7 +314,12 @@ async fn a_list_and_a_watch_from_it_end_with_the_set_of_the_server() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|item| (object::name(item).to_owned(), object::resource_version(item).to_owned()))
+        .map(|item| {
+            (
+                object::name(item).to_owned(),
+                object::resource_version(item).to_owned(),
+            )
+        })
         .collect();
     assert_eq!(known, expected);
 }
