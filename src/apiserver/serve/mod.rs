@@ -143,7 +143,7 @@ impl Server {
     /// # Errors
     /// One sentence: what a fresh store must hold could not be written.
     pub async fn start(&self, identity: Option<&str>) -> Result<(), String> {
-        let built_in = builtin::kinds(&self.api.authorizer);
+        let built_in = builtin::kinds(&self.api.authorizer, &self.api.clock);
         let (registry, editions) = loops::registry::Registry::load(self.api.clone(), built_in);
         loops::bootstrap::run(&self.api, identity).await.map_err(|refused| refused.to_string())?;
         let mut stopped = self.stopped();
