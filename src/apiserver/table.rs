@@ -81,7 +81,6 @@ pub fn columns(kind: &Kind) -> Value {
 #[derive(Debug)]
 pub struct Printer<'a> {
     columns: Vec<(&'a Column, Option<JsonPath>)>,
-    built_in: bool,
 }
 
 impl<'a> Printer<'a> {
@@ -91,13 +90,12 @@ impl<'a> Printer<'a> {
         let parsed = |column: &'a Column| {
             let path = match &column.source {
                 CellSource::Path(path) => JsonPath::parse(path),
-                CellSource::Computed(_) => None,
+                CellSource::Computed(_) | CellSource::Since(_) => None,
             };
             (column, path)
         };
         Self {
             columns: kind.columns.iter().map(parsed).collect(),
-            built_in: !kind.custom,
         }
     }
 
@@ -106,8 +104,7 @@ impl<'a> Printer<'a> {
     pub fn row(&self, object: &Value, include: Include, now: Timestamp) -> Value {
         let others = self.columns.iter().map(|(column, path)| match &column.source {
             CellSource::Computed(compute) => compute(object),
-            // Built-in kinds declare their age as a string.
-            CellSource::Path(path) if self.built_in && path == CREATED_AT => created(object, now),
+            CellSource::Since(time) => since(&time(object), now),
             CellSource::Path(_) => path
                 .as_ref()
                 .and_then(|path| path.first(object))
@@ -147,8 +144,8 @@ pub fn partial(object: &Value) -> Value {
     Value::Object(shown)
 }
 
-fn created(object: &Value, now: Timestamp) -> Value {
-    match object::meta(object, "creationTimestamp") {
+fn since(time: &str, now: Timestamp) -> Value {
+    match time {
         "" => "<unknown>".into(),
         text => cell("date", &text.into(), now),
     }

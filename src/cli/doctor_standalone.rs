@@ -13,7 +13,7 @@ use super::{
 use crate::{
     apiserver::serve::{
         pki::Pki,
-        private_file,
+        private_file::{self, FileError},
     },
     clock::{Clock, System},
     secrets::{effective_uid, keyring_file},
@@ -106,7 +106,7 @@ fn certificates(report: &mut Report, data: &DataDir) {
         ),
         Err(error) => report.fail(
             "kubeconfig",
-            told(error),
+            told::<FileError>(error),
             "whoever reads it is admin",
         ),
     }

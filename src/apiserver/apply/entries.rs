@@ -64,10 +64,16 @@ impl Owner {
             self.operation.text()
         );
         if self.operation == Operation::Update {
-            text.push_str(&format!(r#","apiVersion":{}"#, Value::from(self.api_version.as_str())));
+            text.push_str(&format!(
+                r#","apiVersion":{}"#,
+                Value::from(self.api_version.as_str())
+            ));
         }
         if !self.subresource.is_empty() {
-            text.push_str(&format!(r#","subresource":{}"#, Value::from(self.subresource.as_str())));
+            text.push_str(&format!(
+                r#","subresource":{}"#,
+                Value::from(self.subresource.as_str())
+            ));
         }
         text.push('}');
         text
@@ -164,7 +170,9 @@ impl Entry {
 
 /// RFC 3339 in UTC, whole seconds.
 fn text_of(time: Timestamp) -> String {
-    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+    Timestamp::from_second(time.as_second())
+        .unwrap_or(time)
+        .to_string()
 }
 
 /// Where a list of entries comes from.
@@ -183,7 +191,10 @@ pub fn read(list: Value, source: Source) -> Option<Vec<Entry>> {
     let mut entries: Vec<Entry> = Vec::with_capacity(items.len());
     for item in items {
         let entry = read_entry(item, source)?;
-        match entries.iter_mut().find(|known| source == Source::Client && known.owner.is(&entry.owner)) {
+        match entries
+            .iter_mut()
+            .find(|known| source == Source::Client && known.owner.is(&entry.owner))
+        {
             Some(known) => *known = entry,
             None => entries.push(entry),
         }
@@ -192,7 +203,9 @@ pub fn read(list: Value, source: Source) -> Option<Vec<Entry>> {
 }
 
 fn read_entry(item: Value, source: Source) -> Option<Entry> {
-    let Value::Object(mut fields) = item else { return None };
+    let Value::Object(mut fields) = item else {
+        return None;
+    };
     let mut text = |name: &str| match fields.remove(name) {
         None | Some(Value::Null) => Some(String::new()),
         Some(Value::String(text)) => Some(text),
@@ -224,11 +237,7 @@ fn read_entry(item: Value, source: Source) -> Option<Entry> {
         Source::Stored => Fields::Written(written),
         Source::Client => Fields::Read(fields_v1::read(&written)?),
     };
-    Some(Entry {
-        owner,
-        time,
-        fields,
-    })
+    Some(Entry { owner, time, fields })
 }
 
 /// Whether a list asks for a new start: `[]` or `[{}]`.
@@ -278,7 +287,10 @@ pub fn cap(entries: &mut Vec<Entry>) {
         if count <= MAX_UPDATES {
             return;
         }
-        let Some(first) = first_of.iter().find(|first| first.api_version == old.owner.api_version) else {
+        let Some(first) = first_of
+            .iter()
+            .find(|first| first.api_version == old.owner.api_version)
+        else {
             first_of.push(old.owner);
             continue;
         };

@@ -54,7 +54,9 @@ fn of_fields(map: Map<'_>, fields: &serde_json::Map<String, Value>) -> Set {
 fn of_items(list: List<'_>, items: &[Value]) -> Set {
     let mut once: BTreeMap<PathElement, Option<&Value>> = BTreeMap::new();
     for (element, item) in items::elements(list, items) {
-        once.entry(element).and_modify(|first| *first = None).or_insert(Some(item));
+        once.entry(element)
+            .and_modify(|first| *first = None)
+            .or_insert(Some(item));
     }
     Set::from_nodes(
         once.into_iter()
@@ -100,7 +102,9 @@ mod tests {
     #[test]
     fn structs_are_not_owned_but_keys_of_maps_and_empty_maps_are() {
         assert_eq!(
-            fields(&json!({"spec": {"text": "a", "struct": {"a": "x"}, "labels": {"k": "v"}, "objects": {"o": {"a": "x"}}}})),
+            fields(
+                &json!({"spec": {"text": "a", "struct": {"a": "x"}, "labels": {"k": "v"}, "objects": {"o": {"a": "x"}}}})
+            ),
             json!({"f:spec": {
                 "f:text": {}, "f:struct": {"f:a": {}}, "f:labels": {"f:k": {}},
                 "f:objects": {"f:o": {".": {}, "f:a": {}}},
@@ -115,7 +119,9 @@ mod tests {
     #[test]
     fn items_of_sets_and_list_maps_are_owned_and_atomic_lists_as_a_whole() {
         assert_eq!(
-            fields(&json!({"spec": {"set": ["b", "a"], "atomic": [{"a": 1}], "items": [{"name": "n", "value": "v"}]}})),
+            fields(
+                &json!({"spec": {"set": ["b", "a"], "atomic": [{"a": 1}], "items": [{"name": "n", "value": "v"}]}})
+            ),
             json!({"f:spec": {
                 "f:set": {"v:\"a\"": {}, "v:\"b\"": {}}, "f:atomic": {},
                 "f:items": {"k:{\"name\":\"n\"}": {".": {}, "f:name": {}, "f:value": {}}},
@@ -126,7 +132,9 @@ mod tests {
     #[test]
     fn an_item_that_is_there_twice_is_owned_without_its_parts() {
         assert_eq!(
-            fields(&json!({"spec": {"items": [{"name": "n", "value": "1"}, {"name": "n", "value": "2"}, {"name": "m"}]}})),
+            fields(
+                &json!({"spec": {"items": [{"name": "n", "value": "1"}, {"name": "n", "value": "2"}, {"name": "m"}]}})
+            ),
             json!({"f:spec": {"f:items": {"k:{\"name\":\"n\"}": {}, "k:{\"name\":\"m\"}": {".": {}, "f:name": {}}}}})
         );
     }
@@ -146,7 +154,10 @@ mod tests {
     fn structs_become_members_where_asked_and_maps_do_not() {
         let schema = testing::thing();
         let typed = Typed::object(&schema);
-        let mut set = field_set(typed, &json!({"spec": {"struct": {"a": "x"}, "objects": {"o": {"a": "x"}}}}));
+        let mut set = field_set(
+            typed,
+            &json!({"spec": {"struct": {"a": "x"}, "objects": {"o": {"a": "x"}}}}),
+        );
         set.subtract(&Set::of_fields(&["spec", "objects", "o"]));
         add_structs(typed, &mut set);
         assert_eq!(

@@ -120,7 +120,11 @@ pub fn track(live: Option<&Value>, mut new: Value, write: &Write<'_>) -> Value {
 
 /// The entries that a write starts from: those sent, unless they are malformed, none, or sent to a subresource.
 fn start(stored: Option<&Value>, sent: Option<Value>, taken: bool) -> Vec<Entry> {
-    let of_stored = || stored.cloned().and_then(|list| entries::read(list, Source::Stored));
+    let of_stored = || {
+        stored
+            .cloned()
+            .and_then(|list| entries::read(list, Source::Stored))
+    };
     let read = match sent {
         Some(sent) if Some(&sent) == stored => entries::read(sent, Source::Stored),
         Some(sent) if taken && entries::is_reset(&sent) => return Vec::new(),
@@ -153,7 +157,10 @@ fn metadata_differs(old: &Map<String, Value>, new: &Map<String, Value>) -> bool 
     if content(old) != content(new) {
         return true;
     }
-    if old.iter().any(|(name, value)| counts(name) && new.get(name) != Some(value)) {
+    if old
+        .iter()
+        .any(|(name, value)| counts(name) && new.get(name) != Some(value))
+    {
         return true;
     }
     let entries = |metadata: &'_ Map<String, Value>| -> Vec<Value> {
@@ -176,7 +183,9 @@ fn same_but_time(a: &Value, b: &Value) -> bool {
         return a == b;
     };
     let timeless = |entry: &Map<String, Value>| entry.len() - usize::from(entry.contains_key("time"));
-    timeless(a) == timeless(b) && a.iter().all(|(name, value)| name == "time" || b.get(name) == Some(value))
+    timeless(a) == timeless(b)
+        && a.iter()
+            .all(|(name, value)| name == "time" || b.get(name) == Some(value))
 }
 
 fn managed(of: &Value) -> Option<&Value> {
@@ -222,8 +231,10 @@ fn reset(kind: &Kind, subresource: &str) -> Option<&'static Set> {
 fn check_config(config: &Value, version: &str, kind: &str) -> Result<()> {
     let text = |field: &str| config.get(field).and_then(Value::as_str).unwrap_or_default();
     if text("apiVersion") != version || text("kind") != kind {
-        let said = GroupVersion::parse(text("apiVersion"))
-            .map_or_else(|| "/".to_owned(), |said| format!("{}/{}", said.group, said.version));
+        let said = GroupVersion::parse(text("apiVersion")).map_or_else(
+            || "/".to_owned(),
+            |said| format!("{}/{}", said.group, said.version),
+        );
         return Err(Status::bad_request(format!(
             "invalid object type: {said}, Kind={}",
             text("kind")

@@ -151,9 +151,10 @@ impl<'a> Typed<'a> {
         };
         List {
             kind: &schema.list,
-            item: schema.items.as_deref().map_or(Typed::Whole, |items| {
-                Self::child(items, self.unknown())
-            }),
+            item: schema
+                .items
+                .as_deref()
+                .map_or(Typed::Whole, |items| Self::child(items, self.unknown())),
         }
     }
 

@@ -40,7 +40,11 @@ pub struct Terms<'a> {
 
 impl Terms<'_> {
     fn owner(&self, operation: Operation) -> Owner {
-        let manager = if self.manager.is_empty() { "unknown" } else { self.manager };
+        let manager = if self.manager.is_empty() {
+            "unknown"
+        } else {
+            self.manager
+        };
         Owner {
             manager: manager.to_owned(),
             operation,

@@ -4,8 +4,10 @@
 
 use serde_json::Value;
 
-use super::media;
-use crate::apiserver::status::{Result, Status};
+use crate::apiserver::{
+    kinds::builtin::protobuf,
+    status::{Result, Status},
+};
 
 const MAGIC: &[u8; 4] = b"k8s\0";
 
@@ -23,12 +25,7 @@ pub(super) struct Envelope<'a> {
 /// The object in an envelope.
 pub(super) fn decode(body: &[u8]) -> Result<Value> {
     let envelope = open(body)?;
-    message(envelope.api_version, envelope.kind, envelope.raw)
-}
-
-/// Decodes a message of a built-in kind.
-fn message(_api_version: &str, _kind: &str, _raw: &[u8]) -> Result<Value> {
-    Err(Status::unsupported_media_type(&media::OBJECT_TYPES[..2]))
+    protobuf::decode(envelope.api_version, envelope.kind, envelope.raw)
 }
 
 /// Opens an envelope.
@@ -119,6 +116,20 @@ mod tests {
             (envelope.api_version, envelope.kind, envelope.raw),
             ("v1", "ConfigMap", b"abc".as_slice())
         );
+    }
+
+    #[test]
+    fn the_message_inside_is_decoded() {
+        let config =
+            b"k8s\0\n\x0f\n\x02v1\x12\tConfigMap\x12\x0f\n\x03\n\x01x\x12\x08\n\x01k\x12\x03val\x1a\0\"\0";
+        let object = decode(config).unwrap();
+        assert_eq!(
+            (&object["metadata"]["name"], &object["data"]["k"]),
+            (&"x".into(), &"val".into())
+        );
+        let options = b"k8s\0\n\x13\n\x02v1\x12\rDeleteOptions\x12\x0c\x22\nForeground";
+        assert_eq!(decode(options).unwrap()["propagationPolicy"], "Foreground");
+        assert_eq!(decode(b"k8s\0\n\x0a\n\x02v1\x12\x04Nope").unwrap_err().code, 400);
     }
 
     #[test]

@@ -143,3 +143,6 @@ impl Schema {
         })
     }
 }
+
+#[cfg(test)]
+mod recorded_tests;

@@ -20,7 +20,7 @@ use redb::{
 use super::{
     OpenError,
     backend::{Backend, Batch, Loaded},
-    encoding::{Keys, STATE_VERSION, key_bytes, push_record, read_record, read_undo, undo_bytes},
+    encoding::{Keys, STATE_VERSION, Undo, key_bytes, push_record, read_record, read_undo, undo_bytes},
     history::Logged,
     record::{Event, Record},
     state::FIRST,
@@ -265,39 +265,39 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Makes events of what they undid, from the newest back.
-struct Rewind<'a> {
-    objects: &'a [Arc<Record>],
-    /// Objects as they were before the events seen so far.
-    undone: BTreeMap<Key, Option<Arc<Record>>>,
+struct Rewind {
+    /// Versions of objects by their revision: those there are, and those that were undone so far.
+    versions: BTreeMap<u64, Arc<Record>>,
     next: u64,
     events: Vec<Logged>,
 }
 
-impl<'a> Rewind<'a> {
-    fn new(revision: u64, objects: &'a [Arc<Record>]) -> Self {
+impl Rewind {
+    fn new(revision: u64, objects: &[Arc<Record>]) -> Self {
         Self {
-            objects,
-            undone: BTreeMap::new(),
+            versions: objects
+                .iter()
+                .map(|record| (record.revision, record.clone()))
+                .collect(),
             next: revision,
             events: Vec::new(),
         }
     }
 
-    fn undo(&mut self, revision: u64, undo: super::encoding::Undo) -> bool {
-        let after = self.undone.get(&undo.key).cloned().unwrap_or_else(|| {
-            let found = self.objects.binary_search_by(|record| record.key.cmp(&undo.key));
-            found.ok().map(|at| self.objects[at].clone())
-        });
-        // A history that does not lead to the objects is of no use from here back.
+    /// Whether it fits: a history that does not lead to the objects is of no use from there back.
+    fn undo(&mut self, revision: u64, undo: Undo) -> bool {
+        let after = self.versions.remove(&revision);
         let fits = match &after {
-            Some(record) => record.revision == revision,
+            Some(record) => record.key == undo.key,
             None => undo.previous.is_some(),
         };
         if revision != self.next || !fits {
             return false;
         }
         self.next -= 1;
-        self.undone.insert(undo.key, undo.previous.clone());
+        if let Some(previous) = &undo.previous {
+            self.versions.insert(previous.revision, previous.clone());
+        }
         self.events.push(Logged {
             at: undo.at,
             event: Arc::new(Event {

@@ -13,7 +13,7 @@ use super::{
         status::{Result, Status},
         store::WriteError,
     },
-    Api, Written, Writing, forms, identity,
+    Api, Writing, Written, forms, identity,
     prepare::{Birth, Incoming, Origin, check_place},
     screen,
 };
@@ -142,7 +142,11 @@ impl Api {
 
     fn exists(&self, kind: &Kind, record: &super::super::store::Record) -> Status {
         let mut status = Status::already_exists(&kind.resource, &record.key.name);
-        if self.store.object(record).is_ok_and(|object| object::is_deleting(&object)) {
+        if self
+            .store
+            .object(record)
+            .is_ok_and(|object| object::is_deleting(&object))
+        {
             status.message.insert_str(0, "object is being deleted: ");
         }
         status

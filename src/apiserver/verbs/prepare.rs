@@ -89,7 +89,10 @@ impl Incoming<'_> {
         self.validate(&new, None)?;
         warnings.extend(kind.rules.warnings(&new));
         warnings.extend(finalizer_warnings(&new, None));
-        Ok(Prepared { object: new, warnings })
+        Ok(Prepared {
+            object: new,
+            warnings,
+        })
     }
 
     /// The steps of an update of `live` to `new`; `tracked` as in [`Birth`].
@@ -121,7 +124,10 @@ impl Incoming<'_> {
         self.validate(&new, Some(live))?;
         warnings.extend(kind.rules.warnings(&new));
         warnings.extend(finalizer_warnings(&new, Some(live)));
-        Ok(Prepared { object: new, warnings })
+        Ok(Prepared {
+            object: new,
+            warnings,
+        })
     }
 
     /// As `apply` wants to know it.
@@ -230,7 +236,6 @@ pub(super) fn check_place(new: &Value, namespace: &str, name: Option<&str>) -> R
 pub(super) fn other_uid(given: &str, found: &str) -> String {
     format!("Precondition failed: UID in precondition: {given}, UID in object meta: {found}")
 }
-
 
 /// `live`, changed by `change` from `new`, with the resource version and the managed fields of `new`.
 fn over(live: &Value, mut new: Value, change: impl FnOnce(&mut Value, &mut Value)) -> Value {

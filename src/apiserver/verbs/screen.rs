@@ -22,7 +22,11 @@ pub(super) fn check_type(object: &mut Value, kind: &Kind, origin: Origin) -> Res
     };
     let version = kind.version.to_string();
     let said = |fields: &serde_json::Map<String, Value>, field: &str| {
-        fields.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+        fields
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
     let (said_version, said_kind) = (said(fields, "apiVersion"), said(fields, "kind"));
     if said_version == version && said_kind == *kind.kind {
@@ -63,7 +67,10 @@ fn mistyped(kind: &Kind, object: &Value, said_version: &str, said_kind: &str, or
         ));
     }
     let mut findings = Vec::new();
-    for (field, said, expected) in [("apiVersion", said_version, &*version), ("kind", said_kind, &kind.kind)] {
+    for (field, said, expected) in [
+        ("apiVersion", said_version, &*version),
+        ("kind", said_kind, &kind.kind),
+    ] {
         if said != expected {
             findings.push(FieldError::invalid(field, said, format!("must be {expected}")));
         }
@@ -100,7 +107,9 @@ pub(super) fn prune(
 /// What the schema of a built-in kind has against an object. The real server decodes these kinds into types, so a value
 /// of a wrong type is no finding about a field but a body that cannot be read.
 pub(super) fn check_decodes(findings: &[FieldError], kind: &Kind, origin: Origin) -> Result<()> {
-    let wrong = findings.iter().find(|finding| finding.kind != FieldErrorKind::Required);
+    let wrong = findings
+        .iter()
+        .find(|finding| finding.kind != FieldErrorKind::Required);
     let Some(finding) = wrong.filter(|_| !kind.custom) else {
         return Ok(());
     };
