@@ -1,4 +1,5 @@
 //! The listener over real sockets on loopback: TLS, certificates, both protocols, bad input, and its end.
+//! Certificates come from a real directory, clients are hyper over rustls; no test waits for time to pass.
 
 use std::{net::SocketAddr, os::unix::fs::MetadataExt, sync::Arc, time::Duration};
 
