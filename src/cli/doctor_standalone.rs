@@ -104,11 +104,7 @@ fn certificates(report: &mut Report, data: &DataDir) {
             format!("{} is gone", kubeconfig.display()),
             "a start writes it",
         ),
-        Err(error) => report.fail(
-            "kubeconfig",
-            told::<FileError>(error),
-            "whoever reads it is admin",
-        ),
+        Err(error) => report.fail("kubeconfig", told(error), "whoever reads it is admin"),
     }
 }
 
