@@ -86,7 +86,7 @@ proptest! {
     }
 
     #[test]
-    fn any_rule_is_judged(rule in "[a-z.()\\[\\]{}!?:=+*<>&|' 0-9@\\\\\"-]{0,60}") {
+    fn any_rule_is_judged(rule in "[a-z.()\\[\\]{}!?:=+*<>&|' 0-9@\\\\\"-]{0,30}") {
         let source = json!({"type": "object", "x-kubernetes-validations": [{"rule": rule}]});
         let schema = read(&source);
         let _ = validate(&json!({"a": 1}), Some(&json!({"a": 2})), &schema);

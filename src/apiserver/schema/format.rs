@@ -216,7 +216,7 @@ fn is_isbn10(text: &str) -> bool {
             })
             .sum()
     });
-    sum.is_some_and(|sum| sum % 11 == 0)
+    sum.is_some_and(|sum| sum.is_multiple_of(11))
 }
 
 fn is_isbn13(text: &str) -> bool {
@@ -226,7 +226,7 @@ fn is_isbn13(text: &str) -> bool {
             .map(|(index, c)| Some(c.to_digit(10)? * if index % 2 == 0 { 1 } else { 3 }))
             .sum()
     });
-    sum.is_some_and(|sum| sum % 10 == 0)
+    sum.is_some_and(|sum| sum.is_multiple_of(10))
 }
 
 fn is_credit_card(text: &str) -> bool {
@@ -237,7 +237,7 @@ fn is_credit_card(text: &str) -> bool {
             if digit > 9 { digit - 9 } else { digit }
         })
         .sum();
-    CARD.as_ref().is_some_and(|regex| regex.is_match(&digits)) && sum % 10 == 0
+    CARD.as_ref().is_some_and(|regex| regex.is_match(&digits)) && sum.is_multiple_of(10)
 }
 
 fn is_hex_color(text: &str) -> bool {
@@ -249,7 +249,7 @@ fn is_base64(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     let padding = text.len() - body.len();
     !text.is_empty()
-        && text.len() % 4 == 0
+        && text.len().is_multiple_of(4)
         && padding <= 2
         && body
             .bytes()

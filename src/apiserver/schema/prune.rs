@@ -46,7 +46,7 @@ impl Walk {
     fn map(&mut self, map: &mut Map<String, Value>, schema: Option<&Schema>, depth: usize) {
         let mut gone: Vec<String> = Vec::new();
         for (key, value) in map.iter_mut() {
-            let Some(child) = self.child(schema, key) else {
+            let Some(child) = Self::child(schema, key) else {
                 gone.push(key.clone());
                 continue;
             };
@@ -70,8 +70,7 @@ impl Walk {
     }
 
     /// What is to be done with the field `key`; `None` when it is unknown.
-    #[expect(clippy::unused_self, reason = "kept beside its only caller")]
-    fn child<'a>(&self, schema: Option<&'a Schema>, key: &str) -> Option<Child<'a>> {
+    fn child<'a>(schema: Option<&'a Schema>, key: &str) -> Option<Child<'a>> {
         let schema = schema?;
         if schema.embedded_resource && matches!(key, "apiVersion" | "kind" | "metadata") {
             return Some(if key == "metadata" {

@@ -234,7 +234,7 @@ impl Walk {
     fn broken(&mut self, schema: &Schema, detail: String) {
         let field = self.field().to_owned();
         self.found
-            .push(FieldError::invalid(field, name_of(schema.kind), detail));
+            .push(FieldError::invalid(field, shown(schema.kind), detail));
     }
 
     fn field(&self) -> &str {
@@ -276,14 +276,10 @@ fn words(mistake: &ExecutionError) -> String {
     }
 }
 
-const fn name_of(kind: Option<Type>) -> &'static str {
+/// A type instead of a value: what the real server shows of a rule that cannot be asked.
+const fn shown(kind: Option<Type>) -> &'static str {
     match kind {
-        Some(Type::Object) => "object",
-        Some(Type::Array) => "array",
-        Some(Type::String) => "string",
-        Some(Type::Integer) => "integer",
-        Some(Type::Number) => "number",
-        Some(Type::Boolean) => "boolean",
         Some(Type::IntOrString) | None => "",
+        Some(kind) => kind.name(),
     }
 }
