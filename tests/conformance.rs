@@ -2,7 +2,12 @@
 //! protocol demands, and then the two records are compared, step by step. Accepted differences are a table, and one that
 //! no longer differs fails. Nothing here knows either server's code: they are two base URLs.
 //! `cargo test --test conformance WORD` runs the cases whose name contains the word.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may"
+)]
 
 use std::{collections::BTreeMap, future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Instant};
 
@@ -59,8 +64,14 @@ macro_rules! cases {
 const AT_ONCE: usize = 6;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let pair = servers::Pair::start();
     let code = runtime.block_on(run_all(&pair, &words));
     pair.stop();
@@ -68,18 +79,30 @@ fn main() -> ExitCode {
 }
 
 async fn run_all(pair: &servers::Pair, words: &[String]) -> ExitCode {
-    let run = format!("{:08x}", std::process::id() ^ Instant::now().elapsed().subsec_nanos());
+    let run = format!(
+        "{:08x}",
+        std::process::id() ^ Instant::now().elapsed().subsec_nanos()
+    );
     let group = format!("conformance-{run}.example.dev");
     let (subject, oracle) = (pair.subject(), pair.oracle());
     for server in [&subject, &oracle] {
         definitions::define(server, &group).await;
     }
     let all = [
-        describing::CASES, creating::CASES, updating::CASES, applying::CASES, deleting::CASES, reading::CASES,
-        watching::CASES, shapes::CASES, access::CASES, definitions::CASES,
+        describing::CASES,
+        creating::CASES,
+        updating::CASES,
+        applying::CASES,
+        deleting::CASES,
+        reading::CASES,
+        watching::CASES,
+        shapes::CASES,
+        access::CASES,
+        definitions::CASES,
     ];
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = Vec::new();
+    let mut namespaces = Vec::new();
     for (number, case) in all.into_iter().flatten().enumerate() {
         if !words.is_empty() && !words.iter().any(|word| case.0.contains(word.as_str())) {
             continue;
@@ -87,12 +110,18 @@ async fn run_all(pair: &servers::Pair, words: &[String]) -> ExitCode {
         let (name, start) = *case;
         let (subject, oracle, slots) = (subject.clone(), oracle.clone(), slots.clone());
         let (group, namespace) = (group.clone(), format!("c{number}-{run}"));
-        running.push((name, tokio::spawn(async move {
-            let _slot = slots.acquire().await.unwrap();
-            // Names differ between the two, because both may be one server.
-            let on = |server: Arc<Server>, letter| on_one(server, group.clone(), format!("{namespace}{letter}"), start);
-            tokio::join!(on(subject, 'a'), on(oracle, 'b'))
-        })));
+        namespaces.push(namespace.clone());
+        running.push((
+            name,
+            tokio::spawn(async move {
+                let _slot = slots.acquire().await.unwrap();
+                // Names differ between the two, because both may be one server.
+                let on = |server: Arc<Server>, letter| {
+                    on_one(server, group.clone(), format!("{namespace}{letter}"), start)
+                };
+                tokio::join!(on(subject, 'a'), on(oracle, 'b'))
+            }),
+        ));
     }
     let (mut passed, mut failed) = (0, Vec::new());
     let mut used = BTreeMap::new();
@@ -109,24 +138,42 @@ async fn run_all(pair: &servers::Pair, words: &[String]) -> ExitCode {
     if words.is_empty() && !pair.same() {
         for deviation in deviations::DEVIATIONS {
             if !used.contains_key(&(deviation.case, deviation.step)) {
-                println!("---- {} no longer differs in {:?}: remove it from the table\n", deviation.case, deviation.step);
+                println!(
+                    "---- {} no longer differs in {:?}: remove it from the table\n",
+                    deviation.case, deviation.step
+                );
                 failed.push(deviation.case);
             }
         }
     }
-    for server in [&subject, &oracle] {
+    for (server, letter) in [(&subject, 'a'), (&oracle, 'b')] {
+        for namespace in &namespaces {
+            servers::remove_namespace(server, &format!("{namespace}{letter}")).await;
+        }
         definitions::remove(server, &group).await;
     }
     failed.iter().for_each(|name| println!("failed: {name}"));
     let result = if failed.is_empty() { "ok" } else { "FAILED" };
-    println!("test result: {result}. {passed} passed; {} failed; 0 ignored", failed.len());
-    if failed.is_empty() && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!(
+        "test result: {result}. {passed} passed; {} failed; 0 ignored",
+        failed.len()
+    );
+    if failed.is_empty() && passed > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// The record of a case on one server, and what it panicked with.
 type Record = (Vec<Step>, Option<String>);
 
-async fn on_one(server: Arc<Server>, group: String, namespace: String, start: fn(Arc<Session>) -> Running) -> Record {
+async fn on_one(
+    server: Arc<Server>,
+    group: String,
+    namespace: String,
+    start: fn(Arc<Session>) -> Running,
+) -> Record {
     let session = Arc::new(Session::new(server, &group, &namespace));
     let task = tokio::spawn({
         let session = session.clone();
@@ -138,9 +185,9 @@ async fn on_one(server: Arc<Server>, group: String, namespace: String, start: fn
     let panicked = task.await.err().map(|e| {
         let panic = e.into_panic();
         let text = panic.downcast_ref::<String>().cloned();
-        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_default()
     });
-    servers::remove_namespace(&session).await;
     (session.steps(), panicked)
 }
 
@@ -152,7 +199,9 @@ fn verdict(
     used: &mut BTreeMap<(&'static str, &'static str), ()>,
 ) -> Result<(), String> {
     if let Some(why) = oracle.1 {
-        return Err(format!("the case does not hold on the real API server, so that it proves nothing: {why}"));
+        return Err(format!(
+            "the case does not hold on the real API server, so that it proves nothing: {why}"
+        ));
     }
     let mut why = Vec::new();
     why.extend(subject.1.map(|panic| format!("fails: {panic}")));
@@ -162,13 +211,23 @@ fn verdict(
             continue;
         }
         let label = ours.or(theirs).map(|step| step.label.clone()).unwrap_or_default();
-        let known = deviations::DEVIATIONS.iter().find(|known| known.case == name && known.step == label);
+        let known = deviations::DEVIATIONS
+            .iter()
+            .find(|known| known.case == name && known.step == label);
         if let Some(known) = known.filter(|_| !same) {
             used.insert((known.case, known.step), ());
             continue;
         }
         let show = |step: Option<&Step>| step.map_or("nothing".to_owned(), |step| step.outcome.to_string());
-        why.push(format!("{label}\n  ours:   {}\n  theirs: {}", show(ours), show(theirs)));
+        why.push(format!(
+            "{label}\n  ours:   {}\n  theirs: {}",
+            show(ours),
+            show(theirs)
+        ));
     }
-    if why.is_empty() { Ok(()) } else { Err(why.join("\n")) }
+    if why.is_empty() {
+        Ok(())
+    } else {
+        Err(why.join("\n"))
+    }
 }

@@ -55,7 +55,12 @@ pub struct Ask {
 
 impl Ask {
     pub fn new(method: &'static str, path: &str) -> Self {
-        Self { method, path: path.to_owned(), headers: Vec::new(), body: Bytes::new() }
+        Self {
+            method,
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: Bytes::new(),
+        }
     }
 
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
@@ -74,7 +79,11 @@ impl Ask {
     /// A body of this content type; an empty type sends none.
     pub fn body(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
-        if content_type.is_empty() { self } else { self.header("content-type", content_type) }
+        if content_type.is_empty() {
+            self
+        } else {
+            self.header("content-type", content_type)
+        }
     }
 
     pub fn json(self, body: &Value) -> Self {
@@ -88,7 +97,8 @@ pub fn from_kubeconfig(path: &Path) -> (Client, Client) {
     let config: Value = serde_saphyr::from_str(&text).unwrap();
     let cluster = &config["clusters"][0]["cluster"];
     let user = &config["users"][0]["user"];
-    let pem = |value: &Value| Base64::decode_vec(value.as_str().expect("a kubeconfig with embedded data")).unwrap();
+    let pem =
+        |value: &Value| Base64::decode_vec(value.as_str().expect("a kubeconfig with embedded data")).unwrap();
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem(&cluster["certificate-authority-data"])) {
         roots.add(certificate.unwrap()).unwrap();
@@ -96,9 +106,14 @@ pub fn from_kubeconfig(path: &Path) -> (Client, Client) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = || {
         let builder = ClientConfig::builder_with_provider(provider.clone());
-        builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots.clone())
+        builder
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots.clone())
     };
-    let chain = CertificateDer::pem_slice_iter(&pem(&user["client-certificate-data"])).map(Result::unwrap).collect();
+    let chain = CertificateDer::pem_slice_iter(&pem(&user["client-certificate-data"]))
+        .map(Result::unwrap)
+        .collect();
     let key = PrivateKeyDer::from_pem_slice(&pem(&user["client-key-data"])).unwrap();
     let admin = builder().with_client_auth_cert(chain, key).unwrap();
     let nobody = builder().with_no_client_auth();
@@ -109,13 +124,23 @@ pub fn from_kubeconfig(path: &Path) -> (Client, Client) {
 
 impl Client {
     fn new(authority: &str, config: ClientConfig) -> Self {
-        Self { authority: authority.to_owned(), tls: TlsConnector::from(Arc::new(config)), idle: Mutex::default() }
+        Self {
+            authority: authority.to_owned(),
+            tls: TlsConnector::from(Arc::new(config)),
+            idle: Mutex::default(),
+        }
     }
 
     async fn connect(&self) -> SendRequest<Full<Bytes>> {
-        let tcp = TcpStream::connect(&self.authority).await.unwrap_or_else(|e| panic!("{}: {e}", self.authority));
+        let tcp = TcpStream::connect(&self.authority)
+            .await
+            .unwrap_or_else(|e| panic!("{}: {e}", self.authority));
         let host = self.authority.rsplit_once(':').unwrap().0.to_owned();
-        let stream = self.tls.connect(ServerName::try_from(host).unwrap(), tcp).await.unwrap();
+        let stream = self
+            .tls
+            .connect(ServerName::try_from(host).unwrap(), tcp)
+            .await
+            .unwrap();
         let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         sender
@@ -138,8 +163,15 @@ impl Client {
     async fn start(&self, ask: &Ask) -> (SendRequest<Full<Bytes>>, http::Response<Incoming>) {
         // A connection that the server closed just now is no answer.
         for last in [false, true] {
-            let mut sender = if last { self.connect().await } else { self.sender().await };
-            let mut request = Request::builder().method(ask.method).uri(&ask.path).header("host", &self.authority);
+            let mut sender = if last {
+                self.connect().await
+            } else {
+                self.sender().await
+            };
+            let mut request = Request::builder()
+                .method(ask.method)
+                .uri(&ask.path)
+                .header("host", &self.authority);
             request = request.header("user-agent", "conformance/1");
             for (name, value) in &ask.headers {
                 request = request.header(*name, value);
@@ -159,10 +191,18 @@ impl Client {
         let (sender, response) = self.start(ask).await;
         let (parts, body) = response.into_parts();
         let read = tokio::time::timeout(SOON, body.collect()).await;
-        let raw = read.unwrap_or_else(|_| panic!("{} {}: the body does not end", ask.method, ask.path)).unwrap().to_bytes();
+        let raw = read
+            .unwrap_or_else(|_| panic!("{} {}: the body does not end", ask.method, ask.path))
+            .unwrap()
+            .to_bytes();
         self.idle.lock().unwrap().push(sender);
         let body = serde_json::from_slice(&raw).unwrap_or_default();
-        Answer { code: parts.status.as_u16(), headers: parts.headers, raw, body }
+        Answer {
+            code: parts.status.as_u16(),
+            headers: parts.headers,
+            raw,
+            body,
+        }
     }
 
     /// Opens a stream of JSON lines. A refusal is an answer instead.
@@ -170,11 +210,20 @@ impl Client {
         let (sender, response) = self.start(ask).await;
         let (parts, body) = response.into_parts();
         if parts.status == 200 {
-            return Ok(Stream { _connection: sender, body, rest: Vec::new() });
+            return Ok(Stream {
+                _connection: sender,
+                body,
+                rest: Vec::new(),
+            });
         }
         let raw = body.collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&raw).unwrap_or_default();
-        Err(Answer { code: parts.status.as_u16(), headers: parts.headers, raw, body })
+        Err(Answer {
+            code: parts.status.as_u16(),
+            headers: parts.headers,
+            raw,
+            body,
+        })
     }
 }
 
@@ -192,11 +241,16 @@ impl Stream {
         loop {
             if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.rest.drain(..=end).collect();
-                return Some(serde_json::from_slice(&line).unwrap_or_else(|e| panic!("a line of a watch is no JSON: {e}")));
+                return Some(
+                    serde_json::from_slice(&line)
+                        .unwrap_or_else(|e| panic!("a line of a watch is no JSON: {e}")),
+                );
             }
             let frame = tokio::time::timeout_at(deadline, self.body.frame()).await;
             match frame.unwrap_or_else(|_| panic!("nothing came from a watch within {bound:?}")) {
-                Some(Ok(frame)) => self.rest.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+                Some(Ok(frame)) => self
+                    .rest
+                    .extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
                 Some(Err(e)) => panic!("a watch broke off: {e}"),
                 None => return None,
             }
@@ -211,7 +265,8 @@ impl Stream {
         match tokio::time::timeout(bound, self.body.frame()).await {
             Err(_) => true,
             Ok(Some(Ok(frame))) => {
-                self.rest.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+                self.rest
+                    .extend_from_slice(frame.data_ref().map_or(&[], |data| data));
                 false
             }
             Ok(_) => false,

@@ -29,5 +29,12 @@ pub fn metadata(name: &str) -> Vec<u8> {
 /// The envelope `runtime.Unknown` around an object.
 pub fn envelope(api_version: &str, kind: &str, object: &[Vec<u8>]) -> Vec<u8> {
     let types = [field(1, api_version), field(2, kind)].concat();
-    [b"k8s\0".to_vec(), field(1, types), field(2, object.concat()), field(3, ""), field(4, "")].concat()
+    [
+        b"k8s\0".to_vec(),
+        field(1, types),
+        field(2, object.concat()),
+        field(3, ""),
+        field(4, ""),
+    ]
+    .concat()
 }

@@ -25,10 +25,17 @@ pub struct Pair {
     _dir: Option<tempfile::TempDir>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test may be told which servers to use")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test may be told which servers to use"
+)]
 fn given() -> Option<(PathBuf, PathBuf)> {
-    let given = std::env::var("CONFORMANCE_KUBECONFIGS").ok().filter(|given| !given.is_empty())?;
-    let (ours, theirs) = given.split_once(':').expect("CONFORMANCE_KUBECONFIGS is OURS:THEIRS");
+    let given = std::env::var("CONFORMANCE_KUBECONFIGS")
+        .ok()
+        .filter(|given| !given.is_empty())?;
+    let (ours, theirs) = given
+        .split_once(':')
+        .expect("CONFORMANCE_KUBECONFIGS is OURS:THEIRS");
     Some((ours.into(), theirs.into()))
 }
 
@@ -38,20 +45,40 @@ impl Pair {
             let same = ours == theirs;
             return Self::of(&ours, &theirs, same, Vec::new(), None);
         }
-        let dir = tempfile::Builder::new().prefix("supercargo-conformance").tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("supercargo-conformance")
+            .tempdir()
+            .unwrap();
         let theirs = dir.path().join("oracle-kubeconfig");
         let ours = dir.path().join("embedded/kubeconfig");
         let log = |name: &str| std::fs::File::create(dir.path().join(name)).unwrap();
         let start = |command: &mut Command, name: &str| {
-            let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log(name));
-            command.spawn().unwrap_or_else(|e| panic!("{:?}: {e}", command.get_program()))
+            let command = command
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log(name));
+            command
+                .spawn()
+                .unwrap_or_else(|e| panic!("{:?}: {e}", command.get_program()))
         };
         let mut oracle = Command::new(oracle());
-        oracle.arg("--exit-with-parent").arg("--kubeconfig").arg(&theirs).arg("--data-dir").arg(dir.path().join("oracle"));
+        oracle
+            .arg("--exit-with-parent")
+            .arg("--kubeconfig")
+            .arg(&theirs)
+            .arg("--data-dir")
+            .arg(dir.path().join("oracle"));
         let binary = option_env!("CARGO_BIN_EXE_supercargo").expect("this test is one of the package");
         let mut embedded = Command::new(binary);
-        embedded.arg("standalone").arg("--data-dir").arg(dir.path().join("embedded")).args(["--listen", "127.0.0.1:0"]);
-        let mut children = vec![start(&mut embedded, "embedded.log"), start(&mut oracle, "oracle.log")];
+        embedded
+            .arg("standalone")
+            .arg("--data-dir")
+            .arg(dir.path().join("embedded"))
+            .args(["--listen", "127.0.0.1:0"]);
+        let mut children = vec![
+            start(&mut embedded, "embedded.log"),
+            start(&mut oracle, "oracle.log"),
+        ];
         for (child, kubeconfig, name) in [(0, &ours, "embedded.log"), (1, &theirs, "oracle.log")] {
             let end = Instant::now() + Duration::from_secs(200);
             while !kubeconfig.exists() {
@@ -67,12 +94,24 @@ impl Pair {
         Self::of(&ours, &theirs, false, children, Some(dir))
     }
 
-    fn of(ours: &Path, theirs: &Path, same: bool, children: Vec<Child>, dir: Option<tempfile::TempDir>) -> Self {
+    fn of(
+        ours: &Path,
+        theirs: &Path,
+        same: bool,
+        children: Vec<Child>,
+        dir: Option<tempfile::TempDir>,
+    ) -> Self {
         let server = |name, path: &Path| {
             let (admin, nobody) = from_kubeconfig(path);
             Arc::new(Server { name, admin, nobody })
         };
-        Self { subject: server("ours", ours), oracle: server("theirs", theirs), same, children, _dir: dir }
+        Self {
+            subject: server("ours", ours),
+            oracle: server("theirs", theirs),
+            same,
+            children,
+            _dir: dir,
+        }
     }
 
     pub fn subject(&self) -> Arc<Server> {
@@ -98,7 +137,10 @@ fn oracle() -> PathBuf {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/oracle");
     let out = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
     let path = String::from_utf8(out.stdout).unwrap();
-    assert!(out.status.success() && !path.trim().is_empty(), "tests/scripts/oracle names no program");
+    assert!(
+        out.status.success() && !path.trim().is_empty(),
+        "tests/scripts/oracle names no program"
+    );
     path.trim().into()
 }
 
@@ -115,12 +157,18 @@ fn end_child(child: &mut Child) {
 
 /// The namespace of a case.
 pub async fn make_namespace(session: &Session) {
-    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": session.namespace } });
-    let answer = session.quietly(Ask::new("POST", "/api/v1/namespaces").json(&namespace)).await;
+    let namespace =
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": session.namespace } });
+    let answer = session
+        .quietly(Ask::new("POST", "/api/v1/namespaces").json(&namespace))
+        .await;
     assert_eq!(answer.code, 201, "{}", answer.body);
 }
 
-pub async fn remove_namespace(session: &Session) {
-    let path = format!("/api/v1/namespaces/{}", session.namespace);
-    session.quietly(Ask::new("DELETE", &path)).await;
+/// Not before all cases are over: emptying many namespaces keeps the controllers from those that cases look at.
+pub async fn remove_namespace(server: &Server, namespace: &str) {
+    server
+        .admin
+        .send(&Ask::new("DELETE", &format!("/api/v1/namespaces/{namespace}")))
+        .await;
 }

@@ -42,7 +42,12 @@ pub struct Session {
 
 impl Session {
     pub fn new(server: Arc<Server>, group: &str, namespace: &str) -> Self {
-        Self { server, group: group.to_owned(), namespace: namespace.to_owned(), steps: Mutex::default() }
+        Self {
+            server,
+            group: group.to_owned(),
+            namespace: namespace.to_owned(),
+            steps: Mutex::default(),
+        }
     }
 
     pub fn steps(&self) -> Vec<Step> {
@@ -51,7 +56,10 @@ impl Session {
 
     /// Below the gadgets of this case's namespace.
     pub fn gadgets(&self, rest: &str) -> String {
-        format!("/apis/{}/v1/namespaces/{}/gadgets{rest}", self.group, self.namespace)
+        format!(
+            "/apis/{}/v1/namespaces/{}/gadgets{rest}",
+            self.group, self.namespace
+        )
     }
 
     /// Below a core resource of this case's namespace.
@@ -77,7 +85,10 @@ impl Session {
 
     fn record(&self, what: &str, outcome: Value) {
         let mut steps = self.steps.lock().unwrap();
-        let plain = |text: &str| text.replace(&self.namespace, "NAMESPACE").replace(&self.group, "GROUP");
+        let plain = |text: &str| {
+            text.replace(&self.namespace, "NAMESPACE")
+                .replace(&self.group, "GROUP")
+        };
         let label = plain(&format!("{} {what}", steps.len() + 1));
         let outcome = serde_json::from_str(&plain(&outcome.to_string())).unwrap();
         steps.push(Step { label, outcome });
@@ -111,10 +122,14 @@ impl Session {
 
     fn compare(&self, ask: &Ask, answer: &Answer, words: bool) {
         let path = ask.path.split('?').next().unwrap();
-        let end = path.rsplit_once(&format!("/{}/", self.namespace)).map_or(path, |(_, end)| end);
+        let end = path
+            .rsplit_once(&format!("/{}/", self.namespace))
+            .map_or(path, |(_, end)| end);
         let header = |name: &str| -> Vec<String> {
             let values = answer.headers.get_all(name).iter();
-            values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+            values
+                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+                .collect()
         };
         let mut body = answer.body.clone();
         mask(&mut body);
@@ -147,18 +162,22 @@ impl Session {
     }
 
     pub async fn patch(&self, content_type: &str, path: &str, body: &Value) -> Answer {
-        self.send(Ask::new("PATCH", path).body(content_type, body.to_string())).await
+        self.send(Ask::new("PATCH", path).body(content_type, body.to_string()))
+            .await
     }
 
     /// Server-side apply.
     pub async fn apply(&self, path: &str, manager: &str, body: &Value) -> Answer {
         let sign = if path.contains('?') { '&' } else { '?' };
-        self.patch(APPLY, &format!("{path}{sign}fieldManager={manager}"), body).await
+        self.patch(APPLY, &format!("{path}{sign}fieldManager={manager}"), body)
+            .await
     }
 
     /// Makes a gadget that the case needs; not recorded.
     pub async fn given(&self, name: &str, spec: Value) -> Value {
-        let answer = self.quietly(Ask::new("POST", &self.gadgets("")).json(&self.gadget(name, spec))).await;
+        let answer = self
+            .quietly(Ask::new("POST", &self.gadgets("")).json(&self.gadget(name, spec)))
+            .await;
         assert_eq!(answer.code, 201, "{}", answer.body);
         answer.body
     }
@@ -183,7 +202,12 @@ impl Session {
             if so(&answer) {
                 return answer;
             }
-            assert!(Instant::now() < end, "waited {SOON:?} for {what}: {} {}", answer.code, answer.body);
+            assert!(
+                Instant::now() < end,
+                "waited {SOON:?} for {what}: {} {}",
+                answer.code,
+                answer.body
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -200,26 +224,43 @@ impl Answer {
     /// Fails the case unless it is a refusal with this code and reason, in a `Status` that says the same.
     #[track_caller]
     pub fn refuses(self, code: u16, reason: &str) -> Self {
-        assert_eq!((self.code, &self.body["code"], self.body["reason"].as_str()), (code, &json!(code), Some(reason)), "{}", self.body);
-        assert_eq!((&self.body["kind"], &self.body["status"]), (&json!("Status"), &json!("Failure")));
+        assert_eq!(
+            (self.code, &self.body["code"], self.body["reason"].as_str()),
+            (code, &json!(code), Some(reason)),
+            "{}",
+            self.body
+        );
+        assert_eq!(
+            (&self.body["kind"], &self.body["status"]),
+            (&json!("Status"), &json!("Failure"))
+        );
         self
     }
 
     /// Fails the case unless one of the causes is this one.
     #[track_caller]
     pub fn because(self, reason: &str, field: &str) -> Self {
-        let causes = self.body["details"]["causes"].as_array().cloned().unwrap_or_default();
-        let found = causes.iter().any(|cause| cause["reason"] == reason && cause["field"] == field);
+        let causes = self.body["details"]["causes"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let of = |cause: &Value| cause["field"].as_str().unwrap_or_default() == field;
+        let found = causes.iter().any(|cause| cause["reason"] == reason && of(cause));
         assert!(found, "no cause {reason} {field}: {}", self.body);
         self
     }
 
     pub fn version(&self) -> &str {
-        self.body["metadata"]["resourceVersion"].as_str().expect("a resource version")
+        self.body["metadata"]["resourceVersion"]
+            .as_str()
+            .expect("a resource version")
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -237,14 +278,23 @@ fn silence(status: &mut Value) {
 }
 
 fn is_uid(text: &str) -> bool {
-    text.len() == 36 && text.bytes().enumerate().all(|(at, byte)| {
-        if matches!(at, 8 | 13 | 18 | 23) { byte == b'-' } else { byte.is_ascii_hexdigit() }
-    })
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| {
+            if matches!(at, 8 | 13 | 18 | 23) {
+                byte == b'-'
+            } else {
+                byte.is_ascii_hexdigit()
+            }
+        })
 }
 
 fn is_time(text: &str) -> bool {
     let bytes = text.as_bytes();
-    text.len() >= 20 && text.ends_with('Z') && bytes[4] == b'-' && bytes[10] == b'T' && bytes[0].is_ascii_digit()
+    text.len() >= 20
+        && text.ends_with('Z')
+        && bytes[4] == b'-'
+        && bytes[10] == b'T'
+        && bytes[0].is_ascii_digit()
 }
 
 /// Replaces what may differ.
@@ -258,12 +308,35 @@ pub fn mask(value: &mut Value) {
     }
 }
 
+/// The keys of `fieldsV1` name items of lists by their values, among which are uids.
+fn mask_key(key: String) -> String {
+    match key
+        .strip_prefix("k:{\"uid\":\"")
+        .and_then(|rest| rest.split_once('"'))
+    {
+        Some((uid, _)) if is_uid(uid) => key.replace(uid, "<uid>"),
+        _ => key,
+    }
+}
+
 fn mask_object(map: &mut Map<String, Value>) {
+    *map = std::mem::take(map)
+        .into_iter()
+        .map(|(key, value)| (mask_key(key), value))
+        .collect();
+    // They come by time, and two may fall into one second or into two.
+    if let Some(Value::Array(managers)) = map.get_mut("managedFields") {
+        managers.sort_by_key(|one| format!("{}{}{}", one["manager"], one["operation"], one["subresource"]));
+    }
     let generated = map.get("generateName").and_then(Value::as_str).map(str::to_owned);
     for (key, value) in map {
         match (key.as_str(), &*value) {
-            ("resourceVersion" | "continue", Value::String(text)) if !text.is_empty() => *value = format!("<{key}>").into(),
-            ("name", Value::String(text)) if generated.as_ref().is_some_and(|prefix| text.starts_with(prefix)) => {
+            ("resourceVersion" | "continue", Value::String(text)) if !text.is_empty() => {
+                *value = format!("<{key}>").into()
+            }
+            ("name", Value::String(text))
+                if generated.as_ref().is_some_and(|prefix| text.starts_with(prefix)) =>
+            {
                 *value = "<generated>".into();
             }
             _ => mask(value),
