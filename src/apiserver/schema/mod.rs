@@ -145,4 +145,6 @@ impl Schema {
 }
 
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod recorded_tests;

@@ -10,7 +10,10 @@ use super::{Additional, Schema, object_meta::object_meta, parse::MAX_DEPTH};
 pub fn prune(object: &mut Value, schema: &Schema) -> Vec<String> {
     let mut walk = Walk::default();
     walk.value(object, Some(schema), 0);
-    walk.unknown.sort();
+    // Metadata is decoded first.
+    let own = |path: &String| !path.starts_with("metadata.");
+    walk.unknown
+        .sort_by(|one, other| own(one).cmp(&own(other)).then_with(|| one.cmp(other)));
     walk.unknown
 }
 
@@ -82,7 +85,8 @@ impl Walk {
         }
         match &schema.additional {
             Some(Additional::Of(values)) => Some(Child::Walk(Some(values))),
-            Some(Additional::Any) => Some(Child::Keep),
+            // Nothing is known of what is inside of these.
+            Some(Additional::Any) => Some(Child::Walk(None)),
             None => schema.preserve_unknown.then_some(Child::Keep),
         }
     }

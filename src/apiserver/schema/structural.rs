@@ -242,7 +242,8 @@ fn compositions(
     if let Some(pattern) = text(node, "pattern").filter(|pattern| !pattern.is_empty())
         && let Err(mistake) = compile(pattern)
     {
-        let detail = format!("must be a valid regular expression, but isn't: {mistake}");
+        let detail =
+            format!("must be a valid regular expression, but isn't: error parsing regexp: {mistake}");
         found.push(FieldError::invalid(format!("{at}.pattern"), pattern, detail));
     }
 }

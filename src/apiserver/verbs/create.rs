@@ -179,6 +179,7 @@ fn answer(kind: &Kind, body: &mut Decoded, how: &Writing<'_>) -> Result<Option<W
     if kind.verbs != ["create"] {
         return Ok(None);
     }
+    screen::decode(&mut body.object, kind, Origin::Body)?;
     let warnings = screen::prune(&mut body.object, &body.strict, kind, how.validation, Origin::Body)?;
     let findings = super::super::schema::validate(&body.object, None, &kind.schema);
     screen::check_decodes(&findings, kind, Origin::Body)?;

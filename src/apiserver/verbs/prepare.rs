@@ -70,6 +70,7 @@ impl Incoming<'_> {
     pub fn create(&self, mut new: Value, duplicates: &[String], birth: &Birth<'_>) -> Result<Prepared> {
         let kind = self.kind;
         screen::check_type(&mut new, kind, self.origin)?;
+        screen::decode(&mut new, kind, self.origin)?;
         let mut warnings = self.screen(&mut new, duplicates)?;
         metadata::stamp(&mut new, kind, birth.namespace, birth.uid.clone(), self.at);
         if let Some(name) = &birth.name {
@@ -117,6 +118,7 @@ impl Incoming<'_> {
     ) -> Result<Prepared> {
         let kind = self.kind;
         screen::check_type(&mut new, kind, self.origin)?;
+        screen::decode(&mut new, kind, self.origin)?;
         check_place(&new, object::namespace(live), Some(object::name(live)))?;
         let mut warnings = self.screen(&mut new, duplicates)?;
         self.check_preconditions(&new, live)?;

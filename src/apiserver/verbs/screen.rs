@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     super::{
         field_error::{FieldError, FieldErrorKind},
-        kinds::Kind,
+        kinds::{Kind, builtin},
         schema,
         status::{Result, Status},
     },
@@ -77,6 +77,14 @@ fn mistyped(kind: &Kind, object: &Value, said_version: &str, said_kind: &str, or
     }
     let name = super::super::object::name(object);
     Status::invalid(&kind.version.group, said_kind, name, &findings)
+}
+
+/// Brings an object of a built-in kind into its typed form; 400 or 422 for what no Go type can hold.
+pub(super) fn decode(object: &mut Value, kind: &Kind, origin: Origin) -> Result<()> {
+    builtin::decode(kind, object).map_err(|why| match origin {
+        Origin::Patch => unpatchable(&why),
+        Origin::Body => undecodable(kind, &kind.kind, &kind.version.to_string(), &why),
+    })
 }
 
 /// Takes unknown fields away. The answer is warnings, or a refusal where `validation` is strict.

@@ -57,6 +57,7 @@ pub fn validate(definition: &Value, old: Option<&Value>) -> Vec<FieldError> {
         }
     }
     check_names(names, "spec.names", &mut found);
+    check_shared(definition, old, &mut found);
     conversion(spec, &mut found);
     if let Some(old) = old {
         immutable(definition, old, &mut found);
@@ -90,7 +91,7 @@ pub fn warnings(definition: &Value) -> Vec<String> {
 }
 
 fn walk(node: &Value, formats: &mut Vec<String>, sets: &mut Vec<String>, depth: usize) {
-    let Some(node) = node.as_object().filter(|_| depth < 100) else {
+    let Some(node) = node.as_object().filter(|_| depth < 64) else {
         return;
     };
     let (kind, format) = (text(node, "type"), text(node, "format"));
@@ -147,6 +148,7 @@ fn group(spec: &Node, found: &mut Vec<FieldError>) {
 
 fn all_versions(definition: &Value, old: Option<&Value>, found: &mut Vec<FieldError>) {
     let (mut storage, mut names) = (0, Vec::new());
+    let shared = shared(definition);
     let root = |version: &Node| {
         version
             .get("schema")
@@ -172,7 +174,9 @@ fn all_versions(definition: &Value, old: Option<&Value>, found: &mut Vec<FieldEr
         names.push(name);
         let before = old.and_then(|old| versions(old).find(|before| text(before, "name") == name));
         let known = before.is_some_and(|before| before.get("schema") == version.get("schema"));
-        check_version(version, known, &at, found);
+        deprecation(version, &at, found);
+        let own = |facet: &str| (!shared.contains(&facet)).then(|| format!("{at}.{facet}"));
+        check_facets(version, known, &own, found);
     }
     let mut unique = names.clone();
     unique.sort_unstable();
@@ -191,40 +195,94 @@ fn all_versions(definition: &Value, old: Option<&Value>, found: &mut Vec<FieldEr
     if storage != 1 {
         whole("must have exactly one version marked as storage version");
     }
+    // Once there was one version only, and its name had a place of its own.
+    if let Some((name, wrong)) = names
+        .first()
+        .map(|name| (*name, label_1035(name)))
+        .filter(|(name, wrong)| !name.is_empty() && !wrong.is_empty())
+    {
+        found.push(FieldError::invalid("spec.version", name, wrong.join(",")));
+    }
 }
 
-/// `known`: the schema is as it was, and was judged then.
-fn check_version(version: &Node, known: bool, at: &str, found: &mut Vec<FieldError>) {
-    deprecation(version, at, found);
+/// The facets that all versions have alike; those are told of once, in their old place outside of the versions.
+fn shared(definition: &Value) -> Vec<&'static str> {
+    let alike = |facet: &&'static str| {
+        let mut values = versions(definition).map(|version| version.get(*facet));
+        let first = values.next().flatten();
+        values.all(|value| value == first)
+    };
+    [
+        "schema",
+        "subresources",
+        "additionalPrinterColumns",
+        "selectableFields",
+    ]
+    .into_iter()
+    .filter(alike)
+    .collect()
+}
+
+/// The facets that are shared by all versions.
+fn check_shared(definition: &Value, old: Option<&Value>, found: &mut Vec<FieldError>) {
+    let shared = shared(definition);
+    let Some(first) = versions(definition).next() else {
+        return;
+    };
+    let place = |facet: &str| {
+        let name = if facet == "schema" { "validation" } else { facet };
+        shared.contains(&facet).then(|| format!("spec.{name}"))
+    };
+    let known =
+        old.is_some_and(|old| versions(old).any(|before| before.get("schema") == first.get("schema")));
+    check_facets(first, known, &place, found);
+}
+
+/// The facets of a version for which there is a `place`. `known`: the schema is as it was, and was judged then.
+fn check_facets(
+    version: &Node,
+    known: bool,
+    place: &dyn Fn(&str) -> Option<String>,
+    found: &mut Vec<FieldError>,
+) {
     let empty = Map::new();
     let subresources = map(version.get("subresources"), &empty);
     let root = version
         .get("schema")
-        .and_then(|schema| schema.get("openAPIV3Schema"));
-    let schema_at = format!("{at}.schema.openAPIV3Schema");
-    if let Some(root) = root.filter(|root| !root.is_null() && !known) {
+        .and_then(|schema| schema.get("openAPIV3Schema"))
+        .filter(|root| !root.is_null());
+    if let (Some(at), Some(root), false) = (place("schema"), root, known) {
+        let at = format!("{at}.openAPIV3Schema");
         if subresources.get("status").is_some_and(Value::is_object) {
-            root_with_status(root, &schema_at, found);
+            root_with_status(root, &at, found);
         }
         if root.get("nullable") == Some(&Value::Bool(true)) {
             found.push(FieldError::forbidden(
-                format!("{schema_at}.nullable"),
+                format!("{at}.nullable"),
                 "nullable cannot be true at the root",
             ));
         }
-        found.extend(schema::parse(root, &schema_at).err().unwrap_or_default());
+        found.extend(schema::parse(root, &at).err().unwrap_or_default());
     }
-    if let Some(scale) = subresources.get("scale").and_then(Value::as_object) {
-        check_scale(scale, &format!("{at}.subresources"), found);
+    let scale = subresources.get("scale").and_then(Value::as_object);
+    if let (Some(at), Some(scale)) = (place("subresources"), scale) {
+        check_scale(scale, &at, found);
     }
-    let columns = version.get("additionalPrinterColumns").and_then(Value::as_array);
-    for (index, column) in columns.into_iter().flatten().enumerate() {
-        let column = column.as_object().unwrap_or(&empty);
-        check_column(column, &format!("{at}.additionalPrinterColumns[{index}]"), found);
+    if let Some(at) = place("additionalPrinterColumns") {
+        let columns = version.get("additionalPrinterColumns").and_then(Value::as_array);
+        for (index, column) in columns.into_iter().flatten().enumerate() {
+            check_column(
+                column.as_object().unwrap_or(&empty),
+                &format!("{at}[{index}]"),
+                found,
+            );
+        }
     }
     let fields = version.get("selectableFields").and_then(Value::as_array);
-    if let (Some(fields), Some(root)) = (fields, root.and_then(Value::as_object)) {
-        selectable(fields, root, &format!("{at}.selectableFields"), found);
+    if let (Some(at), Some(fields), Some(root)) =
+        (place("selectableFields"), fields, root.and_then(Value::as_object))
+    {
+        selectable(fields, root, &at, found);
     }
 }
 
@@ -514,7 +572,7 @@ fn stored(definition: &Value, found: &mut Vec<FieldError>) {
     if stored.is_empty() {
         found.push(FieldError::invalid(
             at,
-            Value::Array(Vec::new()),
+            Value::Null,
             "must have at least one stored version",
         ));
         return;

@@ -263,3 +263,6 @@ fn texts(map: &Map<String, Value>, key: &str) -> Vec<String> {
         .filter_map(|value| value.as_str().map(str::to_owned))
         .collect()
 }
+
+#[cfg(test)]
+mod custom_tests;

@@ -7,7 +7,11 @@ use kube_cel::cel::{self, Context, ExecutionError, Value as Cel};
 use serde_json::Value;
 
 use super::{
-    super::{Additional, Schema, Type, correlate::Correlated, values::MAX_FINDINGS},
+    super::{
+        Additional, Schema, Type,
+        correlate::{Correlated, aligned},
+        values::MAX_FINDINGS,
+    },
     Expression, FUNCTIONS, Program, Rule,
     value::{Converter, optional},
 };
@@ -120,7 +124,7 @@ impl Walk {
                 .is_ok_and(|compiled| compiled.shape.uses_old)
         });
         let before = old.value.filter(|old| uses_old && !old.is_null());
-        let before = before.map(|old| converter.convert(old, Some(schema)));
+        let before = before.map(|old| converter.convert(&aligned(old, value, schema), Some(schema)));
         let mut context = FUNCTIONS.new_inner_scope();
         context.add_variable_from_value("self", this);
         if let Some(before) = &before {
