@@ -208,6 +208,15 @@ pub(super) fn config_map(name: &str) -> Value {
     json!({"metadata": {"name": name}, "data": {"a": "b"}})
 }
 
+/// The kind like config maps.
+pub(super) fn config_maps() -> Kind {
+    let strings = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    Kind {
+        schema: whole(json!({"data": strings, "immutable": {"type": "boolean"}})),
+        ..kind("", "ConfigMap", "configmaps")
+    }
+}
+
 fn kinds() -> Vec<Kind> {
     let widget = Kind {
         status: true,
@@ -244,10 +253,7 @@ fn kinds() -> Vec<Kind> {
         ..widget.clone()
     };
     let strings = json!({"type": "object", "additionalProperties": {"type": "string"}});
-    let config_map = Kind {
-        schema: whole(json!({"data": strings, "immutable": {"type": "boolean"}})),
-        ..kind("", "ConfigMap", "configmaps")
-    };
+    let config_map = config_maps();
     let lease = Kind {
         schema: whole(json!({"spec": strings})),
         unconditional_update: false,

@@ -238,3 +238,54 @@ async fn a_large_list_is_whole_although_it_goes_in_chunks() {
     assert_eq!(list.names().len(), 60);
     assert_eq!(server.get(NAMESPACES).await.names(), ["a"]);
 }
+
+/// Remembers as little as it can.
+fn forgetful() -> crate::apiserver::store::Options {
+    crate::apiserver::store::Options {
+        window: crate::apiserver::store::Window {
+            events: 1,
+            age: std::time::Duration::ZERO,
+            bytes: 1,
+        },
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_comes_back_with_one_that_goes_on() {
+    let server = Server::with(forgetful()).await;
+    for n in 0..4 {
+        server
+            .post(CONFIG_MAPS, &config_map(&format!("c{n}")))
+            .await
+            .is(201);
+    }
+    let page = server.get(&format!("{CONFIG_MAPS}?limit=2")).await.is(200);
+    for n in 0..50 {
+        let body = json!({"metadata": {"name": "c3"}, "data": {"n": n.to_string()}});
+        server.put(&format!("{CONFIG_MAPS}/c3"), &body).await.is(200);
+    }
+    let path = format!("{CONFIG_MAPS}?limit=1&continue={}", page.meta("continue"));
+    let gone = server.get(&path).await.is(410);
+    assert_eq!(gone.body["reason"], "Expired");
+    let path = format!("{CONFIG_MAPS}?limit=1&continue={}", gone.meta("continue"));
+    let rest = server.get(&path).await.is(200);
+    assert_eq!(rest.names(), ["c2"]);
+    assert_eq!(rest.version(), server.api.store.revision());
+    let old = format!(
+        "{CONFIG_MAPS}?resourceVersion={}&resourceVersionMatch=Exact",
+        page.version()
+    );
+    let gone = server.get(&old).await.is(410);
+    assert_eq!(
+        gone.message(),
+        "The resourceVersion for the provided list is too old."
+    );
+    let watch = format!("{CONFIG_MAPS}?watch=true&resourceVersion={}", page.version());
+    let error = server.get(&watch).await.is(200);
+    assert_eq!(
+        (&error.body["type"], &error.body["object"]["code"]),
+        (&json!("ERROR"), &json!(410))
+    );
+    assert_eq!(error.body["object"]["reason"], "Expired");
+}

@@ -121,7 +121,12 @@ pub(super) fn check_decodes(findings: &[FieldError], kind: &Kind, origin: Origin
     let Some(finding) = wrong.filter(|_| !kind.custom) else {
         return Ok(());
     };
-    let why = format!("{}: {}", finding.field, finding.detail);
+    // The detail of a finding may show the value, which of a sealed kind nobody is to see.
+    let why = if kind.sealed {
+        format!("{}: the value is not of the type of this field", finding.field)
+    } else {
+        format!("{}: {}", finding.field, finding.detail)
+    };
     Err(match origin {
         Origin::Patch => unpatchable(&why),
         Origin::Body => undecodable(kind, &kind.kind, &kind.version.to_string(), &why),
@@ -152,4 +157,31 @@ fn unrecognized(kind: &Kind, why: &str) -> Status {
         "the object provided is unrecognized (must be of type {}): {why}",
         kind.kind
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apiserver::verbs::fixture;
+
+    #[test]
+    fn a_value_of_a_sealed_kind_is_in_no_error() {
+        let mut kind = fixture::config_maps();
+        let finding = FieldError::invalid(
+            "data.a",
+            "hunter2",
+            "data.a in body must be of type byte: \"hunter2\"",
+        );
+        let said = |kind: &Kind, origin| {
+            check_decodes(std::slice::from_ref(&finding), kind, origin)
+                .unwrap_err()
+                .to_json()
+                .to_string()
+        };
+        assert!(said(&kind, Origin::Body).contains("hunter2"));
+        kind.sealed = true;
+        for origin in [Origin::Body, Origin::Patch] {
+            assert!(!said(&kind, origin).contains("hunter2"));
+        }
+    }
 }
