@@ -13,7 +13,7 @@ use super::{
 use crate::{
     apiserver::serve::{
         pki::Pki,
-        private_file::{self, FileError},
+        private_file,
     },
     clock::{Clock, System},
     secrets::{effective_uid, keyring_file},
@@ -106,7 +106,7 @@ fn certificates(report: &mut Report, data: &DataDir) {
         ),
         Err(error) => report.fail(
             "kubeconfig",
-            told::<FileError>(error),
+            told(error),
             "whoever reads it is admin",
         ),
     }
