@@ -13,7 +13,7 @@ use super::{
 use crate::{
     apiserver::serve::{
         pki::Pki,
-        private_file::{self, FileError},
+        private_file,
     },
     clock::{Clock, System},
     secrets::{effective_uid, keyring_file},
@@ -104,7 +104,11 @@ fn certificates(report: &mut Report, data: &DataDir) {
             format!("{} is gone", kubeconfig.display()),
             "a start writes it",
         ),
-        Err(error) => report.fail("kubeconfig", told(error), "whoever reads it is admin"),
+        Err(error) => report.fail(
+            "kubeconfig",
+            told(error),
+            "whoever reads it is admin",
+        ),
     }
 }
 
