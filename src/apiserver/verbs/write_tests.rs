@@ -638,6 +638,13 @@ async fn apply_is_strict_about_what_it_is_about() {
     ] {
         assert_eq!(server.patch(&path, APPLY, &body).await.is(400).message(), said);
     }
+}
+
+#[tokio::test]
+async fn apply_to_status_changes_status_alone_and_yaml_is_applied() {
+    let server = Server::new().await;
+    server.post(WIDGETS, &widget("w", &json!({}))).await.is(201);
+    let path = format!("{WIDGETS}/w?fieldManager=m");
     let status = format!("{WIDGETS}/missing/status?fieldManager=m");
     server
         .patch(&status, APPLY, &widget("missing", &json!({})))
