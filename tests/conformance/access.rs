@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     cases,
     client::{Answer, Ask, SOON},
-    session::Session,
+    session::{MERGE_PATCH, Session},
 };
 
 cases![
@@ -18,6 +18,7 @@ cases![
     nobody_grants_more_than_they_have,
     service_accounts_get_tokens,
     names_restrict_reading_one_but_not_listing,
+    a_binding_keeps_its_role,
 ];
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
@@ -383,4 +384,23 @@ async fn names_restrict_reading_one_but_not_listing(session: &Session) {
         )
         .await
         .refuses(403, "Forbidden");
+}
+
+// Behaviour 49.
+async fn a_binding_keeps_its_role(session: &Session) {
+    let bindings = format!(
+        "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
+        session.namespace
+    );
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "a" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" }, "subjects": [],
+    });
+    session.post(&bindings, &binding).await.is(201);
+    let other = json!({ "roleRef": { "name": "edit" } });
+    session
+        .patch(MERGE_PATCH, &format!("{bindings}/a"), &other)
+        .await
+        .refuses(422, "Invalid")
+        .because("FieldValueInvalid", "roleRef");
 }

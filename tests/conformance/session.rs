@@ -80,6 +80,12 @@ impl Session {
     pub fn note(&self, what: &str, value: &Value) {
         let mut value = value.clone();
         mask(&mut value);
+        if let Some(status) = value
+            .get_mut("object")
+            .filter(|object| object["kind"] == "Status")
+        {
+            silence(status);
+        }
         self.record(what, value);
     }
 
@@ -264,16 +270,23 @@ impl Answer {
     }
 }
 
-/// Texts for people: only where a case says so are they the same.
+/// Texts for people: only where a case says so are they the same. A cause that is there twice says nothing more.
 fn silence(status: &mut Value) {
     if let Some(status) = status.as_object_mut() {
         status.remove("message");
     }
-    for cause in status["details"]["causes"].as_array_mut().into_iter().flatten() {
-        cause.as_object_mut().map(|cause| cause.remove("message"));
-    }
-    if let Some(causes) = status["details"]["causes"].as_array_mut() {
-        causes.sort_by_key(|cause| format!("{}{}", cause["field"], cause["reason"]));
+    if let Some(causes) = status
+        .pointer_mut("/details/causes")
+        .and_then(Value::as_array_mut)
+    {
+        causes
+            .iter_mut()
+            .filter_map(Value::as_object_mut)
+            .for_each(|cause| {
+                cause.remove("message");
+            });
+        causes.sort_by_key(Value::to_string);
+        causes.dedup();
     }
 }
 
@@ -328,6 +341,11 @@ fn mask_object(map: &mut Map<String, Value>) {
     if let Some(Value::Array(managers)) = map.get_mut("managedFields") {
         managers.sort_by_key(|one| format!("{}{}{}", one["manager"], one["operation"], one["subresource"]));
     }
+    // Lists of custom resources say that there is no next page, others do not say anything.
+    map.retain(|key, value| key != "continue" || value != "");
+    if let Some(Value::Array(verbs)) = map.get_mut("verbs") {
+        verbs.sort_by_key(Value::to_string);
+    }
     let generated = map.get("generateName").and_then(Value::as_str).map(str::to_owned);
     for (key, value) in map {
         match (key.as_str(), &*value) {
@@ -339,6 +357,8 @@ fn mask_object(map: &mut Map<String, Value>) {
             {
                 *value = "<generated>".into();
             }
+            // What the server itself writes is under the name of its program.
+            ("manager", Value::String(text)) if text.contains("apiserver") => *value = "<server>".into(),
             _ => mask(value),
         }
     }

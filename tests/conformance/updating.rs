@@ -468,21 +468,6 @@ async fn what_may_not_change_does_not(session: &Session) {
         )
         .await
         .is(200);
-    let bindings = format!(
-        "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
-        session.namespace
-    );
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "a" },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" }, "subjects": [],
-    });
-    session.post(&bindings, &binding).await.is(201);
-    let other = json!({ "roleRef": { "name": "edit" } });
-    session
-        .patch(MERGE_PATCH, &format!("{bindings}/a"), &other)
-        .await
-        .refuses(422, "Invalid")
-        .because("FieldValueInvalid", "roleRef");
 }
 
 // Behaviour 50.
