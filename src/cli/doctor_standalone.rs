@@ -11,10 +11,7 @@ use super::{
     standalone_data::DataDir,
 };
 use crate::{
-    apiserver::serve::{
-        pki::Pki,
-        private_file,
-    },
+    apiserver::serve::{pki::Pki, private_file},
     clock::{Clock, System},
     secrets::{effective_uid, keyring_file},
 };
@@ -104,11 +101,7 @@ fn certificates(report: &mut Report, data: &DataDir) {
             format!("{} is gone", kubeconfig.display()),
             "a start writes it",
         ),
-        Err(error) => report.fail(
-            "kubeconfig",
-            told(error),
-            "whoever reads it is admin",
-        ),
+        Err(error) => report.fail("kubeconfig", told(error), "whoever reads it is admin"),
     }
 }
 
