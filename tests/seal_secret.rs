@@ -38,8 +38,9 @@ fn script(name: &str) -> String {
 
 /// An API server and a namespace of our own on it.
 struct Cluster {
-    dir: tempfile::TempDir,
+    // Ends before its directory goes.
     server: ApiServer,
+    dir: tempfile::TempDir,
     namespace: String,
 }
 

@@ -54,10 +54,11 @@ fn script(name: &str, args: &[&str]) -> String {
 
 /// An API server, an engine, and a namespace of our own on both.
 pub struct Lab {
+    // Ends before its directory goes.
+    server: ApiServer,
     pub dir: tempfile::TempDir,
     pub namespace: String,
     pub uid: String,
-    server: ApiServer,
     kubectl: String,
 }
 
