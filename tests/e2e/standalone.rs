@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     INSTANCE, SOON, Said,
     case::{Case, container, deployment},
-    docker_ok, number, run, same, until, word,
+    docker_ok, number, run, until, word,
 };
 
 const EVERYTHING: &str = "namespaces,configmaps,secrets,serviceaccounts,events,leases.coordination.k8s.io,\

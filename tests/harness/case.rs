@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::{
     IMAGE, INSTANCE, SOON, Said, canary,
     controller::{Controller, Start, tail},
-    docker, docker_ok, labelled,
+    docker, labelled,
     proxy::Proxy,
     run, uid, until, word, world,
 };
