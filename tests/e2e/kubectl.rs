@@ -40,7 +40,7 @@ pub fn verbs() {
         "{listed}"
     );
     assert!(
-        case.kubectl(&["get", "all"])
+        case.kubectl(&["get", "all", "-o", "name"])
             .contains("dockerdeployment.supercargo.dev/web")
     );
     assert!(
