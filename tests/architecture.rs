@@ -629,9 +629,18 @@ fn crates_stay_in_their_rooms_and_words_in_their_files() {
         [""; 0]
     );
     assert_eq!(rules_broken("seal/x.rs", "fn f() { unsafe { g() } }"), ["place"]);
-    assert_eq!(rules_broken("apiserver/verbs/x.rs", "use redb::Database;"), ["place"]);
-    assert_eq!(rules_broken("apiserver/store/x.rs", "use redb::Database;"), [""; 0]);
-    assert_eq!(rules_broken("apiserver/verbs/x.rs", "use crate::api::keys;"), ["matrix"]);
+    assert_eq!(
+        rules_broken("apiserver/verbs/x.rs", "use redb::Database;"),
+        ["place"]
+    );
+    assert_eq!(
+        rules_broken("apiserver/store/x.rs", "use redb::Database;"),
+        [""; 0]
+    );
+    assert_eq!(
+        rules_broken("apiserver/verbs/x.rs", "use crate::api::keys;"),
+        ["matrix"]
+    );
 }
 
 #[test]

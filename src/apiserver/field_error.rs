@@ -125,10 +125,7 @@ impl FieldError {
         let mut text = self.kind.words().to_owned();
         let shows = !matches!(
             self.kind,
-            FieldErrorKind::Required
-                | FieldErrorKind::Forbidden
-                | FieldErrorKind::TooLong
-                | FieldErrorKind::TooMany
+            FieldErrorKind::Required | FieldErrorKind::Forbidden | FieldErrorKind::TooLong
         );
         if let (true, Some(value)) = (shows, &self.value) {
             text.push_str(": ");

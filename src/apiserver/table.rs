@@ -74,13 +74,15 @@ pub fn columns(kind: &Kind) -> Value {
             "description": description, "priority": column.priority,
         })
     });
-    std::iter::once(name).chain(others).collect()
+    let name = (!names_itself(kind)).then_some(name);
+    name.into_iter().chain(others).collect()
 }
 
 /// The rows of one kind, with its paths parsed once: for lists and watches.
 #[derive(Debug)]
 pub struct Printer<'a> {
     columns: Vec<(&'a Column, Option<JsonPath>)>,
+    name_first: bool,
 }
 
 impl<'a> Printer<'a> {
@@ -96,6 +98,7 @@ impl<'a> Printer<'a> {
         };
         Self {
             columns: kind.columns.iter().map(parsed).collect(),
+            name_first: !names_itself(kind),
         }
     }
 
@@ -110,9 +113,8 @@ impl<'a> Printer<'a> {
                 .and_then(|path| path.first(object))
                 .map_or(Value::Null, |value| cell(&column.kind, value, now)),
         });
-        let cells: Value = std::iter::once(object::name(object).into())
-            .chain(others)
-            .collect();
+        let name = self.name_first.then(|| object::name(object).into());
+        let cells: Value = name.into_iter().chain(others).collect();
         let shown = match include {
             Include::None => Value::Null,
             Include::Metadata => partial(object),
@@ -142,6 +144,11 @@ pub fn partial(object: &Value) -> Value {
         object.get("metadata").cloned().unwrap_or_default(),
     );
     Value::Object(shown)
+}
+
+/// Whether the name has a column of its own elsewhere, as events have it.
+fn names_itself(kind: &Kind) -> bool {
+    !kind.custom && kind.columns.iter().any(|column| column.format == "name")
 }
 
 fn since(time: &str, now: Timestamp) -> Value {

@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::connect::{self, DockerArgs};
 use super::output::{self, Format};
 use super::ring_source::RingArgs;
-use super::{Failure, Outcome, block_on};
 use super::standalone_data::DataDir;
+use super::{Failure, Outcome, block_on};
 use super::{doctor_cluster, doctor_engine, doctor_keys, doctor_rights, doctor_standalone};
 use crate::plan::subnet::Cidr;
 
@@ -174,7 +174,10 @@ pub(super) fn run(args: Args) -> Outcome {
 async fn examine(args: &Args) -> Result<Report, Failure> {
     let mut report = Report::default();
     let data = DataDir::choose(args.data_dir.clone());
-    if let Some(data) = data.ok().filter(|data| args.data_dir.is_some() || data.0.exists()) {
+    if let Some(data) = data
+        .ok()
+        .filter(|data| args.data_dir.is_some() || data.0.exists())
+    {
         doctor_standalone::standalone(&mut report, &data).await;
     }
     let docker = args.docker.connect();

@@ -11,10 +11,7 @@ use super::{
     standalone_data::DataDir,
 };
 use crate::{
-    apiserver::serve::{
-        pki::Pki,
-        private_file::{self, FileError},
-    },
+    apiserver::serve::{pki::Pki, private_file},
     clock::{Clock, System},
     secrets::{effective_uid, keyring_file},
 };
@@ -38,8 +35,16 @@ pub(super) async fn standalone(report: &mut Report, data: &DataDir) {
     let running = data.is_held();
     match (running, data.store().exists()) {
         (true, _) => report.ok("standalone", "a process has the data directory"),
-        (false, true) => report.warn("standalone", "no process has the data directory", "start it: systemctl start supercargo"),
-        (false, false) => report.warn("standalone", "was never started here", "start it: supercargo standalone"),
+        (false, true) => report.warn(
+            "standalone",
+            "no process has the data directory",
+            "start it: systemctl start supercargo",
+        ),
+        (false, false) => report.warn(
+            "standalone",
+            "was never started here",
+            "start it: supercargo standalone",
+        ),
     }
     if running {
         port(report, data).await;
@@ -49,8 +54,15 @@ pub(super) async fn standalone(report: &mut Report, data: &DataDir) {
 fn ring(report: &mut Report, path: &Path) {
     let what = "key ring of standalone";
     match keyring_file::read(path) {
-        Ok(ring) => report.ok(what, format!("{}, primary key {}", path.display(), ring.primary())),
-        Err(error) => report.fail(what, told(error), "without it no sealed value and no core Secret opens"),
+        Ok(ring) => report.ok(
+            what,
+            format!("{}, primary key {}", path.display(), ring.primary()),
+        ),
+        Err(error) => report.fail(
+            what,
+            told(error),
+            "without it no sealed value and no core Secret opens",
+        ),
     }
 }
 
@@ -59,7 +71,11 @@ fn certificates(report: &mut Report, data: &DataDir) {
     let clock = Arc::new(System);
     let now = clock.now();
     match Pki::new(&data.pki(), effective_uid(), [], clock).ends() {
-        Err(error) => report.fail(what, told(error), "a start makes certificates anew that are not the authority's"),
+        Err(error) => report.fail(
+            what,
+            told(error),
+            "a start makes certificates anew that are not the authority's",
+        ),
         Ok(ends) if ends.len() < 3 => report.fail(what, "some are missing", "a start makes them"),
         Ok(ends) => {
             for (name, end) in ends {
@@ -76,9 +92,16 @@ fn certificates(report: &mut Report, data: &DataDir) {
     }
     let kubeconfig = data.kubeconfig();
     match private_file::read(&kubeconfig, effective_uid()) {
-        Ok(Some(_)) => report.ok("kubeconfig", format!("{}, mode and owner are right", kubeconfig.display())),
-        Ok(None) => report.fail("kubeconfig", format!("{} is gone", kubeconfig.display()), "a start writes it"),
-        Err(error) => report.fail("kubeconfig", told::<FileError>(error), "whoever reads it is admin"),
+        Ok(Some(_)) => report.ok(
+            "kubeconfig",
+            format!("{}, mode and owner are right", kubeconfig.display()),
+        ),
+        Ok(None) => report.fail(
+            "kubeconfig",
+            format!("{} is gone", kubeconfig.display()),
+            "a start writes it",
+        ),
+        Err(error) => report.fail("kubeconfig", told(error), "whoever reads it is admin"),
     }
 }
 
@@ -96,10 +119,15 @@ async fn port(report: &mut Report, data: &DataDir) {
     let address = url.trim_start_matches("https://").to_owned();
     let dialled = tokio::time::timeout(Duration::from_secs(3), TcpStream::connect(&address)).await;
     if !matches!(dialled, Ok(Ok(_))) {
-        return report.fail(what, format!("nothing answers at {address}"), "look at its log; restart it");
+        return report.fail(
+            what,
+            format!("nothing answers at {address}"),
+            "look at its log; restart it",
+        );
     }
     let ask = async {
-        let config = kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await?;
+        let config =
+            kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await?;
         let client = kube::Client::try_from(config)?;
         let request = http::Request::get("/readyz?verbose").body(Vec::new())?;
         Ok::<String, anyhow::Error>(client.request_text(request).await?)
@@ -125,13 +153,19 @@ mod tests {
         let data = DataDir(dir.path().join("data"));
         let mut report = Report::default();
         standalone(&mut report, &data).await;
-        assert!(report.text().contains("FAIL  data directory"), "{}", report.text());
+        assert!(
+            report.text().contains("FAIL  data directory"),
+            "{}",
+            report.text()
+        );
 
         drop(data.hold().unwrap());
         let clock = Arc::new(System);
         let ring = Ring::generate(clock.now(), &mut SystemEntropy).unwrap();
         keyring_file::create(&data.keyring(), &ring).unwrap();
-        Pki::new(&data.pki(), effective_uid(), [], clock).ensure().unwrap();
+        Pki::new(&data.pki(), effective_uid(), [], clock)
+            .ensure()
+            .unwrap();
         private_file::write(&data.kubeconfig(), b"x").unwrap();
         let mut report = Report::default();
         standalone(&mut report, &data).await;
@@ -142,6 +176,9 @@ mod tests {
         let mut report = Report::default();
         standalone(&mut report, &data).await;
         let text = report.text();
-        assert!(text.contains("FAIL  certificates") && text.contains("FAIL  key ring of standalone"), "{text}");
+        assert!(
+            text.contains("FAIL  certificates") && text.contains("FAIL  key ring of standalone"),
+            "{text}"
+        );
     }
 }

@@ -21,6 +21,7 @@ mod lookup;
 mod output;
 mod plan;
 mod plan_manifest;
+mod prune;
 mod ring_source;
 mod seal;
 mod seal_manifest;
@@ -79,6 +80,8 @@ enum Verb {
     Explain(explain::Args),
     /// Print the output of a deployment's instances, straight from the engine
     Logs(logs_args::Args),
+    /// Remove what a control plane that is gone left on the Docker host; shows it first
+    Prune(prune::Args),
     /// Check engine, API server, CRDs, rights, key ring, clocks, networks and leftovers; exit 1 if anything fails
     Doctor(Box<doctor::Args>),
     /// Print the custom resource definitions: `supercargo crds | kubectl apply --server-side -f -`
@@ -130,6 +133,7 @@ pub fn main() -> ExitCode {
         Verb::Plan(args) => plan::run(*args),
         Verb::Explain(args) => explain::run(args),
         Verb::Logs(args) => logs::run(args),
+        Verb::Prune(args) => prune::run(&args),
         Verb::Doctor(args) => doctor::run(*args),
         Verb::Crds => crds::run(),
         Verb::Version(args) => version::run(&args),

@@ -10,8 +10,7 @@ use tokio::{net::TcpListener, sync::watch};
 use tower::Service;
 
 use super::{
-    Failure, Outcome,
-    connect,
+    Failure, Outcome, connect,
     controller::{self, Measured, OperatorArgs},
     standalone_data::DataDir,
     standalone_install,
@@ -52,7 +51,9 @@ pub(super) struct Args {
 /// As Kubernetes makes them, so that names and labels of containers are as expected.
 fn uid(text: &str) -> Result<String, String> {
     let parts: Vec<usize> = text.split('-').map(str::len).collect();
-    let hex = text.chars().all(|c| c == '-' || c.is_ascii_digit() || ('a'..='f').contains(&c));
+    let hex = text
+        .chars()
+        .all(|c| c == '-' || c.is_ascii_digit() || ('a'..='f').contains(&c));
     if hex && parts == [8, 4, 4, 4, 12] {
         Ok(text.to_owned())
     } else {
@@ -79,7 +80,9 @@ async fn stand(args: Args) -> Outcome {
     let engine = flags.engine(&metrics)?;
     // The flags are checked before anything is made.
     let unnamed = crate::state::owner::Instance::new("");
-    let options = flags.policy.options(unnamed, &flags.operator_namespace, flags.docker.is_local())?;
+    let options = flags
+        .policy
+        .options(unnamed, &flags.operator_namespace, flags.docker.is_local())?;
     let policy = options.policy.clone();
     let mut plane = Plane::assemble(&data, args.listen, policy, flags.new_cluster, &metrics)?;
     identify(&plane, &engine, args.instance.as_deref()).await?;
@@ -232,7 +235,12 @@ mod tests {
     fn an_instance_is_a_uid() {
         let good = "1b671a64-40d5-491e-99b0-da01ff1f3341";
         assert_eq!(uid(good).as_deref(), Ok(good));
-        for bad in ["", "x", "1b671a64-40d5-491e-99b0", "1B671A64-40D5-491E-99B0-DA01FF1F3341"] {
+        for bad in [
+            "",
+            "x",
+            "1b671a64-40d5-491e-99b0",
+            "1B671A64-40D5-491E-99B0-DA01FF1F3341",
+        ] {
             assert!(uid(bad).is_err(), "{bad}");
         }
     }

@@ -52,7 +52,9 @@ fn secret(object: &Value) -> Vec<Violation> {
     let Ok(secret) = serde_json::from_value::<DockerSecret>(object.clone()) else {
         return Vec::new();
     };
-    validate_secret::validate_secret(&secret).err().unwrap_or_default()
+    validate_secret::validate_secret(&secret)
+        .err()
+        .unwrap_or_default()
 }
 
 fn refuse(of: &GroupResource, new: &Value, violations: &[Violation]) -> Result<()> {
@@ -133,7 +135,10 @@ mod tests {
             allow_privileged: true,
             ..Policy::default()
         };
-        assert_eq!(review("dockerdeployments", &privileged, None, permits), Ok(Vec::new()));
+        assert_eq!(
+            review("dockerdeployments", &privileged, None, permits),
+            Ok(Vec::new())
+        );
     }
 
     #[test]

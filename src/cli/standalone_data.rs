@@ -85,9 +85,9 @@ impl DataDir {
         match file.try_lock() {
             Ok(()) => Ok(Held(file)),
             Err(TryLockError::WouldBlock) => Err(in_use(&self.0)),
-            Err(TryLockError::Error(error)) => {
-                Err(anyhow::Error::from(error).context(format!("{} cannot be locked", path.display())).into())
-            }
+            Err(TryLockError::Error(error)) => Err(anyhow::Error::from(error)
+                .context(format!("{} cannot be locked", path.display()))
+                .into()),
         }
     }
 

@@ -56,7 +56,10 @@ pub(super) async fn install(client: &Client, operator_namespace: &str) -> Result
 
 /// The control planes whose networks are on this engine. Every namespace with containers has one.
 pub(super) async fn planes(engine: &impl Networks) -> Result<BTreeSet<String>, Failure> {
-    let networks = engine.list_networks().await.map_err(super::connect::engine_failure)?;
+    let networks = engine
+        .list_networks()
+        .await
+        .map_err(super::connect::engine_failure)?;
     Ok(networks
         .into_iter()
         .filter_map(|network| network.labels.get(label::INSTANCE).cloned())
@@ -94,6 +97,9 @@ mod tests {
         let found = planes(&engine).await.unwrap();
         assert_eq!(found, BTreeSet::from(["one".to_owned()]));
         let told = lost_store(&found);
-        assert!(told.contains("standalone --instance one") && told.contains("prune --instance one"), "{told}");
+        assert!(
+            told.contains("standalone --instance one") && told.contains("prune --instance one"),
+            "{told}"
+        );
     }
 }

@@ -16,7 +16,10 @@ pub(super) struct Notify {
     watchdog: Option<Duration>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "variables of systemd, which have no flag")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "variables of systemd, which have no flag"
+)]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -38,7 +41,9 @@ impl Notify {
             };
             Some((UnixDatagram::unbound().ok()?, address.ok()?))
         });
-        let interval = watchdog.and_then(|text| text.parse().ok()).map(Duration::from_micros);
+        let interval = watchdog
+            .and_then(|text| text.parse().ok())
+            .map(Duration::from_micros);
         Self {
             to,
             watchdog: interval.filter(|interval| !interval.is_zero()),
@@ -69,8 +74,14 @@ mod tests {
         let abstract_name = format!("supercargo-test-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&abstract_name).unwrap();
         for (socket, name) in [
-            (UnixDatagram::bind(&path).unwrap(), path.to_str().unwrap().to_owned()),
-            (UnixDatagram::bind_addr(&address).unwrap(), format!("@{abstract_name}")),
+            (
+                UnixDatagram::bind(&path).unwrap(),
+                path.to_str().unwrap().to_owned(),
+            ),
+            (
+                UnixDatagram::bind_addr(&address).unwrap(),
+                format!("@{abstract_name}"),
+            ),
         ] {
             let notify = Notify::new(Some(&name), Some("3000000"));
             notify.say("READY=1");

@@ -91,14 +91,22 @@ impl Plane {
             url: format!("https://{address}"),
         };
         let material = certificates.pki.ensure()?;
-        kubeconfig::keep(&certificates.kubeconfig, effective_uid(), &certificates.url, &material)?;
+        kubeconfig::keep(
+            &certificates.kubeconfig,
+            effective_uid(),
+            &certificates.url,
+            &material,
+        )?;
         let tls = Tls::new(&material, Arc::clone(&clock))?;
         let at_rest = RingAtRest::new(&data.keyring(), ring);
         let store = open(&data.store(), at_rest)?;
         let later = Arc::new(Later::default());
         let (ready, gauges) = (Arc::clone(&later), Arc::clone(&later));
         let operator = Check::ready("operator", move || {
-            ready.ready.get().map_or_else(|| Err("starting".to_owned()), |ready| ready())
+            ready
+                .ready
+                .get()
+                .map_or_else(|| Err("starting".to_owned()), |ready| ready())
         });
         let server = Server::new(Options {
             store: store.clone(),
@@ -169,7 +177,12 @@ impl Plane {
             return Ok(());
         }
         self.tls.swap(&material.serving)?;
-        kubeconfig::keep(&certificates.kubeconfig, effective_uid(), &certificates.url, &material)?;
+        kubeconfig::keep(
+            &certificates.kubeconfig,
+            effective_uid(),
+            &certificates.url,
+            &material,
+        )?;
         tracing::info!(renewed = material.made.join(", "), "certificates are renewed");
         Ok(())
     }
@@ -181,5 +194,6 @@ fn open(path: &Path, at_rest: RingAtRest) -> Result<Store, Failure> {
         sealed: [GroupResource::new("", "secrets")].into(),
         ..store::Options::default()
     };
-    Ok(Store::open(path, options).with_context(|| format!("the store {} cannot be opened", path.display()))?)
+    Ok(Store::open(path, options)
+        .with_context(|| format!("the store {} cannot be opened", path.display()))?)
 }

@@ -204,7 +204,11 @@ mod tests {
         ring.promote(kid).unwrap();
         keyring_file::replace(&path, &ring).unwrap();
         let again = at_rest.seal("secrets/a/b", b"y").unwrap();
-        assert!(String::from_utf8(again.clone()).unwrap().contains(&kid.to_string()));
+        assert!(
+            String::from_utf8(again.clone())
+                .unwrap()
+                .contains(&kid.to_string())
+        );
         assert_eq!(*at_rest.open("secrets/a/b", &sealed).unwrap(), b"x");
         assert_eq!(*at_rest.open("secrets/a/b", &again).unwrap(), b"y");
     }

@@ -1,5 +1,6 @@
 //! Whether a configuration can be applied: every field is declared, of its type, and no item is there twice. The words
-//! are upstream's (`typed/validate.go`). Values that must not be seen are named by their type. Called by `updater`.
+//! are upstream's (`typed/validate.go`). Values that must not be seen are named by their type. Decides about no value
+//! beyond its type: that is `schema`'s. Called by `mod.rs`, for `scale` too.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -48,7 +49,8 @@ impl Check {
 
     fn value(&mut self, typed: Typed<'_>, value: &Value, path: &mut Vec<PathElement>) {
         if path.len() > MAX_DEPTH {
-            self.found.push(format!("the object is nested deeper than {MAX_DEPTH} levels"));
+            self.found
+                .push(format!("the object is nested deeper than {MAX_DEPTH} levels"));
             return;
         }
         match (typed.shape(value), value) {
@@ -111,7 +113,9 @@ impl Check {
             (Some(Type::Integer | Type::Number), _) => {
                 Some(format!("expected numeric (int or float), got {}", go_type(value)))
             }
-            (Some(Type::String), _) if self.secret => Some(format!("expected string, got {}", go_type(value))),
+            (Some(Type::String), _) if self.secret => {
+                Some(format!("expected string, got {}", go_type(value)))
+            }
             (Some(Type::String), _) => Some(format!(
                 "expected string, got &value.valueUnstructured{{Value:{}}}",
                 go_syntax(value)
@@ -195,13 +199,23 @@ mod tests {
 
     #[test]
     fn undeclared_fields_are_found_wherever_they_are() {
-        assert_eq!(found(json!({"x": 1}), false).unwrap(), ".spec.x: field not declared in schema");
         assert_eq!(
-            found(json!({"struct": {"x": 1}, "items": [{"name": "a", "x": 1}]}), false).unwrap(),
+            found(json!({"x": 1}), false).unwrap(),
+            ".spec.x: field not declared in schema"
+        );
+        assert_eq!(
+            found(
+                json!({"struct": {"x": 1}, "items": [{"name": "a", "x": 1}]}),
+                false
+            )
+            .unwrap(),
             "errors:\n  .spec.items[name=\"a\"].x: field not declared in schema\n  .spec.struct.x: field not \
              declared in schema"
         );
-        assert_eq!(found(json!({"free": {"x": [{"y": null}]}, "labels": null}), false), None);
+        assert_eq!(
+            found(json!({"free": {"x": [{"y": null}]}, "labels": null}), false),
+            None
+        );
     }
 
     #[test]
@@ -218,14 +232,27 @@ mod tests {
             found(json!({"text": 5}), false).unwrap(),
             ".spec.text: expected string, got &value.valueUnstructured{Value:5}"
         );
-        assert_eq!(found(json!({"text": 5}), true).unwrap(), ".spec.text: expected string, got int64");
-        assert_eq!(found(json!({"struct": "hunter2"}), true).unwrap(), ".spec.struct: expected map, got string");
-        assert_eq!(found(json!({"struct": "x"}), false).unwrap(), ".spec.struct: expected map, got &{x}");
+        assert_eq!(
+            found(json!({"text": 5}), true).unwrap(),
+            ".spec.text: expected string, got int64"
+        );
+        assert_eq!(
+            found(json!({"struct": "hunter2"}), true).unwrap(),
+            ".spec.struct: expected map, got string"
+        );
+        assert_eq!(
+            found(json!({"struct": "x"}), false).unwrap(),
+            ".spec.struct: expected map, got &{x}"
+        );
     }
 
     #[test]
     fn what_is_too_deep_is_refused_and_overflows_no_stack() {
         let deep = (0..MAX_DEPTH + 5).fold(json!(1), |below, _| json!({"a": below}));
-        assert!(found(json!({"free": deep}), false).unwrap().contains("nested deeper"));
+        assert!(
+            found(json!({"free": deep}), false)
+                .unwrap()
+                .contains("nested deeper")
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! What a write changed: the sets of paths that it added, modified and removed, seen through the schema. Allocates for
-//! what differs only, for every write goes through it. As structured-merge-diff's `Compare`. Called by `updater`.
+//! what differs only, for every write goes through it. As structured-merge-diff's `Compare`; decides nothing about who
+//! owns it. Called by `updater` and `last_applied`.
 
 use std::collections::BTreeMap;
 
@@ -25,12 +26,6 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Nothing changed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.modified.is_empty() && self.removed.is_empty()
-    }
-
     /// Leaves these paths out, and all that is below them.
     pub fn leave_out(&mut self, paths: &Set) {
         for set in [&mut self.added, &mut self.modified, &mut self.removed] {
@@ -195,28 +190,22 @@ fn visit_items(changes: &mut Changes, list: List<'_>, before: &[Value], after: &
 
 /// Items that are there twice are compared as one whole; becoming one, or ceasing to be, is a change of its own.
 fn between_items(typed: Typed<'_>, old: &[&Value], new: &[&Value]) -> Changes {
-    let first = |items: &[&'_ Value]| items.first().is_some();
+    let (before, after) = (old.first().copied(), new.first().copied());
     match (old.len(), new.len()) {
-        (0 | 1, 0 | 1) => between(typed, old.first().copied(), new.first().copied()),
+        (0 | 1, 0 | 1) => between(typed, before, after),
         (2.., 2..) => {
-            let mut changes = Changes::default();
             let equal = old.len() == new.len() && old.iter().zip(new).all(|(old, new)| same(old, new));
+            let mut changes = Changes::default();
             changes.modified.own = !equal;
             changes
         }
         (2.., _) => {
-            let mut changes = Changes::default();
-            if first(new) {
-                changes = between(typed, None, new.first().copied());
-            }
+            let mut changes = between(typed, None, after);
             changes.removed.own = true;
             changes
         }
         (_, _) => {
-            let mut changes = Changes::default();
-            if first(old) {
-                changes = between(typed, old.first().copied(), None);
-            }
+            let mut changes = between(typed, before, None);
             changes.added.own = true;
             changes
         }
@@ -233,22 +222,39 @@ mod tests {
     fn changed(old: Value, new: Value) -> [Value; 3] {
         let (old, new) = (json!({"spec": old}), json!({"spec": new}));
         let comparison = compare(Typed::object(&testing::thing()), &old, &new);
-        [comparison.added, comparison.modified, comparison.removed]
-            .map(|set| fields_v1::write(&set).get("f:spec").cloned().unwrap_or(Value::Null))
+        [comparison.added, comparison.modified, comparison.removed].map(|set| {
+            fields_v1::write(&set)
+                .get("f:spec")
+                .cloned()
+                .unwrap_or(Value::Null)
+        })
     }
 
     #[test]
     fn equal_objects_differ_in_nothing() {
         let object = json!({"text": "a", "items": [{"name": "a"}], "set": ["a"], "labels": {"a": "1"}});
-        assert_eq!(changed(object.clone(), object), [json!(null), json!(null), json!(null)]);
-        assert_eq!(changed(json!({"count": 1}), json!({"count": 1.0})), [json!(null), json!(null), json!(null)]);
+        assert_eq!(
+            changed(object.clone(), object),
+            [json!(null), json!(null), json!(null)]
+        );
+        assert_eq!(
+            changed(json!({"count": 1}), json!({"count": 1.0})),
+            [json!(null), json!(null), json!(null)]
+        );
     }
 
     #[test]
     fn new_structs_are_added_with_all_that_is_in_them() {
         assert_eq!(
-            changed(json!({"text": "a"}), json!({"text": "b", "struct": {"a": "x"}, "labels": {}})),
-            [json!({"f:struct": {".": {}, "f:a": {}}, "f:labels": {}}), json!({"f:text": {}}), json!(null)]
+            changed(
+                json!({"text": "a"}),
+                json!({"text": "b", "struct": {"a": "x"}, "labels": {}})
+            ),
+            [
+                json!({"f:struct": {".": {}, "f:a": {}}, "f:labels": {}}),
+                json!({"f:text": {}}),
+                json!(null)
+            ]
         );
     }
 
@@ -271,7 +277,11 @@ mod tests {
     fn becoming_twice_and_ceasing_to_be_are_changes_of_the_item() {
         assert_eq!(
             changed(json!({"set": ["x"]}), json!({"set": ["x", "x"]})),
-            [json!({"f:set": {"v:\"x\"": {}}}), json!(null), json!({"f:set": {"v:\"x\"": {}}})]
+            [
+                json!({"f:set": {"v:\"x\"": {}}}),
+                json!(null),
+                json!({"f:set": {"v:\"x\"": {}}})
+            ]
         );
         assert_eq!(
             changed(json!({"set": ["x", "x"]}), json!({"set": []})),
@@ -282,14 +292,21 @@ mod tests {
                 json!({"items": [{"name": "a"}, {"name": "a", "value": "1"}]}),
                 json!({"items": [{"name": "a", "value": "2"}, {"name": "a"}]})
             ),
-            [json!(null), json!({"f:items": {"k:{\"name\":\"a\"}": {}}}), json!(null)]
+            [
+                json!(null),
+                json!({"f:items": {"k:{\"name\":\"a\"}": {}}}),
+                json!(null)
+            ]
         );
     }
 
     #[test]
     fn empty_and_null_are_different_leaves() {
         assert_eq!(
-            changed(json!({"labels": {}, "set": []}), json!({"labels": null, "set": null})),
+            changed(
+                json!({"labels": {}, "set": []}),
+                json!({"labels": null, "set": null})
+            ),
             [json!(null), json!({"f:labels": {}, "f:set": {}}), json!(null)]
         );
     }
@@ -298,16 +315,26 @@ mod tests {
     fn a_value_that_changes_its_form_is_modified_and_its_parts_are_added_or_removed() {
         assert_eq!(
             changed(json!({"free": {"a": 1}}), json!({"free": {"a": {"b": 1}}})),
-            [json!({"f:free": {"f:a": {"f:b": {}}}}), json!({"f:free": {"f:a": {}}}), json!(null)]
+            [
+                json!({"f:free": {"f:a": {"f:b": {}}}}),
+                json!({"f:free": {"f:a": {}}}),
+                json!(null)
+            ]
         );
     }
 
     #[test]
     fn managed_fields_are_no_content() {
         let schema = testing::thing();
-        let (old, new) = (json!({"metadata": {"managedFields": []}}), json!({"metadata": {"name": "a"}}));
+        let (old, new) = (
+            json!({"metadata": {"managedFields": []}}),
+            json!({"metadata": {"name": "a"}}),
+        );
         let comparison = compare(Typed::object(&schema), &old, &new);
-        assert_eq!(fields_v1::write(&comparison.added), json!({"f:metadata": {"f:name": {}}}));
+        assert_eq!(
+            fields_v1::write(&comparison.added),
+            json!({"f:metadata": {"f:name": {}}})
+        );
         assert!(comparison.removed.is_empty());
     }
 }

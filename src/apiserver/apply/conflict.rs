@@ -1,5 +1,6 @@
 //! Conflicts of server-side apply as the 409 that clients read: one message for people, one cause per field for
-//! programs. Owns the words (`apimachinery/pkg/util/managedfields/internal/conflict.go`). Called by `mod.rs`.
+//! programs. Owns the words (`apimachinery/pkg/util/managedfields/internal/conflict.go`), finds no conflict itself.
+//! Called by `mod.rs` and `scale`.
 
 use super::{
     element::PathElement,

@@ -35,13 +35,18 @@ impl PathElement {
         let rest = &key[2..];
         match key.as_bytes()[0] {
             b'f' => Ok(Some(Self::Field(rest.to_owned()))),
-            b'v' => serde_json::from_str(rest).map(|value| Some(Self::Item(value))).map_err(|_| BadKey),
+            b'v' => serde_json::from_str(rest)
+                .map(|value| Some(Self::Item(value)))
+                .map_err(|_| BadKey),
             b'k' => match serde_json::from_str(rest) {
                 Ok(Value::Object(map)) => Ok(Some(Self::key(map.into_iter().collect()))),
                 Ok(Value::Null) => Ok(Some(Self::Key(Vec::new()))),
                 Ok(_) | Err(_) => Err(BadKey),
             },
-            b'i' => rest.parse().map(|index| Some(Self::Index(index))).map_err(|_| BadKey),
+            b'i' => rest
+                .parse()
+                .map(|index| Some(Self::Index(index)))
+                .map_err(|_| BadKey),
             _ => Ok(None),
         }
     }
@@ -320,10 +325,16 @@ mod tests {
 
     #[test]
     fn a_key_has_one_text_however_it_was_written() {
-        assert_eq!(element(r#"k: {"b": 1.0, "a":"x"}"#).to_key(), r#"k:{"a":"x","b":1}"#);
+        assert_eq!(
+            element(r#"k: {"b": 1.0, "a":"x"}"#).to_key(),
+            r#"k:{"a":"x","b":1}"#
+        );
         assert_eq!(element("v:1.0"), element("v:1"));
         assert_eq!(element("v:1.5").to_key(), "v:1.5");
-        assert_eq!(PathElement::Item(json!("a<&>b")).to_key(), r#"v:"a\u003c\u0026\u003eb""#);
+        assert_eq!(
+            PathElement::Item(json!("a<&>b")).to_key(),
+            r#"v:"a\u003c\u0026\u003eb""#
+        );
         assert_eq!(element(r#"v:"a\u003cb""#), PathElement::Item(json!("a<b")));
     }
 
@@ -341,7 +352,9 @@ mod tests {
 
     #[test]
     fn a_key_that_names_no_element_is_refused_and_an_unknown_type_passed_over() {
-        for bad in ["", "f", "ff", "v:", "v:{", "v:1 2", "k:", "k:1", "k:{}x", "k:[]", "i:", "i:x", "é:"] {
+        for bad in [
+            "", "f", "ff", "v:", "v:{", "v:1 2", "k:", "k:1", "k:{}x", "k:[]", "i:", "i:x", "é:",
+        ] {
             assert_eq!(PathElement::from_key(bad), Err(BadKey), "{bad}");
         }
         assert_eq!(PathElement::from_key("x:1"), Ok(None));

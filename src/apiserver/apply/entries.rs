@@ -1,5 +1,6 @@
 //! The entries of `metadata.managedFields`: reading, identity, order, the cap on entries of updates, writing. Sets are
-//! read only where somebody asks for them. As `apimachinery/pkg/util/managedfields`. Called by `updater` and `scale`.
+//! read only where somebody asks for them. As `apimachinery/pkg/util/managedfields`; who owns what is decided in
+//! `updater`. Called by it, by `mod.rs` and by `scale`.
 
 use std::borrow::Cow;
 
@@ -10,6 +11,9 @@ use super::{fields_v1, set::Set};
 
 /// How many entries of updates an object keeps.
 const MAX_UPDATES: usize = 10;
+
+/// How many entries a list may have; no client needs as many, and looking for one among them takes time.
+const MAX_ENTRIES: usize = 1000;
 
 /// The manager under which older entries of updates come together.
 const ANCIENT: &str = "ancient-changes";
@@ -64,10 +68,16 @@ impl Owner {
             self.operation.text()
         );
         if self.operation == Operation::Update {
-            text.push_str(&format!(r#","apiVersion":{}"#, Value::from(self.api_version.as_str())));
+            text.push_str(&format!(
+                r#","apiVersion":{}"#,
+                Value::from(self.api_version.as_str())
+            ));
         }
         if !self.subresource.is_empty() {
-            text.push_str(&format!(r#","subresource":{}"#, Value::from(self.subresource.as_str())));
+            text.push_str(&format!(
+                r#","subresource":{}"#,
+                Value::from(self.subresource.as_str())
+            ));
         }
         text.push('}');
         text
@@ -81,15 +91,9 @@ pub struct Entry {
     pub owner: Owner,
     /// When the set last changed; seconds count.
     pub time: Option<Timestamp>,
-    fields: Fields,
-}
-
-#[derive(Debug, Clone)]
-enum Fields {
-    /// As stored, written by this server.
-    Written(Value),
-    /// Read, or made.
-    Read(Set),
+    /// As stored, written by this server; then `set` is still to be read from it.
+    written: Option<Value>,
+    set: Set,
 }
 
 impl Entry {
@@ -99,45 +103,43 @@ impl Entry {
         Self {
             owner,
             time,
-            fields: Fields::Read(set),
+            written: None,
+            set,
         }
     }
 
     /// Its set.
     #[must_use]
     pub fn set(&self) -> Cow<'_, Set> {
-        match &self.fields {
-            Fields::Written(fields) => Cow::Owned(fields_v1::read(fields).unwrap_or_default()),
-            Fields::Read(set) => Cow::Borrowed(set),
+        match &self.written {
+            Some(written) => Cow::Owned(fields_v1::read(written).unwrap_or_default()),
+            None => Cow::Borrowed(&self.set),
         }
     }
 
     /// Its set, read once and for all.
     pub fn set_mut(&mut self) -> &mut Set {
-        if let Fields::Written(fields) = &self.fields {
-            self.fields = Fields::Read(fields_v1::read(fields).unwrap_or_default());
+        if let Some(written) = self.written.take() {
+            self.set = fields_v1::read(&written).unwrap_or_default();
         }
-        match &mut self.fields {
-            Fields::Read(set) => set,
-            Fields::Written(_) => unreachable!("was read above"),
-        }
+        &mut self.set
     }
 
     /// Whether it owns any of `set`.
     #[must_use]
     pub fn overlaps(&self, set: &Set) -> bool {
-        match &self.fields {
-            Fields::Written(fields) => fields_v1::overlaps(fields, set),
-            Fields::Read(own) => !own.intersection(set).is_empty(),
+        match &self.written {
+            Some(written) => fields_v1::overlaps(written, set),
+            None => !self.set.intersection(set).is_empty(),
         }
     }
 
     /// Whether it owns nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        match &self.fields {
-            Fields::Written(fields) => fields.as_object().is_none_or(Map::is_empty),
-            Fields::Read(set) => set.is_empty(),
+        match &self.written {
+            Some(written) => written.as_object().is_none_or(Map::is_empty),
+            None => self.set.is_empty(),
         }
     }
 
@@ -145,10 +147,7 @@ impl Entry {
         let mut entry = Map::new();
         entry.insert("apiVersion".to_owned(), self.owner.api_version.into());
         entry.insert("fieldsType".to_owned(), "FieldsV1".into());
-        let fields = match self.fields {
-            Fields::Written(fields) => fields,
-            Fields::Read(set) => fields_v1::write(&set),
-        };
+        let fields = self.written.unwrap_or_else(|| fields_v1::write(&self.set));
         entry.insert("fieldsV1".to_owned(), fields);
         entry.insert("manager".to_owned(), self.owner.manager.into());
         entry.insert("operation".to_owned(), self.owner.operation.text().into());
@@ -164,7 +163,9 @@ impl Entry {
 
 /// RFC 3339 in UTC, whole seconds.
 fn text_of(time: Timestamp) -> String {
-    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+    Timestamp::from_second(time.as_second())
+        .unwrap_or(time)
+        .to_string()
 }
 
 /// Where a list of entries comes from.
@@ -176,14 +177,20 @@ pub enum Source {
     Client,
 }
 
-/// Reads `metadata.managedFields`; `None` when any of it is malformed.
+/// Reads `metadata.managedFields`; `None` when any of it is malformed, or it has more than 1,000 entries.
 #[must_use]
 pub fn read(list: Value, source: Source) -> Option<Vec<Entry>> {
     let Value::Array(items) = list else { return None };
+    if items.len() > MAX_ENTRIES {
+        return None;
+    }
     let mut entries: Vec<Entry> = Vec::with_capacity(items.len());
     for item in items {
         let entry = read_entry(item, source)?;
-        match entries.iter_mut().find(|known| source == Source::Client && known.owner.is(&entry.owner)) {
+        match entries
+            .iter_mut()
+            .find(|known| source == Source::Client && known.owner.is(&entry.owner))
+        {
             Some(known) => *known = entry,
             None => entries.push(entry),
         }
@@ -192,7 +199,9 @@ pub fn read(list: Value, source: Source) -> Option<Vec<Entry>> {
 }
 
 fn read_entry(item: Value, source: Source) -> Option<Entry> {
-    let Value::Object(mut fields) = item else { return None };
+    let Value::Object(mut fields) = item else {
+        return None;
+    };
     let mut text = |name: &str| match fields.remove(name) {
         None | Some(Value::Null) => Some(String::new()),
         Some(Value::String(text)) => Some(text),
@@ -220,22 +229,23 @@ fn read_entry(item: Value, source: Source) -> Option<Entry> {
         None | Some(Value::Null) => json!({}),
         Some(written) => written,
     };
-    let fields = match source {
-        Source::Stored => Fields::Written(written),
-        Source::Client => Fields::Read(fields_v1::read(&written)?),
+    let (written, set) = match source {
+        Source::Stored => (Some(written), Set::default()),
+        Source::Client => (None, fields_v1::read(&written)?),
     };
     Some(Entry {
         owner,
         time,
-        fields,
+        written,
+        set,
     })
 }
 
-/// Whether a list asks for a new start: `[]` or `[{}]`.
+/// Whether a list asks for a new start: `[{}]`, and of a built-in kind `[]` too.
 #[must_use]
-pub fn is_reset(list: &Value) -> bool {
+pub fn is_reset(list: &Value, custom: bool) -> bool {
     match list.as_array().map(Vec::as_slice) {
-        Some([]) => true,
+        Some([]) => !custom,
         Some([Value::Object(entry)]) => entry.values().all(|value| value.is_null() || value == ""),
         _ => false,
     }
@@ -278,7 +288,10 @@ pub fn cap(entries: &mut Vec<Entry>) {
         if count <= MAX_UPDATES {
             return;
         }
-        let Some(first) = first_of.iter().find(|first| first.api_version == old.owner.api_version) else {
+        let Some(first) = first_of
+            .iter()
+            .find(|first| first.api_version == old.owner.api_version)
+        else {
             first_of.push(old.owner);
             continue;
         };

@@ -54,7 +54,9 @@ fn of_fields(map: Map<'_>, fields: &serde_json::Map<String, Value>) -> Set {
 fn of_items(list: List<'_>, items: &[Value]) -> Set {
     let mut once: BTreeMap<PathElement, Option<&Value>> = BTreeMap::new();
     for (element, item) in items::elements(list, items) {
-        once.entry(element).and_modify(|first| *first = None).or_insert(Some(item));
+        once.entry(element)
+            .and_modify(|first| *first = None)
+            .or_insert(Some(item));
     }
     Set::from_nodes(
         once.into_iter()
@@ -86,6 +88,26 @@ pub fn add_structs(typed: Typed<'_>, set: &mut Set) {
     }
 }
 
+/// Makes one member of what the schema now sees as a whole, but a set written earlier has parts of.
+pub fn settle(typed: Typed<'_>, set: &mut Set) {
+    for node in set.nodes_mut() {
+        if node.below.is_empty() {
+            continue;
+        }
+        let child = match &node.element {
+            PathElement::Field(name) => typed.map().field(name).map(|field| field.typed),
+            PathElement::Key(_) | PathElement::Item(_) | PathElement::Index(_) => Some(typed.list().item),
+        };
+        let Some(child) = child else { continue };
+        if child.is_whole() {
+            node.member = true;
+            node.below = Set::default();
+        } else {
+            settle(child, &mut node.below);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -100,7 +122,9 @@ mod tests {
     #[test]
     fn structs_are_not_owned_but_keys_of_maps_and_empty_maps_are() {
         assert_eq!(
-            fields(&json!({"spec": {"text": "a", "struct": {"a": "x"}, "labels": {"k": "v"}, "objects": {"o": {"a": "x"}}}})),
+            fields(
+                &json!({"spec": {"text": "a", "struct": {"a": "x"}, "labels": {"k": "v"}, "objects": {"o": {"a": "x"}}}})
+            ),
             json!({"f:spec": {
                 "f:text": {}, "f:struct": {"f:a": {}}, "f:labels": {"f:k": {}},
                 "f:objects": {"f:o": {".": {}, "f:a": {}}},
@@ -115,7 +139,9 @@ mod tests {
     #[test]
     fn items_of_sets_and_list_maps_are_owned_and_atomic_lists_as_a_whole() {
         assert_eq!(
-            fields(&json!({"spec": {"set": ["b", "a"], "atomic": [{"a": 1}], "items": [{"name": "n", "value": "v"}]}})),
+            fields(
+                &json!({"spec": {"set": ["b", "a"], "atomic": [{"a": 1}], "items": [{"name": "n", "value": "v"}]}})
+            ),
             json!({"f:spec": {
                 "f:set": {"v:\"a\"": {}, "v:\"b\"": {}}, "f:atomic": {},
                 "f:items": {"k:{\"name\":\"n\"}": {".": {}, "f:name": {}, "f:value": {}}},
@@ -126,7 +152,9 @@ mod tests {
     #[test]
     fn an_item_that_is_there_twice_is_owned_without_its_parts() {
         assert_eq!(
-            fields(&json!({"spec": {"items": [{"name": "n", "value": "1"}, {"name": "n", "value": "2"}, {"name": "m"}]}})),
+            fields(
+                &json!({"spec": {"items": [{"name": "n", "value": "1"}, {"name": "n", "value": "2"}, {"name": "m"}]}})
+            ),
             json!({"f:spec": {"f:items": {"k:{\"name\":\"n\"}": {}, "k:{\"name\":\"m\"}": {".": {}, "f:name": {}}}}})
         );
     }
@@ -143,10 +171,30 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_what_is_a_whole_now_become_one_member() {
+        let mut set = fields_v1::read(&json!({"f:spec": {
+            "f:atomic": {"i:0": {}}, "f:atomicmap": {".": {}, "f:a": {}}, "f:free": {"f:a": {"f:b": {}}},
+            "f:gone": {"f:a": {}}, "f:items": {"k:{\"name\":\"n\"}": {"f:value": {}}},
+        }}))
+        .unwrap();
+        settle(Typed::object(&testing::thing()), &mut set);
+        assert_eq!(
+            fields_v1::write(&set),
+            json!({"f:spec": {
+                "f:atomic": {}, "f:atomicmap": {}, "f:free": {"f:a": {"f:b": {}}},
+                "f:gone": {"f:a": {}}, "f:items": {"k:{\"name\":\"n\"}": {"f:value": {}}},
+            }})
+        );
+    }
+
+    #[test]
     fn structs_become_members_where_asked_and_maps_do_not() {
         let schema = testing::thing();
         let typed = Typed::object(&schema);
-        let mut set = field_set(typed, &json!({"spec": {"struct": {"a": "x"}, "objects": {"o": {"a": "x"}}}}));
+        let mut set = field_set(
+            typed,
+            &json!({"spec": {"struct": {"a": "x"}, "objects": {"o": {"a": "x"}}}}),
+        );
         set.subtract(&Set::of_fields(&["spec", "objects", "o"]));
         add_structs(typed, &mut set);
         assert_eq!(

@@ -113,7 +113,14 @@ mod tests {
 
     #[test]
     fn malformed_sets_are_refused() {
-        for bad in [json!("x"), json!([]), json!(1), json!({"a": {}}), json!({"f:a": 1}), json!({"v:{": {}})] {
+        for bad in [
+            json!("x"),
+            json!([]),
+            json!(1),
+            json!({"a": {}}),
+            json!({"f:a": 1}),
+            json!({"v:{": {}}),
+        ] {
             assert_eq!(read(&bad), None, "{bad}");
         }
     }
@@ -145,7 +152,11 @@ mod tests {
             Just("k:{\"b\":2,\"a\":1}".to_owned()),
             "i:[0-9]{1,2}",
         ];
-        let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), Just(json!({}))];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            Just(json!({}))
+        ];
         leaf.prop_recursive(4, 24, 4, move |inner| {
             prop::collection::btree_map(key.clone(), inner, 0..4)
                 .prop_map(|map| Value::Object(map.into_iter().collect()))

@@ -1,5 +1,6 @@
 //! Which item of a list is which: the path element of an item of a set or of a list map. A key field that is absent
-//! counts with its default, and is left out when it has none. Owns nothing but that; called by every walk over lists.
+//! counts with its default, and is left out when it has none (`typed/helpers.go` of structured-merge-diff).
+//! Owns nothing but that; called by every walk over lists.
 
 use serde_json::Value;
 
@@ -17,9 +18,13 @@ pub fn element_of(list: List<'_>, item: &Value) -> Result<PathElement, String> {
     match list.kind {
         ListType::Map(keys) => keyed(keys, list.item, item),
         ListType::Set => match item {
-            Value::Object(_) => Err("associative list without keys has an element that's a map type".to_owned()),
+            Value::Object(_) => {
+                Err("associative list without keys has an element that's a map type".to_owned())
+            }
             Value::Array(_) => Err("not supported: associative list with lists as elements".to_owned()),
-            Value::Null => Err("associative list without keys has an element that's an explicit null".to_owned()),
+            Value::Null => {
+                Err("associative list without keys has an element that's an explicit null".to_owned())
+            }
             scalar => Ok(PathElement::Item(scalar.clone())),
         },
         ListType::Atomic => Err("invalid indexing of non-associative list".to_owned()),

@@ -41,11 +41,17 @@ pub fn note(merged: &mut Value, config: &Value) {
         return;
     }
     let mut config = config.clone();
-    if let Some(annotations) = config.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+    if let Some(annotations) = config
+        .pointer_mut("/metadata/annotations")
+        .and_then(Value::as_object_mut)
+    {
         annotations.remove(ANNOTATION);
     }
     let text = escape(&format!("{config}\n"));
-    let Some(annotations) = merged.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) else {
+    let Some(annotations) = merged
+        .pointer_mut("/metadata/annotations")
+        .and_then(Value::as_object_mut)
+    else {
         return;
     };
     annotations.insert(ANNOTATION.to_owned(), text.into());
@@ -60,13 +66,14 @@ pub fn note(merged: &mut Value, config: &Value) {
 
 /// JSON as Go writes it, within strings only, where these characters can be.
 fn escape(json: &str) -> String {
-    json.chars().fold(String::with_capacity(json.len()), |mut text, character| {
-        match character {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                text.push_str(&format!("\\u{:04x}", u32::from(character)));
+    json.chars()
+        .fold(String::with_capacity(json.len()), |mut text, character| {
+            match character {
+                '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                    text.push_str(&format!("\\u{:04x}", u32::from(character)));
+                }
+                other => text.push(other),
             }
-            other => text.push(other),
-        }
-        text
-    })
+            text
+        })
 }

@@ -1,5 +1,6 @@
 //! Merges an applied configuration into a live object: maps and structs by key, sets and list maps by item, the rest is
-//! replaced by what was applied. Removes nothing. As structured-merge-diff's `Merge`. Called by `updater`.
+//! replaced by what was applied. Removes nothing, and asks nobody who owns it. As structured-merge-diff's `Merge`.
+//! Called by `updater`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,7 +68,10 @@ fn merge_items(list: List<'_>, old: &[Value], new: &[Value]) -> Vec<Value> {
     // An item that live has twice is not merged with what is applied but replaced by it.
     let mut in_old: BTreeMap<&PathElement, Option<&Value>> = BTreeMap::new();
     for (element, item) in &old {
-        in_old.entry(element).and_modify(|once| *once = None).or_insert(Some(item));
+        in_old
+            .entry(element)
+            .and_modify(|once| *once = None)
+            .or_insert(Some(item));
     }
     let in_new: BTreeSet<&PathElement> = new.iter().map(|(element, _)| element).collect();
     let join = |element: &PathElement, item: &Value| match in_old.get(element) {
@@ -150,16 +154,28 @@ mod tests {
             ),
             json!({"text": null, "labels": {"a": "1"}, "set": ["x"]})
         );
-        assert_eq!(spec(json!({"labels": {}}), json!({"labels": null})), json!({"labels": null}));
+        assert_eq!(
+            spec(json!({"labels": {}}), json!({"labels": null})),
+            json!({"labels": null})
+        );
     }
 
     #[test]
     fn items_of_both_come_in_the_order_applied() {
         let set = |live, applied| spec(json!({"set": live}), json!({"set": applied}))["set"].take();
-        assert_eq!(set(json!(["a", "b", "c"]), json!(["d"])), json!(["a", "b", "c", "d"]));
-        assert_eq!(set(json!(["a", "b", "c"]), json!(["c", "a"])), json!(["b", "c", "a"]));
+        assert_eq!(
+            set(json!(["a", "b", "c"]), json!(["d"])),
+            json!(["a", "b", "c", "d"])
+        );
+        assert_eq!(
+            set(json!(["a", "b", "c"]), json!(["c", "a"])),
+            json!(["b", "c", "a"])
+        );
         assert_eq!(set(json!(["a", "b"]), json!(["b", "x"])), json!(["a", "b", "x"]));
-        assert_eq!(set(json!(["a", "x", "b"]), json!(["b", "a"])), json!(["x", "b", "a"]));
+        assert_eq!(
+            set(json!(["a", "x", "b"]), json!(["b", "a"])),
+            json!(["x", "b", "a"])
+        );
         assert_eq!(set(json!(["a", "a", "b"]), json!(["a"])), json!(["a", "b"]));
     }
 
@@ -176,7 +192,13 @@ mod tests {
 
     #[test]
     fn a_value_of_another_form_is_replaced() {
-        assert_eq!(spec(json!({"free": {"a": 1}}), json!({"free": {"a": {"b": 2}}})), json!({"free": {"a": {"b": 2}}}));
-        assert_eq!(spec(json!({"free": {"a": {"b": 2}}}), json!({"free": {"a": [1]}})), json!({"free": {"a": [1]}}));
+        assert_eq!(
+            spec(json!({"free": {"a": 1}}), json!({"free": {"a": {"b": 2}}})),
+            json!({"free": {"a": {"b": 2}}})
+        );
+        assert_eq!(
+            spec(json!({"free": {"a": {"b": 2}}}), json!({"free": {"a": [1]}})),
+            json!({"free": {"a": [1]}})
+        );
     }
 }

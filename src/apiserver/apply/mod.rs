@@ -2,8 +2,8 @@
 //! Owns field sets, their JSON (`FieldsV1`), merging by schema, conflicts and entries of `metadata.managedFields`.
 //! The rules are those of structured-merge-diff v6 and `apimachinery/pkg/util/managedfields`. Called by `verbs`.
 //!
-//! Not done: conversion of sets between versions (only `apiVersion` differs between versions here), and the rewriting
-//! of sets after a CRD made a list or map atomic that was not.
+//! Not done: conversion of sets between versions (only `apiVersion` differs between versions here). Sets with parts of
+//! what a CRD has made atomic since are put right by the next apply, not by every write.
 
 mod check;
 mod compare;
@@ -37,6 +37,7 @@ use serde_json::{Map, Value};
 
 use self::{
     entries::{Entry, Source},
+    field_set::settle,
     set::Set,
     shape::Typed,
     updater::Terms,
@@ -78,10 +79,13 @@ pub fn apply(live: Option<&Value>, applied: &Value, force: bool, write: &Write<'
     let terms = terms(write, &version);
     check_config(applied, &version, &write.kind.kind)?;
     check_fields(applied, &terms, (&version, &write.kind.kind), write.kind.sealed)?;
-    let stored = managed(live)
+    let mut stored = managed(live)
         .cloned()
         .and_then(|list| entries::read(list, Source::Stored))
         .unwrap_or_default();
+    stored
+        .iter_mut()
+        .for_each(|entry| settle(terms.typed, entry.set_mut()));
     let by_kubectl = write.manager == last_applied::KUBECTL;
     let forgiven = || by_kubectl.then(|| last_applied::noted(terms.typed, live, &version))?;
     let applying = updater::apply(live, applied, stored, force, &forgiven, &terms);
@@ -103,7 +107,7 @@ pub fn track(live: Option<&Value>, mut new: Value, write: &Write<'_>) -> Value {
         return scale::track(live, new, write);
     }
     let sent = object::remove_meta(&mut new, "managedFields");
-    let mut entries = start(live.and_then(managed), sent, write.subresource.is_empty());
+    let mut entries = start(live.and_then(managed), sent, write);
     if entries.is_empty() && live.is_some() {
         return new;
     }
@@ -119,17 +123,40 @@ pub fn track(live: Option<&Value>, mut new: Value, write: &Write<'_>) -> Value {
 }
 
 /// The entries that a write starts from: those sent, unless they are malformed, none, or sent to a subresource.
-fn start(stored: Option<&Value>, sent: Option<Value>, taken: bool) -> Vec<Entry> {
-    let of_stored = || stored.cloned().and_then(|list| entries::read(list, Source::Stored));
+fn start(stored: Option<&Value>, sent: Option<Value>, write: &Write<'_>) -> Vec<Entry> {
+    let of_stored = || {
+        stored
+            .cloned()
+            .and_then(|list| entries::read(list, Source::Stored))
+    };
+    let kind = write.kind;
     let read = match sent {
         Some(sent) if Some(&sent) == stored => entries::read(sent, Source::Stored),
-        Some(sent) if taken && entries::is_reset(&sent) => return Vec::new(),
-        Some(sent) if taken => entries::read(sent, Source::Client)
-            .filter(|entries| !entries.is_empty())
+        Some(_) if !write.subresource.is_empty() => of_stored(),
+        Some(sent) if entries::is_reset(&sent, kind.custom) => return Vec::new(),
+        Some(sent) => entries::read(sent, Source::Client)
+            .filter(|entries| !entries.is_empty() && entries.iter().all(|entry| is_of(kind, entry)))
+            .map(|mut entries| {
+                let typed = Typed::object(&kind.schema);
+                entries
+                    .iter_mut()
+                    .for_each(|entry| settle(typed, entry.set_mut()));
+                entries
+            })
             .or_else(of_stored),
-        Some(_) | None => of_stored(),
+        None => of_stored(),
     };
     read.unwrap_or_default()
+}
+
+/// Whether the paths of an entry can be of this kind. A custom resource has no others.
+fn is_of(kind: &Kind, entry: &Entry) -> bool {
+    let group = entry
+        .owner
+        .api_version
+        .split_once('/')
+        .map_or("", |(group, _)| group);
+    !kind.custom || group == &*kind.version.group
 }
 
 /// Whether two versions differ in more than the times of their managed fields (and the resource version).
@@ -153,17 +180,16 @@ fn metadata_differs(old: &Map<String, Value>, new: &Map<String, Value>) -> bool 
     if content(old) != content(new) {
         return true;
     }
-    if old.iter().any(|(name, value)| counts(name) && new.get(name) != Some(value)) {
+    if old
+        .iter()
+        .any(|(name, value)| counts(name) && new.get(name) != Some(value))
+    {
         return true;
     }
-    let entries = |metadata: &'_ Map<String, Value>| -> Vec<Value> {
-        let list = metadata.get("managedFields").and_then(Value::as_array);
-        list.map_or_else(Vec::new, Clone::clone)
-    };
     if old.get("managedFields") == new.get("managedFields") {
         return false;
     }
-    let (before, mut after) = (entries(old), entries(new));
+    let (before, mut after) = (entry_list(old), entry_list(new));
     before.len() != after.len()
         || before.iter().any(|entry| {
             let found = after.iter().position(|other| same_but_time(entry, other));
@@ -171,12 +197,19 @@ fn metadata_differs(old: &Map<String, Value>, new: &Map<String, Value>) -> bool 
         })
 }
 
+fn entry_list(metadata: &Map<String, Value>) -> Vec<&Value> {
+    let list = metadata.get("managedFields").and_then(Value::as_array);
+    list.into_iter().flatten().collect()
+}
+
 fn same_but_time(a: &Value, b: &Value) -> bool {
     let (Value::Object(a), Value::Object(b)) = (a, b) else {
         return a == b;
     };
     let timeless = |entry: &Map<String, Value>| entry.len() - usize::from(entry.contains_key("time"));
-    timeless(a) == timeless(b) && a.iter().all(|(name, value)| name == "time" || b.get(name) == Some(value))
+    timeless(a) == timeless(b)
+        && a.iter()
+            .all(|(name, value)| name == "time" || b.get(name) == Some(value))
 }
 
 fn managed(of: &Value) -> Option<&Value> {
@@ -197,6 +230,7 @@ fn terms<'a>(write: &Write<'a>, api_version: &'a str) -> Terms<'a> {
         subresource: write.subresource,
         manager: write.manager,
         at: write.at,
+        built_in: !write.kind.custom,
         reset: reset(write.kind, write.subresource),
     }
 }
@@ -222,8 +256,10 @@ fn reset(kind: &Kind, subresource: &str) -> Option<&'static Set> {
 fn check_config(config: &Value, version: &str, kind: &str) -> Result<()> {
     let text = |field: &str| config.get(field).and_then(Value::as_str).unwrap_or_default();
     if text("apiVersion") != version || text("kind") != kind {
-        let said = GroupVersion::parse(text("apiVersion"))
-            .map_or_else(|| "/".to_owned(), |said| format!("{}/{}", said.group, said.version));
+        let said = GroupVersion::parse(text("apiVersion")).map_or_else(
+            || "/".to_owned(),
+            |said| format!("{}/{}", said.group, said.version),
+        );
         return Err(Status::bad_request(format!(
             "invalid object type: {said}, Kind={}",
             text("kind")

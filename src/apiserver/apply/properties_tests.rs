@@ -1,13 +1,14 @@
 //! What holds for any sequence of writes: applying twice changes nothing, applying nothing takes exactly what nobody else
-//! owns, and nobody owns what is not there.
+//! owns, and nobody owns what is not there. What is applied is never an empty struct, map or list here: upstream lets
+//! those come and go (`set-empty`, `map-emptied` in the vectors).
 
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Write, apply, compare::compare, differs, entries, entries::Source, field_set::field_set, set::Set, shape::Typed,
-    testing, track,
+    Write, apply, compare::compare, differs, entries, entries::Source, field_set::field_set, set::Set,
+    shape::Typed, testing, track,
 };
 use crate::apiserver::{kinds::Kind, object};
 
@@ -19,13 +20,13 @@ fn value() -> impl Strategy<Value = Value> {
     text().prop_map(Value::from)
 }
 
-fn map_of(values: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
-    prop::collection::btree_map(text(), values, 0..3)
+fn map_of(values: impl Strategy<Value = Value>, least: usize) -> impl Strategy<Value = Value> {
+    prop::collection::btree_map(text(), values, least..3)
         .prop_map(|map| Value::Object(map.into_iter().collect::<Map<String, Value>>()))
 }
 
 fn list_map(key: &'static str) -> impl Strategy<Value = Value> {
-    prop::collection::btree_map(text(), map_of(value()), 0..3).prop_map(move |items| {
+    prop::collection::btree_map(text(), map_of(value(), 0), 1..3).prop_map(move |items| {
         let item = |(name, fields): (String, Value)| {
             let mut item = json!({key: name});
             let value = fields.get("a").cloned();
@@ -36,34 +37,39 @@ fn list_map(key: &'static str) -> impl Strategy<Value = Value> {
     })
 }
 
-fn free() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![value(), Just(json!(1)), Just(json!([1, "a"]))];
-    map_of(leaf.prop_recursive(2, 6, 3, map_of))
+fn object(least: usize) -> impl Strategy<Value = Value> {
+    (value(), 0..3_u8).prop_map(move |(value, fields)| match fields {
+        0 if least == 0 => json!({}),
+        1 => json!({"b": value}),
+        _ => json!({"a": value, "b": "b"}),
+    })
 }
 
-/// Some fields of a thing, or none.
-fn spec() -> impl Strategy<Value = Value> {
-    let set = prop::collection::btree_set(text(), 0..3)
+fn free(least: usize) -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![value(), Just(json!(1)), Just(json!([1, "a"]))];
+    map_of(
+        leaf.prop_recursive(2, 6, 3, move |inner| map_of(inner, least)),
+        least,
+    )
+}
+
+/// Some fields of a thing; the text always when `least` is 1. No map in it has less than `least` entries.
+fn spec(least: usize) -> impl Strategy<Value = Value> {
+    let set = prop::collection::btree_set(text(), 1..3)
         .prop_map(|set| set.into_iter().map(Value::from).collect::<Value>())
         .prop_shuffle_list();
     (
-        prop::option::of(value()),
-        prop::option::of(map_of(value())),
-        prop::option::of(map_of(map_of(value()))),
+        (any::<bool>(), value()).prop_map(move |(there, text)| (there || least > 0).then_some(text)),
+        prop::option::of(map_of(value(), least)),
+        prop::option::of(map_of(object(least), least)),
         prop::option::of(set),
         prop::option::of(list_map("name")),
-        prop::option::of(prop::collection::vec(free(), 0..2).prop_map(Value::Array)),
-        prop::option::of(free()),
-        prop::option::of(map_of(value())),
+        prop::option::of(prop::collection::vec(free(0), 0..2).prop_map(Value::Array)),
+        prop::option::of(free(least)),
+        prop::option::of(map_of(value(), least)),
     )
         .prop_map(|(text, labels, objects, set, items, atomic, free, whole)| {
             let mut spec = Map::new();
-            let objects = objects.map(|mut objects| {
-                for object in objects.as_object_mut().unwrap().values_mut() {
-                    object.as_object_mut().unwrap().remove("c");
-                }
-                objects
-            });
             for (name, value) in [
                 ("text", text),
                 ("labels", labels),
@@ -74,7 +80,9 @@ fn spec() -> impl Strategy<Value = Value> {
                 ("free", free),
                 ("atomicmap", whole),
             ] {
-                value.into_iter().for_each(|value| drop(spec.insert(name.to_owned(), value)));
+                value
+                    .into_iter()
+                    .for_each(|value| drop(spec.insert(name.to_owned(), value)));
             }
             json!({"apiVersion": "test.dev/v1", "kind": "Thing", "metadata": {"name": "x"}, "spec": spec})
         })
@@ -104,7 +112,10 @@ fn write<'a>(kind: &'a Kind, manager: &'a str, second: i64) -> Write<'a> {
 }
 
 fn owned(object: &Value, by: impl Fn(&str) -> bool) -> Set {
-    let list = object.pointer("/metadata/managedFields").cloned().unwrap_or_default();
+    let list = object
+        .pointer("/metadata/managedFields")
+        .cloned()
+        .unwrap_or_default();
     let mut all = Set::default();
     for entry in entries::read(list, Source::Client).unwrap_or_default() {
         if by(&entry.owner.manager) {
@@ -117,7 +128,7 @@ fn owned(object: &Value, by: impl Fn(&str) -> bool) -> Set {
 /// A live object that two updaters and an applier wrote.
 fn written() -> impl Strategy<Value = Vec<(bool, &'static str, Value)>> {
     let who = prop_oneof![Just("u"), Just("v"), Just("a"), Just("b")];
-    prop::collection::vec((any::<bool>(), who, spec()), 1..5)
+    prop::collection::vec((any::<bool>(), who, spec(0)), 1..5)
 }
 
 fn live(kind: &Kind, writes: &[(bool, &str, Value)]) -> Option<Value> {
@@ -134,8 +145,10 @@ fn live(kind: &Kind, writes: &[(bool, &str, Value)]) -> Option<Value> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
-    fn applying_twice_changes_nothing(writes in written(), body in spec()) {
+    fn applying_twice_changes_nothing(writes in written(), body in spec(1)) {
         let kind = testing::kind(testing::thing());
         let before = live(&kind, &writes);
         let once = apply(before.as_ref(), &body, true, &write(&kind, "a", 100)).unwrap();
@@ -145,7 +158,7 @@ proptest! {
     }
 
     #[test]
-    fn applying_nothing_takes_exactly_what_nobody_else_owns(writes in written(), body in spec()) {
+    fn applying_nothing_takes_exactly_what_nobody_else_owns(writes in written(), body in spec(1)) {
         let kind = testing::kind(testing::thing());
         let schema = testing::thing();
         let typed = Typed::object(&schema);

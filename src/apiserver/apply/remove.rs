@@ -1,5 +1,6 @@
 //! Takes paths out of an object. What becomes empty by it becomes null, as upstream has it: fields of structs that must
-//! go are members of the set themselves. Leaves, whole lists and whole maps have no parts to take. Called by `updater`.
+//! go are members of the set themselves. Leaves, whole lists and whole maps have no parts to take. What must go is
+//! decided in `updater`, which calls it.
 
 use serde_json::Value;
 
@@ -39,12 +40,18 @@ fn remove_items(list: List<'_>, items: Vec<Value>, paths: &Set) -> Value {
             None => kept.push(item),
         }
     }
-    if kept.is_empty() { Value::Null } else { Value::Array(kept) }
+    if kept.is_empty() {
+        Value::Null
+    } else {
+        Value::Array(kept)
+    }
 }
 
 fn remove_fields(map: Map<'_>, mut fields: serde_json::Map<String, Value>, paths: &Set) -> Value {
     for node in paths.nodes() {
-        let PathElement::Field(name) = &node.element else { continue };
+        let PathElement::Field(name) = &node.element else {
+            continue;
+        };
         if node.member {
             fields.remove(name);
         } else if let Some(value) = fields.get_mut(name) {
@@ -52,7 +59,11 @@ fn remove_fields(map: Map<'_>, mut fields: serde_json::Map<String, Value>, paths
             *value = remove(typed, value.take(), &node.below);
         }
     }
-    if fields.is_empty() { Value::Null } else { Value::Object(fields) }
+    if fields.is_empty() {
+        Value::Null
+    } else {
+        Value::Object(fields)
+    }
 }
 
 #[cfg(test)]
@@ -82,14 +93,19 @@ mod tests {
     #[test]
     fn what_becomes_empty_becomes_null() {
         assert_eq!(
-            without(json!({"labels": {"a": "1"}, "set": ["x"]}),
-                json!({"f:labels": {"f:a": {}}, "f:set": {"v:\"x\"": {}}})),
+            without(
+                json!({"labels": {"a": "1"}, "set": ["x"]}),
+                json!({"f:labels": {"f:a": {}}, "f:set": {"v:\"x\"": {}}})
+            ),
             json!({"labels": null, "set": null})
         );
     }
 
     #[test]
     fn paths_that_lead_nowhere_change_nothing() {
-        assert_eq!(without(json!({"text": "a"}), json!({"f:x": {"f:y": {}}, "v:1": {}})), json!({"text": "a"}));
+        assert_eq!(
+            without(json!({"text": "a"}), json!({"f:x": {"f:y": {}}, "v:1": {}})),
+            json!({"text": "a"})
+        );
     }
 }

@@ -111,12 +111,16 @@ fn terms<'a>(write: &Write<'a>) -> Terms<'a> {
         subresource: write.subresource,
         manager: write.manager,
         at: write.at,
+        built_in: true,
         reset: None,
     }
 }
 
 fn stored(live: &Value) -> Vec<Entry> {
-    let list = live.pointer("/metadata/managedFields").cloned().unwrap_or_default();
+    let list = live
+        .pointer("/metadata/managedFields")
+        .cloned()
+        .unwrap_or_default();
     entries::read(list, Source::Client).unwrap_or_default()
 }
 
@@ -197,7 +201,11 @@ pub fn apply(live: &Value, config: &Value, force: bool, write: &Write<'_>) -> Re
     let entries = to_scale(&parent, &paths.spec_replicas);
     let applied = updater::apply(&scale, config, entries, force, &|| None, &terms)
         .map_err(|conflicts| conflict::refusal(&conflicts))?;
-    let count = applied.object.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0);
+    let count = applied
+        .object
+        .pointer("/spec/replicas")
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
     if count == ABSENT {
         let path: String = paths.spec_replicas.iter().map(PathElement::to_string).collect();
         return Err(Status::bad_request(format!(

@@ -243,7 +243,9 @@ mod tests {
     use super::*;
 
     fn path(text: &str) -> Vec<PathElement> {
-        text.split('.').map(|field| PathElement::Field(field.to_owned())).collect()
+        text.split('.')
+            .map(|field| PathElement::Field(field.to_owned()))
+            .collect()
     }
 
     fn set(paths: &[&str]) -> Set {
@@ -255,7 +257,9 @@ mod tests {
 
     fn listed(set: &Set) -> Vec<String> {
         let mut all = Vec::new();
-        set.for_each(&mut |path| all.push(path.iter().map(ToString::to_string).collect::<String>()[1..].to_owned()));
+        set.for_each(&mut |path| {
+            all.push(path.iter().map(ToString::to_string).collect::<String>()[1..].to_owned())
+        });
         all
     }
 

@@ -151,10 +151,21 @@ impl<'a> Typed<'a> {
         };
         List {
             kind: &schema.list,
-            item: schema.items.as_deref().map_or(Typed::Whole, |items| {
-                Self::child(items, self.unknown())
-            }),
+            item: schema
+                .items
+                .as_deref()
+                .map_or(Typed::Whole, |items| Self::child(items, self.unknown())),
         }
+    }
+
+    /// Whether every value of this type is owned as a whole, and is no scalar.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self.schema().is_some_and(|schema| match schema.kind {
+            Some(Type::Array) => schema.list == ListType::Atomic,
+            Some(Type::Object) => schema.atomic_map,
+            _ => false,
+        })
     }
 
     const fn unknown(self) -> Unknown {

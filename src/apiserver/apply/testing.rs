@@ -1,4 +1,5 @@
-//! Schemas and kinds for the tests of this folder.
+//! Schemas and kinds for the tests of this folder: a schema with a field of every sort, and a custom kind that has one.
+//! The kinds of the recorded cases are not here but in their file. Called by the tests only.
 
 use std::sync::Arc;
 

@@ -34,13 +34,19 @@ pub struct Terms<'a> {
     pub manager: &'a str,
     /// When.
     pub at: Timestamp,
+    /// The kind is built in.
+    pub built_in: bool,
     /// Paths that this endpoint does not write, with all below them.
     pub reset: Option<&'a Set>,
 }
 
 impl Terms<'_> {
     fn owner(&self, operation: Operation) -> Owner {
-        let manager = if self.manager.is_empty() { "unknown" } else { self.manager };
+        let manager = if self.manager.is_empty() {
+            "unknown"
+        } else {
+            self.manager
+        };
         Owner {
             manager: manager.to_owned(),
             operation,
@@ -90,6 +96,22 @@ static STRIPPED: LazyLock<Set> = LazyLock::new(|| {
     set
 });
 
+/// Structs that an object of a built-in kind has even when they are empty: nobody adds them.
+static ALWAYS_THERE: LazyLock<Set> = LazyLock::new(|| {
+    let mut set = Set::default();
+    for path in [
+        &["spec"][..],
+        &["status"],
+        &["source"],
+        &["deprecatedSource"],
+        &["spec", "names"],
+        &["status", "acceptedNames"],
+    ] {
+        set.add(Set::of_fields(path));
+    }
+    set
+});
+
 /// Tracks a write from `old` to `new`: the writer owns what it added or modified, the others lose that and what is gone.
 pub fn track(entries: &mut Vec<Entry>, old: &Value, new: &Value, terms: &Terms<'_>) {
     let mut changes = compare(terms.typed, old, new);
@@ -100,6 +122,9 @@ pub fn track(entries: &mut Vec<Entry>, old: &Value, new: &Value, terms: &Terms<'
     mine.add(changes.modified);
     take(entries, &mine, &changes.removed);
     mine.subtract(&STRIPPED);
+    if terms.built_in {
+        mine.subtract(&ALWAYS_THERE);
+    }
     if mine.is_empty() {
         return;
     }
@@ -172,12 +197,14 @@ pub fn apply(
     }
     take(&mut entries, &changed, &changes.removed);
     set.subtract(&STRIPPED);
+    let time = if same(live, &object) {
+        // As it was, down to how numbers are written.
+        object = live.clone();
+        last.and_then(|last| last.time)
+    } else {
+        Some(terms.at)
+    };
     if !set.is_empty() {
-        let time = if same(live, &object) {
-            last.and_then(|last| last.time)
-        } else {
-            Some(terms.at)
-        };
         entries.push(Entry::new(me, time, set));
     }
     Ok(Applied { object, entries })

@@ -261,7 +261,7 @@ fn owners(meta: &Map<String, Value>, at: &str, found: &mut Vec<FieldError>) {
         }
         for field in ["apiVersion", "kind", "name", "uid"] {
             if text(reference, field).is_empty() {
-                late.push(FieldError::required(format!("{at}.{field}"), ""));
+                late.push(FieldError::required(format!("{at}.{field}"), "must not be empty"));
             }
         }
         if version == "v1" && text(reference, "kind") == "Event" {

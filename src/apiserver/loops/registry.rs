@@ -7,10 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{
-    feed::Feed,
-    user, writing,
-};
+use super::{feed::Feed, user, writing};
 use crate::apiserver::{
     kinds::{Kind, Kinds, custom},
     names::{GroupResource, Key},
@@ -49,7 +46,12 @@ impl Registry {
     pub fn load(api: Api, built_in: Vec<Kind>) -> (Self, watch::Receiver<u64>) {
         let (editions, watching) = watch::channel(1);
         let built_in = built_in.into_iter().map(Arc::new).collect();
-        let mut made = Self { api, built_in, editions, parsed: BTreeMap::new() };
+        let mut made = Self {
+            api,
+            built_in,
+            editions,
+            parsed: BTreeMap::new(),
+        };
         let definitions = made.definitions();
         made.serve(&definitions);
         (made, watching)
@@ -67,7 +69,11 @@ impl Registry {
                 feed.follow(&of);
             }
             let retry = async {
-                if settled.is_ok() { std::future::pending().await } else { tokio::time::sleep(RETRY).await }
+                if settled.is_ok() {
+                    std::future::pending().await
+                } else {
+                    tokio::time::sleep(RETRY).await
+                }
             };
             tokio::select! {
                 news = feed.next() => if news.is_none() { return },
@@ -78,8 +84,17 @@ impl Registry {
     }
 
     fn definitions(&self) -> Vec<(Arc<Record>, Value)> {
-        let all = Range { of: resource(), namespace: None, after: None };
-        let records = self.api.store.list(&all, None, 0).map(|page| page.records).unwrap_or_default();
+        let all = Range {
+            of: resource(),
+            namespace: None,
+            after: None,
+        };
+        let records = self
+            .api
+            .store
+            .list(&all, None, 0)
+            .map(|page| page.records)
+            .unwrap_or_default();
         let mut read: Vec<(Arc<Record>, Value)> = records
             .into_iter()
             .filter_map(|record| Some((record.clone(), self.api.store.object(&record).ok()?)))
@@ -99,8 +114,11 @@ impl Registry {
         let statuses: Vec<Value> = all
             .iter()
             .map(|definition| {
-                let others: Vec<&Value> =
-                    all.iter().filter(|other| object::uid(other) != object::uid(definition)).copied().collect();
+                let others: Vec<&Value> = all
+                    .iter()
+                    .filter(|other| object::uid(other) != object::uid(definition))
+                    .copied()
+                    .collect();
                 let mut status = custom::status(definition, &others, &now);
                 if object::is_deleting(definition) {
                     terminate(&mut status, &now);
@@ -139,8 +157,10 @@ impl Registry {
             if !custom::is_established(definition) {
                 continue;
             }
-            let generation =
-                definition.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
+            let generation = definition
+                .pointer("/metadata/generation")
+                .and_then(Value::as_i64)
+                .unwrap_or_default();
             // The deletion of a CRD raises its generation, so that what ends is made anew without the verbs that make.
             let of_this = match self.parsed.remove(&record.key) {
                 Some((at, kinds)) if at == generation => kinds,
@@ -161,7 +181,9 @@ impl Registry {
         let served = self.api.kinds.load();
         let same = served.iter().count() == kinds.len()
             && kinds.iter().all(|kind| {
-                served.get(&kind.version, &kind.resource.resource).is_some_and(|old| Arc::ptr_eq(old, kind))
+                served
+                    .get(&kind.version, &kind.resource.resource)
+                    .is_some_and(|old| Arc::ptr_eq(old, kind))
             });
         if !same {
             let edition = served.edition + 1;
@@ -171,14 +193,21 @@ impl Registry {
     }
 
     async fn report(&self, key: &Key, status: &Value) -> Result<()> {
-        let Some(kind) = self.api.kinds.load().stored(&key.of).cloned() else { return Ok(()) };
+        let Some(kind) = self.api.kinds.load().stored(&key.of).cloned() else {
+            return Ok(());
+        };
         let by = user();
         let change = |stored: &Value| {
             let mut changed = stored.clone();
             changed["status"] = status.clone();
             Ok(changed)
         };
-        gone_is_fine(self.api.modify(&kind, key, "status", &writing(&by), &change).await.map(drop))
+        gone_is_fine(
+            self.api
+                .modify(&kind, key, "status", &writing(&by), &change)
+                .await
+                .map(drop),
+        )
     }
 
     /// Deletes the instances of a CRD that is being deleted, and lets it go when there are none. Returns the resource whose
@@ -187,26 +216,54 @@ impl Registry {
         if !object::finalizers(definition).any(|held| held == CLEANUP) {
             return Ok(None);
         }
-        let text = |pointer: &str| definition.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let text = |pointer: &str| {
+            definition
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
         let of = GroupResource::new(text("/spec/group"), text("/spec/names/plural"));
         let by = user();
-        let all = Range { of: of.clone(), namespace: None, after: None };
-        let instances = || self.api.store.list(&all, None, 0).map(|page| page.records).unwrap_or_default();
+        let all = Range {
+            of: of.clone(),
+            namespace: None,
+            after: None,
+        };
+        let instances = || {
+            self.api
+                .store
+                .list(&all, None, 0)
+                .map(|page| page.records)
+                .unwrap_or_default()
+        };
         if let Some(kind) = self.api.kinds.load().stored(&of).cloned() {
             for record in instances() {
-                if self.api.store.object(&record).is_ok_and(|left| object::is_deleting(&left)) {
+                if self
+                    .api
+                    .store
+                    .object(&record)
+                    .is_ok_and(|left| object::is_deleting(&left))
+                {
                     continue;
                 }
-                let options = Deletion { propagation: Some(Propagation::Background), ..Deletion::default() };
+                let options = Deletion {
+                    propagation: Some(Propagation::Background),
+                    ..Deletion::default()
+                };
                 gone_is_fine(
-                    self.api.delete(&kind, &record.key, &options, &writing(&by)).await.map(drop),
+                    self.api
+                        .delete(&kind, &record.key, &options, &writing(&by))
+                        .await
+                        .map(drop),
                 )?;
             }
         }
         if !instances().is_empty() {
             return Ok(Some(of));
         }
-        let Some(kind) = self.api.kinds.load().stored(&key.of).cloned() else { return Ok(None) };
+        let Some(kind) = self.api.kinds.load().stored(&key.of).cloned() else {
+            return Ok(None);
+        };
         let change = |stored: &Value| {
             let mut changed = stored.clone();
             if let Some(Value::Array(finalizers)) = object::metadata_mut(&mut changed).get_mut("finalizers") {
@@ -214,14 +271,21 @@ impl Registry {
             }
             Ok(changed)
         };
-        gone_is_fine(self.api.modify(&kind, key, "", &writing(&by), &change).await.map(drop))?;
+        gone_is_fine(
+            self.api
+                .modify(&kind, key, "", &writing(&by), &change)
+                .await
+                .map(drop),
+        )?;
         Ok(None)
     }
 }
 
 /// Says once that the instances are being deleted.
 fn terminate(status: &mut Value, now: &str) {
-    let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) else { return };
+    let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) else {
+        return;
+    };
     if !conditions.iter().any(|one| one["type"] == "Terminating") {
         conditions.push(json!({
             "type": "Terminating", "status": "True", "reason": "InstanceDeletionInProgress",

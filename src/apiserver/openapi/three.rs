@@ -18,7 +18,9 @@ pub fn document(resources: &[Resource<'_>], built_in: &BTreeMap<String, Value>) 
         .into();
     let kinds = resources.iter().map(|resource| resource.kind);
     let mut schemas = definitions::collect(kinds, &paths, built_in);
-    let group = resources.first().map_or("", |resource| &*resource.kind.version.group);
+    let group = resources
+        .first()
+        .map_or("", |resource| &*resource.kind.version.group);
     schemas.values_mut().for_each(|schema| keep_own(schema, group));
     json!({
         "openapi": "3.0.0",
@@ -40,7 +42,9 @@ pub fn document(resources: &[Resource<'_>], built_in: &BTreeMap<String, Value>) 
 
 /// Of a definition that is a kind of every group, the kinds of the core group and of this one.
 fn keep_own(schema: &mut Value, group: &str) {
-    let kinds = schema.get_mut("x-kubernetes-group-version-kind").and_then(Value::as_array_mut);
+    let kinds = schema
+        .get_mut("x-kubernetes-group-version-kind")
+        .and_then(Value::as_array_mut);
     if let Some(kinds) = kinds.filter(|kinds| kinds.len() > 1) {
         kinds.retain(|kind| kind["group"] == "" || kind["group"] == group);
     }

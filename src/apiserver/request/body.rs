@@ -99,7 +99,8 @@ impl PatchType {
     }
 }
 
-/// Decodes the body of a PATCH. An empty body of an apply is an empty object.
+/// Decodes the body of a PATCH. `null`, and nothing at all for apply, is a patch that changes nothing; but for a merge
+/// patch, where upstream refuses it.
 ///
 /// # Errors
 /// 400 for a body that is not JSON (for apply: YAML), or no list for a JSON patch, no object for the others.
@@ -111,7 +112,9 @@ pub fn patch_body(patch: PatchType, body: &Bytes) -> Result<Decoded> {
         json(body).map_err(|_| Status::bad_request("invalid JSON patch"))?
     };
     match (patch, &decoded.object) {
-        (PatchType::Apply, Value::Null) => decoded.object = Value::Object(serde_json::Map::new()),
+        (PatchType::Apply | PatchType::Strategic, Value::Null) => {
+            decoded.object = Value::Object(serde_json::Map::new())
+        }
         (PatchType::Json, Value::Null) => decoded.object = Value::Array(Vec::new()),
         (_, Value::Null) => return Err(Status::bad_request("Invalid JSON Patch")),
         (PatchType::Json, Value::Array(_))

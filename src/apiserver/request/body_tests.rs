@@ -1,4 +1,5 @@
 //! Tests of bodies: formats, duplicates, numbers, bounds, content types, patch bodies; and any bytes are answered.
+//! Expectations are answers of a real API server, asked by hand, except for depth, aliases and documents that follow.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -237,6 +238,7 @@ fn patch_bodies_are_judged_by_their_type() {
     let read = |patch, text: &'static str| patch_body(patch, &Bytes::from(text));
     assert_eq!(read(PatchType::Json, "null").unwrap().object, json!([]));
     assert_eq!(read(PatchType::Apply, "").unwrap().object, json!({}));
+    assert_eq!(read(PatchType::Strategic, "null").unwrap().object, json!({}));
     assert_eq!(
         read(PatchType::Apply, "a: b # c").unwrap().object,
         json!({"a": "b"})

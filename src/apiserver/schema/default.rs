@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Schema, parse::MAX_DEPTH};
+use super::{Schema, Type, numbers::whole, parse::MAX_DEPTH};
 
 /// Fills in defaults, in list items too. A `null` that the schema does not allow counts as absent: it gives way to the
 /// default or, without one, is dropped (in a list it stays, for validation to find).
@@ -54,6 +54,14 @@ fn fill(value: &mut Value, schema: &Schema, depth: usize) {
                     *value = default.clone();
                 }
                 fill(value, child, depth + 1);
+            }
+        }
+        // A whole number is written without a fraction.
+        Value::Number(number)
+            if number.is_f64() && matches!(schema.kind, Some(Type::Integer | Type::Number)) =>
+        {
+            if let Some(whole) = whole(number) {
+                *value = whole.into();
             }
         }
         _ => {}

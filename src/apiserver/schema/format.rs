@@ -61,18 +61,29 @@ static CARD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     )
     .ok()
 });
-static HOSTNAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let sign = r"a-zA-Z0-9\p{S}\p{L}";
-    compile(&format!(
-        r"^([{sign}]((-?[{sign}]{{0,62}})?)|([{sign}](([{sign}-]{{0,61}}[{sign}])?)(\.)){{1,}}([a-zA-Z\p{{L}}]){{2,63}})$"
-    ))
-    .ok()
-});
-
+/// A short name with at most one dash, the second character, or dotted labels with a last one of two letters or more.
 fn is_hostname(text: &str) -> bool {
-    text.len() <= 255
-        && text.split('.').all(|part| part.len() <= 63)
-        && HOSTNAME.as_ref().is_some_and(|regex| regex.is_match(text))
+    // A class as a whole is small; counted, it would compile into megabytes.
+    static SIGNS: LazyLock<Option<Regex>> = LazyLock::new(|| compile(r"^[a-zA-Z0-9\p{S}\p{L}]+$").ok());
+    static LETTERS: LazyLock<Option<Regex>> = LazyLock::new(|| compile(r"^[a-zA-Z\p{L}]+$").ok());
+    let signs = |text: &str| SIGNS.as_ref().is_some_and(|regex| regex.is_match(text));
+    let letters = |text: &str| LETTERS.as_ref().is_some_and(|regex| regex.is_match(text));
+    if text.len() > 255 || text.split('.').any(|part| part.len() > 63) {
+        return false;
+    }
+    let Some((labels, last)) = text.rsplit_once('.') else {
+        let mut chars = text.chars();
+        let first = chars.next().map(String::from).unwrap_or_default();
+        let rest = chars.as_str().strip_prefix('-').unwrap_or(chars.as_str());
+        return signs(&first) && (rest.is_empty() || signs(rest));
+    };
+    let label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && signs(&label.replace('-', "a"))
+    };
+    last.chars().count() >= 2 && letters(last) && labels.split('.').all(label)
 }
 
 /// An absolute URI or an absolute path.
@@ -205,7 +216,7 @@ fn is_isbn10(text: &str) -> bool {
             })
             .sum()
     });
-    sum.is_some_and(|sum| sum % 11 == 0)
+    sum.is_some_and(|sum| sum.is_multiple_of(11))
 }
 
 fn is_isbn13(text: &str) -> bool {
@@ -215,7 +226,7 @@ fn is_isbn13(text: &str) -> bool {
             .map(|(index, c)| Some(c.to_digit(10)? * if index % 2 == 0 { 1 } else { 3 }))
             .sum()
     });
-    sum.is_some_and(|sum| sum % 10 == 0)
+    sum.is_some_and(|sum| sum.is_multiple_of(10))
 }
 
 fn is_credit_card(text: &str) -> bool {
@@ -226,7 +237,7 @@ fn is_credit_card(text: &str) -> bool {
             if digit > 9 { digit - 9 } else { digit }
         })
         .sum();
-    CARD.as_ref().is_some_and(|regex| regex.is_match(&digits)) && sum % 10 == 0
+    CARD.as_ref().is_some_and(|regex| regex.is_match(&digits)) && sum.is_multiple_of(10)
 }
 
 fn is_hex_color(text: &str) -> bool {
@@ -238,7 +249,7 @@ fn is_base64(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     let padding = text.len() - body.len();
     !text.is_empty()
-        && text.len() % 4 == 0
+        && text.len().is_multiple_of(4)
         && padding <= 2
         && body
             .bytes()

@@ -12,6 +12,7 @@ mod lists;
 mod numbers;
 mod object_meta;
 mod openapi;
+mod openapi_lists;
 mod parse;
 mod prune;
 mod rules;
@@ -89,6 +90,22 @@ pub enum Type {
     IntOrString,
 }
 
+impl Type {
+    /// Its name in a finding.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Object => "object",
+            Self::Array => "array",
+            Self::String => "string",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::IntOrString => "integer,string",
+        }
+    }
+}
+
 /// `additionalProperties`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Additional {
@@ -144,5 +161,7 @@ impl Schema {
     }
 }
 
+#[cfg(test)]
+mod bounds_tests;
 #[cfg(test)]
 mod recorded_tests;

@@ -1,6 +1,8 @@
 //! Numbers as Kubernetes reads them: whole ones are `int64`, all others `float64`. Owns their bounds, formats and equality.
 //! Used by `values`.
 
+use std::cmp::Ordering;
+
 use serde_json::{Number, Value};
 
 use super::{Bounds, Type};
@@ -40,50 +42,97 @@ pub(super) fn check(
     }
     let Some(bounds) = bounds else { return found };
     let shown = || Some(Value::Number(number.clone()));
-    if let Some(factor) = bounds.multiple_of.as_ref().and_then(Number::as_f64)
-        && !is_multiple(number, factor)
-    {
-        found.push((
-            format!("{path} in body should be a multiple of {}", show(factor)),
-            shown(),
-        ));
-    }
-    if let Some(min) = bounds.minimum.as_ref().and_then(Number::as_f64) {
-        let exclusive = bounds.exclusive_minimum;
-        let below = compare(number, min).is_some_and(|order| order.is_lt() || (exclusive && order.is_eq()));
-        if below {
-            let words = if exclusive {
-                "greater than"
-            } else {
-                "greater than or equal to"
-            };
-            found.push((format!("{path} in body should be {words} {}", show(min)), shown()));
+    let bound_of = |bound: &Option<Number>| bound.as_ref().and_then(Number::as_f64);
+    if let Some(factor) = bound_of(&bounds.multiple_of) {
+        found.extend(out_of_bound("MultipleOf", factor, kind, format, path));
+        let native = found.is_empty() && number.is_i64();
+        let factor = if native { factor.trunc() } else { factor };
+        if factor <= 0.0 {
+            let sentence = format!(
+                "factor MultipleOf declared for {path} must be positive: {}",
+                show(factor)
+            );
+            found.push((sentence, Number::from_f64(factor).map(Value::Number)));
+        } else if !is_multiple(number, factor) {
+            found.push((
+                format!("{path} in body should be a multiple of {}", show(factor)),
+                shown(),
+            ));
         }
     }
-    if let Some(max) = bounds.maximum.as_ref().and_then(Number::as_f64) {
-        let exclusive = bounds.exclusive_maximum;
-        let above = compare(number, max).is_some_and(|order| order.is_gt() || (exclusive && order.is_eq()));
-        if above {
-            let words = if exclusive {
-                "less than"
-            } else {
-                "less than or equal to"
-            };
-            found.push((format!("{path} in body should be {words} {}", show(max)), shown()));
+    let (low, high) = (bound_of(&bounds.minimum), bound_of(&bounds.maximum));
+    for (bound, exclusive, out, name, words) in [
+        (
+            low,
+            bounds.exclusive_minimum,
+            Ordering::Less,
+            "Minimum boundary",
+            "greater than",
+        ),
+        (
+            high,
+            bounds.exclusive_maximum,
+            Ordering::Greater,
+            "Maximum boundary",
+            "less than",
+        ),
+    ] {
+        let Some(bound) = bound else { continue };
+        let odd = out_of_bound(name, bound, kind, format, path);
+        // Against a whole number, the bound is cut to one.
+        let bound = if number.is_i64() && odd.is_none() {
+            bound.trunc()
+        } else {
+            bound
+        };
+        found.extend(odd);
+        let order = compare(number, bound);
+        if order == Some(out) || (exclusive && order == Some(Ordering::Equal)) {
+            let or_equal = if exclusive { "" } else { " or equal to" };
+            found.push((
+                format!("{path} in body should be {words}{or_equal} {}", show(bound)),
+                shown(),
+            ));
         }
     }
     found
 }
 
-/// Compares as whole numbers where the value is one: the bound is then cut to a whole number, as the real server does.
+/// A bound that the type cannot hold makes every value invalid.
+fn out_of_bound(
+    name: &str,
+    bound: f64,
+    kind: Option<Type>,
+    format: Option<&str>,
+    path: &str,
+) -> Option<(String, Option<Value>)> {
+    let number = whole(&Number::from_f64(bound)?)
+        .map_or_else(|| Number::from_f64(bound), |whole| Some(whole.into()))?;
+    let sentence = out_of_format(&number, bound, kind, format, path)?;
+    Some((sentence.replacen("Checked", name, 1), None))
+}
+
+/// `number` as a whole one, if it is.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "exact, as it is whole and small enough"
+)]
+pub(super) fn whole(number: &Number) -> Option<i64> {
+    number
+        .as_f64()
+        .filter(|number| is_whole(*number))
+        .map(|number| number as i64)
+}
+
+/// Compares without loss where both are whole.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a bound outside of int64 saturates, which keeps the order"
 )]
-fn compare(number: &Number, bound: f64) -> Option<std::cmp::Ordering> {
+fn compare(number: &Number, bound: f64) -> Option<Ordering> {
     match number.as_i64() {
-        Some(whole) => Some(whole.cmp(&(bound as i64))),
-        None => number.as_f64()?.partial_cmp(&bound),
+        Some(whole) if bound.fract() == 0.0 => Some(whole.cmp(&(bound as i64))),
+        _ => number.as_f64()?.partial_cmp(&bound),
     }
 }
 
@@ -113,8 +162,10 @@ fn out_of_format(
     path: &str,
 ) -> Option<String> {
     let fits = match (kind?, format) {
-        (Type::Integer, Some("int32")) => value >= f64::from(i32::MIN) && value <= f64::from(i32::MAX),
-        (Type::Integer, _) => number.is_i64() || value.abs() < 9.3e18,
+        (Type::Integer, Some("int32")) => {
+            is_integer(number) && value >= f64::from(i32::MIN) && value <= f64::from(i32::MAX)
+        }
+        (Type::Integer, _) => number.is_i64() || is_whole(value),
         (Type::Number, Some("float")) => (value as f32).is_finite(),
         _ => true,
     };

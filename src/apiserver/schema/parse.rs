@@ -16,7 +16,7 @@ use super::{
 use crate::apiserver::field_error::FieldError;
 
 /// How many levels a schema may have; Kubernetes bounds the JSON only.
-pub(super) const MAX_DEPTH: usize = 100;
+pub(super) const MAX_DEPTH: usize = 64;
 
 static ANYTHING: LazyLock<Arc<Schema>> = LazyLock::new(|| {
     Arc::new(Schema {
@@ -30,13 +30,21 @@ static ANYTHING: LazyLock<Arc<Schema>> = LazyLock::new(|| {
 /// # Errors
 /// What is not structural or not allowed, a finding each, below `at` (`spec.versions[0].schema.openAPIV3Schema`).
 pub fn parse(source: &Value, at: &str) -> Result<Schema, Vec<FieldError>> {
-    let mut findings = structural::check(source, at);
-    let is_structural = findings.is_empty();
+    let facets = openapi::check(source, at);
     let schema = read(source);
-    if is_structural {
+    // Where keywords stand that no structural schema has, structure is not asked about.
+    let has_alien = facets
+        .iter()
+        .any(|finding| finding.detail.ends_with(" is not supported"));
+    let mut findings = if has_alien {
+        Vec::new()
+    } else {
+        structural::check(source, at)
+    };
+    if findings.is_empty() && !has_alien {
         findings.extend(default_rules::check(&schema, at));
     }
-    findings.extend(openapi::check(source, at));
+    findings.extend(facets);
     if findings.is_empty() {
         findings.extend(cel::findings(&schema, at));
     }
@@ -48,7 +56,7 @@ pub fn parse(source: &Value, at: &str) -> Result<Schema, Vec<FieldError>> {
 }
 
 /// Reads any OpenAPI v3 schema without `$ref`, asking nothing of it: facets of another type than they should have are
-/// ignored, and what lies deeper than 100 levels allows everything.
+/// ignored, and what lies deeper than 64 levels allows everything.
 #[must_use]
 pub fn read(source: &Value) -> Schema {
     read_at(source, 0)

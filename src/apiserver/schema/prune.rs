@@ -10,7 +10,10 @@ use super::{Additional, Schema, object_meta::object_meta, parse::MAX_DEPTH};
 pub fn prune(object: &mut Value, schema: &Schema) -> Vec<String> {
     let mut walk = Walk::default();
     walk.value(object, Some(schema), 0);
-    walk.unknown.sort();
+    // Metadata is decoded first.
+    let own = |path: &String| !path.starts_with("metadata.");
+    walk.unknown
+        .sort_by(|one, other| own(one).cmp(&own(other)).then_with(|| one.cmp(other)));
     walk.unknown
 }
 
@@ -43,7 +46,7 @@ impl Walk {
     fn map(&mut self, map: &mut Map<String, Value>, schema: Option<&Schema>, depth: usize) {
         let mut gone: Vec<String> = Vec::new();
         for (key, value) in map.iter_mut() {
-            let Some(child) = self.child(schema, key) else {
+            let Some(child) = Self::child(schema, key) else {
                 gone.push(key.clone());
                 continue;
             };
@@ -67,8 +70,7 @@ impl Walk {
     }
 
     /// What is to be done with the field `key`; `None` when it is unknown.
-    #[expect(clippy::unused_self, reason = "kept beside its only caller")]
-    fn child<'a>(&self, schema: Option<&'a Schema>, key: &str) -> Option<Child<'a>> {
+    fn child<'a>(schema: Option<&'a Schema>, key: &str) -> Option<Child<'a>> {
         let schema = schema?;
         if schema.embedded_resource && matches!(key, "apiVersion" | "kind" | "metadata") {
             return Some(if key == "metadata" {
@@ -82,7 +84,8 @@ impl Walk {
         }
         match &schema.additional {
             Some(Additional::Of(values)) => Some(Child::Walk(Some(values))),
-            Some(Additional::Any) => Some(Child::Keep),
+            // Nothing is known of what is inside of these.
+            Some(Additional::Any) => Some(Child::Walk(None)),
             None => schema.preserve_unknown.then_some(Child::Keep),
         }
     }

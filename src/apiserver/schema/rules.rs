@@ -97,13 +97,9 @@ pub fn compile(source: &str) -> Result<Regex, String> {
         .size_limit(4 << 20)
         .build()
         .map_err(|error| {
-            error
-                .to_string()
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim()
-                .to_owned()
+            let text = error.to_string();
+            let last = text.lines().last().unwrap_or_default().trim();
+            last.strip_prefix("error: ").unwrap_or(last).to_owned()
         })
 }
 

@@ -104,7 +104,7 @@ fn invariants(node: &Node, level: Level, at: &str, found: &mut Vec<FieldError>, 
         depth,
     );
     typed(node, kind, level, at, found);
-    embedded(node, kind, additional.is_some(), at, found);
+    embedded(node, additional.is_some(), at, found);
     if level == Level::Root && !kind.is_empty() && kind != "object" {
         found.push(FieldError::invalid(
             format!("{at}.type"),
@@ -151,7 +151,7 @@ fn typed(node: &Node, kind: &str, level: Level, at: &str, found: &mut Vec<FieldE
     }
 }
 
-fn embedded(node: &Node, _kind: &str, additional: bool, at: &str, found: &mut Vec<FieldError>) {
+fn embedded(node: &Node, additional: bool, at: &str, found: &mut Vec<FieldError>) {
     if !flag(node, "x-kubernetes-embedded-resource") {
         return;
     }
@@ -227,34 +227,23 @@ fn compositions(
         }
         for (index, child) in list(node, key).enumerate() {
             let skip = key == "allOf" && skip_in_first && index == 0;
-            nested(
-                child,
-                skip,
-                (&format!("{at}.{key}[{index}]"), key == "allOf"),
-                found,
-                depth + 1,
-            );
+            nested(child, skip, &format!("{at}.{key}[{index}]"), found, depth + 1);
         }
     }
     if let Some(not) = node.get("not").and_then(Value::as_object) {
-        nested(not, false, (&format!("{at}.not"), false), found, depth + 1);
+        nested(not, false, &format!("{at}.not"), found, depth + 1);
     }
     if let Some(pattern) = text(node, "pattern").filter(|pattern| !pattern.is_empty())
         && let Err(mistake) = compile(pattern)
     {
-        let detail = format!("must be a valid regular expression, but isn't: {mistake}");
+        let detail =
+            format!("must be a valid regular expression, but isn't: error parsing regexp: {mistake}");
         found.push(FieldError::invalid(format!("{at}.pattern"), pattern, detail));
     }
 }
 
 /// A schema inside of a composition: it may only restrict.
-fn nested(
-    node: &Node,
-    skip_any_of: bool,
-    (at, _all): (&str, bool),
-    found: &mut Vec<FieldError>,
-    depth: usize,
-) {
+fn nested(node: &Node, skip_any_of: bool, at: &str, found: &mut Vec<FieldError>, depth: usize) {
     if depth > MAX_DEPTH {
         found.push(FieldError::forbidden(
             at,
@@ -264,13 +253,13 @@ fn nested(
     }
     compositions(node, skip_any_of, false, at, found, depth);
     if let Some(items) = node.get("items").and_then(Value::as_object) {
-        nested(items, false, (&format!("{at}.items"), false), found, depth + 1);
+        nested(items, false, &format!("{at}.items"), found, depth + 1);
     }
     for (name, child) in properties(node) {
         nested(
             child,
             false,
-            (&format!("{at}.properties[{name}]"), false),
+            &format!("{at}.properties[{name}]"),
             found,
             depth + 1,
         );

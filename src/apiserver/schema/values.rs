@@ -105,7 +105,7 @@ impl Walk {
             _ => false,
         };
         if !fits {
-            let (expected, actual) = (name_of(kind), name_of_value(value));
+            let (expected, actual) = (kind.name(), name_of_value(value));
             let detail = format!("{} in body must be of type {expected}: {actual:?}", self.path);
             self.push(
                 FieldErrorKind::TypeInvalid,
@@ -418,18 +418,6 @@ impl Walk {
 fn has_duplicates(items: &[Value]) -> bool {
     let mut seen = std::collections::BTreeSet::new();
     items.iter().any(|item| !seen.insert(item.to_string()))
-}
-
-const fn name_of(kind: Type) -> &'static str {
-    match kind {
-        Type::Object => "object",
-        Type::Array => "array",
-        Type::String => "string",
-        Type::Integer => "integer",
-        Type::Number => "number",
-        Type::Boolean => "boolean",
-        Type::IntOrString => "integer,string",
-    }
 }
 
 fn name_of_value(value: &Value) -> &'static str {

@@ -58,7 +58,11 @@ fn of_resource(method: &Method, path: &ResourcePath, watch: bool) -> Attributes 
         version: path.version.version.to_string(),
         resource: path.resource.clone(),
         subresource: path.subresource.clone(),
-        namespace: if itself { path.name.clone() } else { path.namespace.clone() },
+        namespace: if itself {
+            path.name.clone()
+        } else {
+            path.namespace.clone()
+        },
         name: path.name.clone(),
         path: String::new(),
     }

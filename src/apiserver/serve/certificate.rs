@@ -139,7 +139,11 @@ impl Pair {
             match extension.parsed_extension() {
                 ParsedExtension::SubjectKeyIdentifier(id) => key_id = id.0.to_vec(),
                 ParsedExtension::AuthorityKeyIdentifier(id) => {
-                    issuer_id = id.key_identifier.as_ref().map(|id| id.0.to_vec()).unwrap_or_default();
+                    issuer_id = id
+                        .key_identifier
+                        .as_ref()
+                        .map(|id| id.0.to_vec())
+                        .unwrap_or_default();
                 }
                 _ => {}
             }
@@ -239,12 +243,7 @@ pub fn admin(authority: &Pair, now: Timestamp) -> Result<Pair, CertificateError>
 ///
 /// # Errors
 /// [`CertificateError`].
-pub fn client(
-    authority: &Pair,
-    now: Timestamp,
-    user: &str,
-    group: &str,
-) -> Result<Pair, CertificateError> {
+pub fn client(authority: &Pair, now: Timestamp, user: &str, group: &str) -> Result<Pair, CertificateError> {
     let mut params = params(user, now, LEAF_DAYS)?;
     params.distinguished_name.push(DnType::OrganizationName, group);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

@@ -91,7 +91,9 @@ impl Handler {
         let audit = audit_id(&parts.headers);
         let watch = attributes::is_watch(&parts.method, parts.uri.query().unwrap_or_default());
         let path = request::path(parts.uri.path());
-        let asked = path.as_ref().map(|path| attributes::of(&parts.method, path, watch));
+        let asked = path
+            .as_ref()
+            .map(|path| attributes::of(&parts.method, path, watch));
         let verb = asked.as_ref().map_or("invalid", |asked| word(asked));
         let work = AssertUnwindSafe(self.answer(parts, body, path, watch)).catch_unwind();
         let answer = if watch {
@@ -103,8 +105,13 @@ impl Handler {
             Ok(Ok(Ok(answer))) => answer,
             Ok(Ok(Err(status))) => response::refusal(&status),
             Ok(Err(_)) => {
-                tracing::error!(verb, "a request panicked; it is answered with 500, please report it");
-                response::refusal(&Status::internal("the request made this server panic; its log says where"))
+                tracing::error!(
+                    verb,
+                    "a request panicked; it is answered with 500, please report it"
+                );
+                response::refusal(&Status::internal(
+                    "the request made this server panic; its log says where",
+                ))
             }
             Err(_) => response::refusal(&Status::timeout(
                 "Timeout: request did not complete within the allotted timeout",
@@ -116,7 +123,9 @@ impl Handler {
             .entry(header::CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-cache, private"));
         let code = answer.status().as_u16();
-        self.shared.metrics.apiserver_request(verb, code, started.elapsed());
+        self.shared
+            .metrics
+            .apiserver_request(verb, code, started.elapsed());
         if watch && code == 200 {
             let (stop, metrics) = (self.shared.stop.clone(), self.shared.metrics.clone());
             return answer.map(|inner| body::watching(inner, stop, metrics));
@@ -142,7 +151,11 @@ impl Handler {
         let user = impersonate::acting(user, &parts.headers, &*shared.authorizer)?;
         let path = path?;
         if !PUBLIC.contains(&plain) {
-            allowed(&*shared.authorizer, &user, &attributes::of(&parts.method, &path, watch))?;
+            allowed(
+                &*shared.authorizer,
+                &user,
+                &attributes::of(&parts.method, &path, watch),
+            )?;
         }
         if !attributes::is_known(&parts.method) {
             return Err(Status::no_such_method());
@@ -202,7 +215,11 @@ where
     }
 }
 
-fn allowed(authorizer: &dyn crate::apiserver::authorize::Authorizer, user: &User, asked: &Attributes) -> Result<()> {
+fn allowed(
+    authorizer: &dyn crate::apiserver::authorize::Authorizer,
+    user: &User,
+    asked: &Attributes,
+) -> Result<()> {
     if matches!(authorizer.decide(user, asked), Decision::Allowed(_)) {
         return Ok(());
     }

@@ -41,7 +41,13 @@ pub(super) struct Stub {
 }
 
 impl Routes for Stub {
-    fn resource(&self, user: User, path: ResourcePath, _parts: Parts, body: Bytes) -> BoxFuture<'_, Response> {
+    fn resource(
+        &self,
+        user: User,
+        path: ResourcePath,
+        _parts: Parts,
+        body: Bytes,
+    ) -> BoxFuture<'_, Response> {
         self.seen.lock().unwrap().push((user, body.len()));
         async move {
             match &*path.resource {
@@ -52,7 +58,8 @@ impl Routes for Stub {
                 }
                 "never" => std::future::pending().await,
                 "watches" => {
-                    let lines = futures::stream::repeat_with(|| Frame::data(Bytes::from_static(&[b'x'; 4096])));
+                    let lines =
+                        futures::stream::repeat_with(|| Frame::data(Bytes::from_static(&[b'x'; 4096])));
                     http::Response::new(StreamBody::new(lines.map(Quiet::Ok)).boxed_unsync())
                 }
                 "silent" => {
@@ -60,11 +67,15 @@ impl Routes for Stub {
                     http::Response::new(StreamBody::new(quiet).boxed_unsync())
                 }
                 "bomb" => {
-                    let bomb = futures::stream::poll_fn(|_| -> Poll<Option<Quiet>> { panic!("in the stream") });
+                    let bomb =
+                        futures::stream::poll_fn(|_| -> Poll<Option<Quiet>> { panic!("in the stream") });
                     http::Response::new(StreamBody::new(bomb).boxed_unsync())
                 }
                 "large" => response::bytes(200, "text/plain", vec![b'x'; 8 << 20]),
-                _ => response::json(200, &serde_json::json!({"resource": path.resource, "body": body.len()})),
+                _ => response::json(
+                    200,
+                    &serde_json::json!({"resource": path.resource, "body": body.len()}),
+                ),
             }
         }
         .boxed()
@@ -192,18 +203,31 @@ async fn who_may_not_is_told_in_the_words_of_the_real_server() {
         "deployments.apps \"x\" is forbidden: User \"jane\" cannot delete resource \"deployments\" in API group \"apps\" at the cluster scope"
     );
     let (_, body) = rig.ask("GET", "/metrics", jane()).await;
-    assert_eq!(message(&body), "forbidden: User \"jane\" cannot get path \"/metrics\"");
+    assert_eq!(
+        message(&body),
+        "forbidden: User \"jane\" cannot get path \"/metrics\""
+    );
     assert!(rig.stub.seen.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn an_unknown_path_is_404_in_text_and_an_unknown_method_405() {
     let rig = rig();
-    assert_eq!(rig.ask("GET", "/nope", admin()).await, (404, "404 page not found\n".to_owned()));
-    for (method, uri) in [("BREW", "/api/v1/secrets"), ("OPTIONS", "/api/v1/secrets"), ("PUT", "/api")] {
+    assert_eq!(
+        rig.ask("GET", "/nope", admin()).await,
+        (404, "404 page not found\n".to_owned())
+    );
+    for (method, uri) in [
+        ("BREW", "/api/v1/secrets"),
+        ("OPTIONS", "/api/v1/secrets"),
+        ("PUT", "/api"),
+    ] {
         let (code, body) = rig.ask(method, uri, admin()).await;
         assert_eq!(code, 405, "{method} {uri}");
-        assert_eq!(message(&body), "the server does not allow this method on the requested resource");
+        assert_eq!(
+            message(&body),
+            "the server does not allow this method on the requested resource"
+        );
     }
 }
 
@@ -211,7 +235,9 @@ async fn an_unknown_path_is_404_in_text_and_an_unknown_method_405() {
 async fn a_request_that_acts_as_somebody_has_only_his_rights() {
     let rig = rig();
     let mut asked = request("GET", "/api/v1/secrets", admin(), "");
-    asked.headers_mut().insert("impersonate-user", "jane".parse().unwrap());
+    asked
+        .headers_mut()
+        .insert("impersonate-user", "jane".parse().unwrap());
     let (code, body) = text(rig.send(asked).await).await;
     assert_eq!(code, 403);
     assert!(message(&body).contains("User \"jane\" cannot list"));
@@ -221,13 +247,21 @@ async fn a_request_that_acts_as_somebody_has_only_his_rights() {
 async fn a_body_of_three_mebibytes_passes_and_one_byte_more_is_413() {
     let rig = rig();
     let limit = super::body::LIMIT;
-    let fits = rig.send(request("POST", "/api/v1/xs", admin(), vec![b'a'; limit])).await;
+    let fits = rig
+        .send(request("POST", "/api/v1/xs", admin(), vec![b'a'; limit]))
+        .await;
     assert_eq!(text(fits).await.0, 200);
-    let over = rig.send(request("POST", "/api/v1/xs", admin(), vec![b'a'; limit + 1])).await;
+    let over = rig
+        .send(request("POST", "/api/v1/xs", admin(), vec![b'a'; limit + 1]))
+        .await;
     let (code, body) = text(over).await;
-    assert_eq!((code, message(&body).as_str()), (413, "Request entity too large: limit is 3145728"));
+    assert_eq!(
+        (code, message(&body).as_str()),
+        (413, "Request entity too large: limit is 3145728")
+    );
     let mut lies = request("POST", "/api/v1/xs", admin(), "a");
-    lies.headers_mut().insert("content-length", "99999999999".parse().unwrap());
+    lies.headers_mut()
+        .insert("content-length", "99999999999".parse().unwrap());
     assert_eq!(text(rig.send(lies).await).await.0, 413);
     assert_eq!(rig.stub.seen.lock().unwrap().len(), 1);
 }
@@ -241,7 +275,11 @@ async fn a_panic_is_a_500_and_the_next_request_is_answered() {
     let (code, body) = rig.ask("GET", "/api/v1/bomb?watch=true", admin()).await;
     assert_eq!((code, body.as_str()), (200, ""));
     for _ in 0..10 {
-        assert_eq!(rig.ask("GET", "/api/v1/panics", admin()).await.0, 500, "permits come back");
+        assert_eq!(
+            rig.ask("GET", "/api/v1/panics", admin()).await.0,
+            500,
+            "permits come back"
+        );
     }
     assert_eq!(rig.ask("GET", "/api/v1/xs", admin()).await.0, 200);
 }
@@ -251,24 +289,45 @@ async fn what_takes_too_long_is_504_but_a_watch_may() {
     let rig = rig();
     let (code, body) = rig.ask("GET", "/api/v1/never", admin()).await;
     assert_eq!(code, 504);
-    assert_eq!(message(&body), "Timeout: request did not complete within the allotted timeout");
+    assert_eq!(
+        message(&body),
+        "Timeout: request did not complete within the allotted timeout"
+    );
     let watch = rig.ask("GET", "/api/v1/never?watch=true", admin());
-    assert!(tokio::time::timeout(Duration::from_secs(3600), watch).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_secs(3600), watch)
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
 async fn too_many_at_once_are_told_to_come_again_and_watches_and_the_inside_are_not() {
     let rig = rig();
-    let waiting = tokio::spawn(rig.handler.clone().call(request("POST", "/api/v1/waits", admin(), "")));
+    let waiting = tokio::spawn(
+        rig.handler
+            .clone()
+            .call(request("POST", "/api/v1/waits", admin(), "")),
+    );
     while rig.stub.seen.lock().unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
     let refused = rig.send(request("POST", "/api/v1/xs", admin(), "")).await;
     assert_eq!(refused.headers()["retry-after"], "1");
     let (code, body) = text(refused).await;
-    assert_eq!((code, message(&body).as_str()), (429, "Too many requests, please try again later."));
-    assert_eq!(rig.ask("GET", "/api/v1/xs", admin()).await.0, 200, "reads have a lane of their own");
-    let inside = rig.handler.acting_as(User::master("controllers")).call(request("POST", "/api/v1/xs", None, ""));
+    assert_eq!(
+        (code, message(&body).as_str()),
+        (429, "Too many requests, please try again later.")
+    );
+    assert_eq!(
+        rig.ask("GET", "/api/v1/xs", admin()).await.0,
+        200,
+        "reads have a lane of their own"
+    );
+    let inside =
+        rig.handler
+            .acting_as(User::master("controllers"))
+            .call(request("POST", "/api/v1/xs", None, ""));
     let Ok(answer) = inside.await;
     assert_eq!(answer.status(), 200);
     rig.stub.go.notify_one();
@@ -280,13 +339,19 @@ async fn too_many_at_once_are_told_to_come_again_and_watches_and_the_inside_are_
 #[tokio::test]
 async fn a_watch_ends_when_the_server_stops_and_is_counted_until_then() {
     let rig = rig();
-    let watch = rig.send(request("GET", "/api/v1/silent?watch=1", admin(), "")).await;
+    let watch = rig
+        .send(request("GET", "/api/v1/silent?watch=1", admin(), ""))
+        .await;
     assert!(rig.metrics.text().contains("supercargo_apiserver_watchers 1\n"));
     let reading = tokio::spawn(text(watch));
     rig.stop.send_replace(true);
     assert_eq!(reading.await.unwrap(), (200, String::new()));
     assert!(rig.metrics.text().contains("supercargo_apiserver_watchers 0\n"));
-    assert_eq!(rig.ask("POST", "/api/v1/xs", admin()).await.0, 503, "nothing is written after the stop");
+    assert_eq!(
+        rig.ask("POST", "/api/v1/xs", admin()).await.0,
+        503,
+        "nothing is written after the stop"
+    );
 }
 
 #[tokio::test]
@@ -322,7 +387,14 @@ async fn requests_are_counted_by_a_closed_set_of_verbs() {
 #[tokio::test]
 async fn a_path_that_is_no_text_is_a_status_and_not_a_500() {
     let rig = rig();
-    for uri in ["/api/v1/namespaces/%ff%fe/secrets", "/api/v1/%00", "/api//v1", "/apis/%zz", "//", "/api/v1/namespaces/a/b/c/d/e/f"] {
+    for uri in [
+        "/api/v1/namespaces/%ff%fe/secrets",
+        "/api/v1/%00",
+        "/api//v1",
+        "/apis/%zz",
+        "//",
+        "/api/v1/namespaces/a/b/c/d/e/f",
+    ] {
         let (code, _) = rig.ask("GET", uri, admin()).await;
         assert!(code < 500, "{uri}: {code}");
     }

@@ -27,7 +27,10 @@ pub struct Check {
 impl Check {
     /// Counts for `/readyz` only.
     #[must_use]
-    pub fn ready(name: &'static str, verdict: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
+    pub fn ready(
+        name: &'static str,
+        verdict: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             name,
             live: false,
@@ -37,7 +40,10 @@ impl Check {
 
     /// Counts for all three.
     #[must_use]
-    pub fn live(name: &'static str, verdict: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
+    pub fn live(
+        name: &'static str,
+        verdict: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             name,
             live: true,
@@ -146,7 +152,10 @@ mod tests {
     async fn the_texts_are_those_of_the_real_server() {
         assert_eq!(ask("/readyz", "", Ok(())).await, (200, "ok".to_owned()));
         let (code, text) = ask("/readyz", "verbose", Ok(())).await;
-        assert_eq!((code, text.as_str()), (200, "[+]ping ok\n[+]store ok\nreadyz check passed\n"));
+        assert_eq!(
+            (code, text.as_str()),
+            (200, "[+]ping ok\n[+]store ok\nreadyz check passed\n")
+        );
         let (_, text) = ask("/readyz", "exclude=ping&verbose", Ok(())).await;
         assert_eq!(text, "[+]ping excluded: ok\n[+]store ok\nreadyz check passed\n");
         assert_eq!(ask("/livez/ping", "", Ok(())).await, (200, "ok".to_owned()));
@@ -159,7 +168,10 @@ mod tests {
         let full = Err("the disk is full");
         let (code, text) = ask("/readyz", "", full).await;
         assert_eq!(code, 500);
-        assert_eq!(text, "[+]ping ok\n[-]store failed: reason withheld\nreadyz check failed\n");
+        assert_eq!(
+            text,
+            "[+]ping ok\n[-]store failed: reason withheld\nreadyz check failed\n"
+        );
         assert_eq!(ask("/livez", "", full).await.0, 200);
         assert_eq!(ask("/healthz", "", full).await.0, 200);
         assert_eq!(

@@ -42,7 +42,10 @@ pub fn holder(der: &[u8]) -> Option<User> {
         groups,
         ..User::default()
     };
-    let digest: String = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest: String = Sha256::digest(der)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     user.extra.insert(
         "authentication.kubernetes.io/credential-id".to_owned(),
         vec![format!("X509SHA256={digest}")],

@@ -36,7 +36,9 @@ pub fn wanted(headers: &HeaderMap) -> Result<Option<User>> {
             "uid" => user.uid = value,
             "group" => user.groups.push(value),
             _ => {
-                let Some(key) = rest.strip_prefix("extra-") else { continue };
+                let Some(key) = rest.strip_prefix("extra-") else {
+                    continue;
+                };
                 let key = percent_decode_str(key).decode_utf8_lossy().into_owned();
                 user.extra.entry(key).or_default().push(value);
             }
@@ -68,7 +70,11 @@ fn with_standard_groups(mut user: User) -> User {
     } else {
         AUTHENTICATED
     };
-    if !user.groups.iter().any(|group| group == AUTHENTICATED || group == UNAUTHENTICATED) {
+    if !user
+        .groups
+        .iter()
+        .any(|group| group == AUTHENTICATED || group == UNAUTHENTICATED)
+    {
         user.groups.push(standard.to_owned());
     }
     user
@@ -184,7 +190,11 @@ mod tests {
         let user = acting(User::master("admin"), &given, &MastersOnly).unwrap();
         assert_eq!(
             user.groups,
-            ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated"]
+            [
+                "system:serviceaccounts",
+                "system:serviceaccounts:a",
+                "system:authenticated"
+            ]
         );
     }
 }

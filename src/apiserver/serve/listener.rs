@@ -2,12 +2,7 @@
 //! connection and how all of them end when the server stops. What a request means is `handler`'s.
 //! Called by `cli` with a handler and certificates.
 
-use std::{
-    net::SocketAddr,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::{
@@ -48,7 +43,9 @@ const FAREWELL: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Off loopback.
-    #[error("{0} is not an address of this machine only: until there are users and roles, the API listens on loopback; give 127.0.0.1:PORT or [::1]:PORT, and reach it from elsewhere through ssh -L")]
+    #[error(
+        "{0} is not an address of this machine only: until there are users and roles, the API listens on loopback; give 127.0.0.1:PORT or [::1]:PORT, and reach it from elsewhere through ssh -L"
+    )]
     OffLoopback(SocketAddr),
     /// The system refused.
     #[error("cannot listen on {address}; choose another --listen, or stop what listens there")]

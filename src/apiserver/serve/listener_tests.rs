@@ -1,4 +1,5 @@
 //! The listener over real sockets on loopback: TLS, certificates, both protocols, bad input, and its end.
+//! Certificates come from a real directory, clients are hyper over rustls; no test waits for time to pass.
 
 use std::{net::SocketAddr, os::unix::fs::MetadataExt, sync::Arc, time::Duration};
 
@@ -66,7 +67,9 @@ impl Live {
     async fn connect(&self, client: Option<&Pair>, alpn: &str) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         let authority = self.material.authority.certificate.as_bytes();
-        roots.add(CertificateDer::from_pem_slice(authority).unwrap()).unwrap();
+        roots
+            .add(CertificateDer::from_pem_slice(authority).unwrap())
+            .unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -105,14 +108,18 @@ type H1 = hyper::client::conn::http1::SendRequest<Full<Bytes>>;
 type H2 = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
 
 async fn h1(stream: TlsStream<TcpStream>) -> H1 {
-    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
     tokio::spawn(connection);
     sender
 }
 
 async fn h2(stream: TlsStream<TcpStream>) -> H2 {
     let io = TokioIo::new(stream);
-    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+        .await
+        .unwrap();
     tokio::spawn(connection);
     sender
 }
@@ -134,10 +141,31 @@ async fn code(answer: hyper::Result<Response<Incoming>>) -> u16 {
 #[tokio::test]
 async fn the_admin_is_let_in_over_both_protocols_and_who_shows_nothing_is_anonymous() {
     let live = live();
-    assert_eq!(code(h2(live.admin("h2").await).await.send_request(get("/api/v1/xs")).await).await, 200);
-    assert_eq!(code(h1(live.admin("http/1.1").await).await.send_request(get("/api/v1/xs")).await).await, 200);
+    assert_eq!(
+        code(
+            h2(live.admin("h2").await)
+                .await
+                .send_request(get("/api/v1/xs"))
+                .await
+        )
+        .await,
+        200
+    );
+    assert_eq!(
+        code(
+            h1(live.admin("http/1.1").await)
+                .await
+                .send_request(get("/api/v1/xs"))
+                .await
+        )
+        .await,
+        200
+    );
     let seen = live.rig.stub.seen.lock().unwrap().clone();
-    assert!(seen.iter().all(|(user, _)| user.name == "supercargo-admin"), "{seen:?}");
+    assert!(
+        seen.iter().all(|(user, _)| user.name == "supercargo-admin"),
+        "{seen:?}"
+    );
     let nobody = live.connect(None, "h2").await.unwrap();
     let mut nobody = h2(nobody).await;
     assert_eq!(code(nobody.send_request(get("/api/v1/xs")).await).await, 401);
@@ -151,13 +179,19 @@ async fn a_certificate_of_another_authority_or_out_of_date_does_not_get_through_
     let now = live.clock.now();
     let stranger = certificate::authority(now, None).unwrap();
     let forged = certificate::admin(&stranger, now).unwrap();
-    let old = certificate::admin(&live.material.authority, now - SignedDuration::from_hours(24 * 400)).unwrap();
+    let old = certificate::admin(
+        &live.material.authority,
+        now - SignedDuration::from_hours(24 * 400),
+    )
+    .unwrap();
     for bad in [&forged, &old] {
         // In TLS 1.3 the client learns of it with its first read.
         let refused = match live.connect(Some(bad), "http/1.1").await {
             Err(_) => true,
             Ok(mut stream) => {
-                let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+                let _ = stream
+                    .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+                    .await;
                 stream.read_to_end(&mut Vec::new()).await.is_err()
             }
         };
@@ -165,8 +199,14 @@ async fn a_certificate_of_another_authority_or_out_of_date_does_not_get_through_
     }
     assert!(live.rig.stub.seen.lock().unwrap().is_empty());
     live.clock.advance(SignedDuration::from_hours(24 * 400));
-    let mut late = live.connect(Some(&live.material.admin), "http/1.1").await.unwrap();
-    assert!(late.read_to_end(&mut Vec::new()).await.is_err(), "the admin's has ended, too");
+    let mut late = live
+        .connect(Some(&live.material.admin), "http/1.1")
+        .await
+        .unwrap();
+    assert!(
+        late.read_to_end(&mut Vec::new()).await.is_err(),
+        "the admin's has ended, too"
+    );
 }
 
 #[tokio::test]
@@ -194,7 +234,10 @@ async fn a_new_serving_certificate_is_seen_by_new_connections_and_old_ones_go_on
 #[tokio::test]
 async fn what_is_no_http_gets_a_4xx_or_nothing_and_the_server_goes_on() {
     let live = live();
-    let long = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "a".repeat(200_000));
+    let long = format!(
+        "GET /healthz HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n",
+        "a".repeat(200_000)
+    );
     for bad in [
         "rubbish rubbish rubbish\r\n\r\n",
         "GET / HTTP/9.9\r\nhost: x\r\n\r\n",
@@ -206,9 +249,21 @@ async fn what_is_no_http_gets_a_4xx_or_nothing_and_the_server_goes_on() {
     ] {
         let answer = live.raw(bad.as_bytes()).await;
         let shown: String = bad.chars().take(60).collect();
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{shown:?}: {answer}");
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+            "{shown:?}: {answer}"
+        );
     }
-    assert_eq!(code(h2(live.admin("h2").await).await.send_request(get("/api/v1/xs")).await).await, 200);
+    assert_eq!(
+        code(
+            h2(live.admin("h2").await)
+                .await
+                .send_request(get("/api/v1/xs"))
+                .await
+        )
+        .await,
+        200
+    );
 }
 
 #[tokio::test]
@@ -220,17 +275,30 @@ async fn a_body_that_is_too_large_is_413_over_both_protocols() {
             .body(Full::new(Bytes::from(vec![b'x'; super::body::LIMIT + 1])))
             .unwrap()
     };
-    assert_eq!(code(h2(live.admin("h2").await).await.send_request(large()).await).await, 413);
-    assert_eq!(code(h1(live.admin("http/1.1").await).await.send_request(large()).await).await, 413);
+    assert_eq!(
+        code(h2(live.admin("h2").await).await.send_request(large()).await).await,
+        413
+    );
+    assert_eq!(
+        code(h1(live.admin("http/1.1").await).await.send_request(large()).await).await,
+        413
+    );
 }
 
 #[tokio::test]
 async fn a_panic_leaves_the_other_streams_of_its_connection_alone() {
     let live = live();
     let mut sender = h2(live.admin("h2").await).await;
-    let mut watch = sender.send_request(get("/api/v1/watches?watch=1")).await.unwrap().into_body();
+    let mut watch = sender
+        .send_request(get("/api/v1/watches?watch=1"))
+        .await
+        .unwrap()
+        .into_body();
     assert_eq!(code(sender.send_request(get("/api/v1/panics")).await).await, 500);
-    assert_eq!(code(sender.send_request(get("/api/v1/bomb?watch=1")).await).await, 200);
+    assert_eq!(
+        code(sender.send_request(get("/api/v1/bomb?watch=1")).await).await,
+        200
+    );
     assert!(watch.frame().await.unwrap().is_ok());
 }
 
@@ -244,7 +312,10 @@ async fn a_slow_reader_of_one_stream_holds_up_no_other() {
         let mut other = h2(live.admin("h2").await).await;
         assert_eq!(code(other.send_request(get("/api/v1/xs")).await).await, 200);
     }
-    assert_eq!(unread.into_body().collect().await.unwrap().to_bytes().len(), 8 << 20);
+    assert_eq!(
+        unread.into_body().collect().await.unwrap().to_bytes().len(),
+        8 << 20
+    );
 }
 
 #[tokio::test]
@@ -260,7 +331,10 @@ async fn a_stop_ends_watches_and_idle_connections_and_closes_the_port() {
     live.rig.stop.send_replace(true);
     assert!(two.into_body().collect().await.unwrap().to_bytes().is_empty());
     assert!(one.into_body().collect().await.unwrap().to_bytes().is_empty());
-    tokio::time::timeout(Duration::from_secs(30), live.serving).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(30), live.serving)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(TcpStream::connect(live.address).await.is_err());
 }
 
@@ -275,5 +349,8 @@ async fn an_address_that_others_reach_is_refused() {
 #[tokio::test]
 async fn a_port_that_is_taken_is_said() {
     let live = live();
-    assert!(matches!(Listener::bind(live.address), Err(ListenError::System { .. })));
+    assert!(matches!(
+        Listener::bind(live.address),
+        Err(ListenError::System { .. })
+    ));
 }

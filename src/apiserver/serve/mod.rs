@@ -39,8 +39,8 @@ pub use tls::{Tls, TlsError};
 
 use super::{
     admission::Admission,
-    documents::Documents,
     authorize::SharedAuthorizer,
+    documents::Documents,
     kinds::{Kinds, builtin},
     loops,
     store::Store,
@@ -145,13 +145,21 @@ impl Server {
     pub async fn start(&self, identity: Option<&str>) -> Result<(), String> {
         let built_in = builtin::kinds(&self.api.authorizer, &self.api.clock);
         let (registry, editions) = loops::registry::Registry::load(self.api.clone(), built_in);
-        loops::bootstrap::run(&self.api, identity).await.map_err(|refused| refused.to_string())?;
+        loops::bootstrap::run(&self.api, identity)
+            .await
+            .map_err(|refused| refused.to_string())?;
         let mut stopped = self.stopped();
         let stop = async move {
             // An error is the end of the server, too.
             let _ = stopped.wait_for(|stopped| *stopped).await;
         };
-        let task = tokio::spawn(loops::run(self.api.clone(), self.loops.clone(), registry, editions, stop));
+        let task = tokio::spawn(loops::run(
+            self.api.clone(),
+            self.loops.clone(),
+            registry,
+            editions,
+            stop,
+        ));
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
         Ok(())
     }

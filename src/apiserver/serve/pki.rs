@@ -224,7 +224,10 @@ mod tests {
         assert_eq!(second.made, ["serving", "admin"]);
         assert!(same(&first.authority, &second.authority));
         let ends = pki(dir.path(), &clock, &[]).ends().unwrap();
-        assert!(ends.iter().all(|(_, end)| *end > clock.now() + day(360)), "{ends:?}");
+        assert!(
+            ends.iter().all(|(_, end)| *end > clock.now() + day(360)),
+            "{ends:?}"
+        );
     }
 
     #[test]
@@ -264,7 +267,11 @@ mod tests {
         let moved = pki(dir.path(), &clock, &["new", "127.0.0.9"]).ensure().unwrap();
         assert_eq!(moved.made, ["serving"]);
         let names = moved.serving.facts().unwrap().names;
-        assert!(["new", "127.0.0.9", "::1", "localhost"].iter().all(|n| names.contains(&(*n).to_owned())));
+        assert!(
+            ["new", "127.0.0.9", "::1", "localhost"]
+                .iter()
+                .all(|n| names.contains(&(*n).to_owned()))
+        );
         assert!(!names.contains(&"old".to_owned()));
     }
 

@@ -200,7 +200,10 @@ mod tests {
         write(&path, b"one").unwrap();
         for bits in [0o640, 0o604, 0o620, 0o610] {
             fs::set_permissions(&path, fs::Permissions::from_mode(bits)).unwrap();
-            assert!(matches!(read(&path, me), Err(FileError::TooOpen { .. })), "{bits:o}");
+            assert!(
+                matches!(read(&path, me), Err(FileError::TooOpen { .. })),
+                "{bits:o}"
+            );
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         assert!(matches!(read(&path, me + 1), Err(FileError::ForeignOwner { .. })));

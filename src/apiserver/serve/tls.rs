@@ -117,7 +117,9 @@ impl Tls {
     /// # Errors
     /// [`TlsError`]; the old one stays.
     pub fn swap(&self, serving: &Pair) -> Result<(), TlsError> {
-        self.serving.0.store(Arc::new(certified(serving, &self.provider)?));
+        self.serving
+            .0
+            .store(Arc::new(certified(serving, &self.provider)?));
         Ok(())
     }
 }

@@ -109,7 +109,11 @@ fn a_row_carries_as_much_of_the_object_as_is_asked_for() {
 
 #[test]
 fn a_built_in_kind_shows_its_age_as_a_string_and_computes_cells() {
-    let mut columns = vec![column("Age", "string", ".metadata.creationTimestamp")];
+    let created = |object: &Value| crate::apiserver::object::meta(object, "creationTimestamp").to_owned();
+    let mut columns = vec![Column {
+        source: CellSource::Since(created),
+        ..column("Age", "string", "")
+    }];
     columns.push(Column {
         source: CellSource::Computed(|object| object["data"].as_object().map_or(0, Map::len).into()),
         ..column("Data", "string", "")

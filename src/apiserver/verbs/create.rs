@@ -13,7 +13,7 @@ use super::{
         status::{Result, Status},
         store::WriteError,
     },
-    Api, Written, Writing, forms, identity,
+    Api, Writing, Written, forms, identity,
     prepare::{Birth, Incoming, Origin, check_place},
     screen,
 };
@@ -142,7 +142,11 @@ impl Api {
 
     fn exists(&self, kind: &Kind, record: &super::super::store::Record) -> Status {
         let mut status = Status::already_exists(&kind.resource, &record.key.name);
-        if self.store.object(record).is_ok_and(|object| object::is_deleting(&object)) {
+        if self
+            .store
+            .object(record)
+            .is_ok_and(|object| object::is_deleting(&object))
+        {
             status.message.insert_str(0, "object is being deleted: ");
         }
         status
@@ -175,6 +179,7 @@ fn answer(kind: &Kind, body: &mut Decoded, how: &Writing<'_>) -> Result<Option<W
     if kind.verbs != ["create"] {
         return Ok(None);
     }
+    screen::decode(&mut body.object, kind, Origin::Body)?;
     let warnings = screen::prune(&mut body.object, &body.strict, kind, how.validation, Origin::Body)?;
     let findings = super::super::schema::validate(&body.object, None, &kind.schema);
     screen::check_decodes(&findings, kind, Origin::Body)?;

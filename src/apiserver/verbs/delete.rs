@@ -69,7 +69,10 @@ impl Api {
             return Ok(Some(Deleted::Waiting(new)));
         }
         let stored = forms::stored(kind, new.clone());
-        let updated = self.store.update(record.key.clone(), record.revision, stored).await;
+        let updated = self
+            .store
+            .update(record.key.clone(), record.revision, stored)
+            .await;
         Ok(again(updated, kind, &record.key)?.map(|updated| {
             object::set_meta(&mut new, "resourceVersion", updated.revision.to_string());
             Deleted::Waiting(new)

@@ -37,8 +37,14 @@ mod tests {
 
     #[test]
     fn a_later_wish_replaces_an_earlier_one() {
-        assert_eq!(after(&["a.b/c"], Some(Propagation::Foreground)), ["a.b/c", FOREGROUND]);
-        assert_eq!(after(&[FOREGROUND, "a.b/c"], Some(Propagation::Orphan)), ["a.b/c", ORPHAN]);
+        assert_eq!(
+            after(&["a.b/c"], Some(Propagation::Foreground)),
+            ["a.b/c", FOREGROUND]
+        );
+        assert_eq!(
+            after(&[FOREGROUND, "a.b/c"], Some(Propagation::Orphan)),
+            ["a.b/c", ORPHAN]
+        );
         assert!(after(&[ORPHAN], Some(Propagation::Background)).is_empty());
     }
 

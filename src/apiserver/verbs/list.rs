@@ -66,7 +66,11 @@ pub(super) fn version(text: &str) -> Result<u64> {
 impl Start {
     fn new(query: &Query, current: u64) -> Result<Self> {
         let mut start = Self {
-            limit: if query.resource_version == "0" { 0 } else { query.limit },
+            limit: if query.resource_version == "0" {
+                0
+            } else {
+                query.limit
+            },
             ..Self::default()
         };
         let asked = version(&query.resource_version)?;
@@ -130,7 +134,10 @@ impl Api {
         };
         let everything = selection.is_everything();
         let limit = if everything { start.limit } else { 0 };
-        let page = self.store.list(&range, start.at, limit).map_err(|e| start.refuse(&e))?;
+        let page = self
+            .store
+            .list(&range, start.at, limit)
+            .map_err(|e| start.refuse(&e))?;
         if everything {
             let more = page.remaining > 0;
             return Ok(Listed {
@@ -142,7 +149,7 @@ impl Api {
         }
         let mut records = Vec::new();
         let mut candidates = page.records.into_iter();
-        while let Some(record) = candidates.next() {
+        for record in candidates.by_ref() {
             if self.selects(kind, selection, &record)? {
                 records.push(record);
                 if records.len() == start.limit {
@@ -181,11 +188,18 @@ impl Api {
         let (api, of) = (self.clone(), kind.clone());
         let encode = move |record: &Record| api.item(&of, record, &rendering);
         if kind.sealed || !rendering.is_compact() {
-            let items = listed.records.iter().map(|record| encode(record)).collect::<Result<Vec<_>>>()?;
+            let items = listed
+                .records
+                .iter()
+                .map(|record| encode(record))
+                .collect::<Result<Vec<_>>>()?;
             let all: Vec<u8> = pieces(head, items.into_iter(), tail).flatten().collect();
             return Ok(rendering.json(200, all.into()));
         }
-        let items = listed.records.into_iter().map_while(move |record| encode(&record).ok());
+        let items = listed
+            .records
+            .into_iter()
+            .map_while(move |record| encode(&record).ok());
         Ok(match chunks::small(pieces(head, items, tail)) {
             Ok(all) => rendering.json(200, all),
             Err((first, rest)) => {
@@ -254,5 +268,7 @@ fn pieces(head: Bytes, items: impl Iterator<Item = Bytes>, tail: Bytes) -> impl 
         let comma = (at > 0).then(|| Bytes::from_static(b","));
         comma.into_iter().chain(std::iter::once(item))
     });
-    std::iter::once(head).chain(separated).chain(std::iter::once(tail))
+    std::iter::once(head)
+        .chain(separated)
+        .chain(std::iter::once(tail))
 }

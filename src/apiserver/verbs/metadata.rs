@@ -44,7 +44,9 @@ pub(super) fn keep(new: &mut Value, live: &Value) {
     }
     for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         let known = old.and_then(|old| old.get(field));
-        let given = meta.get(field).is_some_and(|value| !value.is_null() && value != "");
+        let given = meta
+            .get(field)
+            .is_some_and(|value| !value.is_null() && value != "");
         if !given || (field == "deletionTimestamp" && known.is_some()) {
             set(meta, field, known);
         }
@@ -75,9 +77,13 @@ pub(super) fn raise_generation(object: &mut Value) {
 
 fn content_differs(new: &Value, live: &Value, without_status: bool) -> bool {
     let counts = |field: &str| {
-        !matches!(field, "metadata" | "apiVersion" | "kind") && !(without_status && field == "status")
+        !(matches!(field, "metadata" | "apiVersion" | "kind") || without_status && field == "status")
     };
-    let of = |object: &'_ Value| object.as_object().map_or(0, |fields| fields.keys().filter(|f| counts(f)).count());
+    let of = |object: &'_ Value| {
+        object
+            .as_object()
+            .map_or(0, |fields| fields.keys().filter(|f| counts(f)).count())
+    };
     of(new) != of(live)
         || new.as_object().is_some_and(|fields| {
             fields

@@ -13,10 +13,20 @@ pub(super) fn manager(query: &Query, headers: &HeaderMap) -> String {
     if !query.field_manager.is_empty() {
         return query.field_manager.clone();
     }
-    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let agent = headers
+        .get(header::USER_AGENT)
+        .and_then(|agent| agent.to_str().ok());
     let name = agent.unwrap_or_default().split('/').next().unwrap_or_default();
-    let name: String = name.chars().filter(|c| !c.is_control()).take(LONGEST_MANAGER).collect();
-    if name.is_empty() { "unknown".to_owned() } else { name }
+    let name: String = name
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST_MANAGER)
+        .collect();
+    if name.is_empty() {
+        "unknown".to_owned()
+    } else {
+        name
+    }
 }
 
 /// How unknown fields are taken. What else `fieldValidation` may say was refused before.

@@ -99,9 +99,11 @@ impl Api {
         for _ in 0..LOOKS {
             let there = self.store.get(job.key).is_some();
             let outcome = if there || !job.subresource.is_empty() {
-                self.change(job, &|live| applied.onto(live, job, force, self.clock.now())).await
+                self.change(job, &|live| applied.onto(live, job, force, self.clock.now()))
+                    .await
             } else {
-                self.insert_at(job, applied.alone(job, force, self.clock.now())?).await
+                self.insert_at(job, applied.alone(job, force, self.clock.now())?)
+                    .await
             };
             match outcome {
                 Err(status) if there && status.reason == "NotFound" && job.subresource.is_empty() => {}
@@ -169,7 +171,9 @@ impl Applied {
     /// Applied to what is there.
     fn onto(&self, live: &Value, job: &Job<'_>, force: bool, at: jiff::Timestamp) -> Result<Proposal> {
         let kind = job.kind;
-        if !matches!(&*self.resource_version, "" | "0") && self.resource_version != object::resource_version(live) {
+        if !matches!(&*self.resource_version, "" | "0")
+            && self.resource_version != object::resource_version(live)
+        {
             return Err(Status::modified(&kind.resource, &job.key.name));
         }
         if !self.uid.is_empty() && self.uid != object::uid(live) {
@@ -214,11 +218,7 @@ fn incoming<'a>(job: &Job<'a>, at: jiff::Timestamp) -> Incoming<'a> {
 }
 
 /// A change of the `Scale` of `live`, made to `live`.
-fn through_scale(
-    job: &Job<'_>,
-    live: &Value,
-    change: impl Fn(&Value) -> Result<Value>,
-) -> Result<Proposal> {
+fn through_scale(job: &Job<'_>, live: &Value, change: impl Fn(&Value) -> Result<Value>) -> Result<Proposal> {
     let paths = job.kind.scale.as_ref().ok_or_else(Status::no_such_resource)?;
     let scaled = change(&scale::of(live, paths))?;
     scale::into(live, &scaled, job.kind, paths, job.origin).map(Proposal::from)

@@ -13,7 +13,7 @@ use super::{
         object, schema,
         status::{Result, Status},
     },
-    Writing, metadata, screen,
+    Writing, forms, metadata, screen,
 };
 
 /// Where an object comes from, which decides how errors in it are told.
@@ -70,6 +70,7 @@ impl Incoming<'_> {
     pub fn create(&self, mut new: Value, duplicates: &[String], birth: &Birth<'_>) -> Result<Prepared> {
         let kind = self.kind;
         screen::check_type(&mut new, kind, self.origin)?;
+        screen::decode(&mut new, kind, self.origin)?;
         let mut warnings = self.screen(&mut new, duplicates)?;
         metadata::stamp(&mut new, kind, birth.namespace, birth.uid.clone(), self.at);
         if let Some(name) = &birth.name {
@@ -81,15 +82,27 @@ impl Incoming<'_> {
         schema::default(&mut new, &kind.schema);
         kind.rules.prepare_create(&mut new);
         if !birth.tracked {
-            // Nobody owns a status that the server made up.
-            let status = kind.status.then(|| take(&mut new, "status")).flatten();
+            // Nobody owns what the server made up: a status, and the finalizers of a namespace.
+            let owned_by_nobody: Vec<(&str, Option<Value>)> = [
+                ("status", kind.status),
+                ("spec", kind.resource == forms::namespaces()),
+            ]
+            .into_iter()
+            .filter(|(_, ours)| *ours)
+            .map(|(field, _)| (field, take(&mut new, field)))
+            .collect();
             new = apply::track(None, new, &self.write());
-            put(&mut new, "status", status);
+            for (field, value) in owned_by_nobody {
+                put(&mut new, field, value);
+            }
         }
         self.validate(&new, None)?;
         warnings.extend(kind.rules.warnings(&new));
         warnings.extend(finalizer_warnings(&new, None));
-        Ok(Prepared { object: new, warnings })
+        Ok(Prepared {
+            object: new,
+            warnings,
+        })
     }
 
     /// The steps of an update of `live` to `new`; `tracked` as in [`Birth`].
@@ -105,6 +118,7 @@ impl Incoming<'_> {
     ) -> Result<Prepared> {
         let kind = self.kind;
         screen::check_type(&mut new, kind, self.origin)?;
+        screen::decode(&mut new, kind, self.origin)?;
         check_place(&new, object::namespace(live), Some(object::name(live)))?;
         let mut warnings = self.screen(&mut new, duplicates)?;
         self.check_preconditions(&new, live)?;
@@ -121,7 +135,10 @@ impl Incoming<'_> {
         self.validate(&new, Some(live))?;
         warnings.extend(kind.rules.warnings(&new));
         warnings.extend(finalizer_warnings(&new, Some(live)));
-        Ok(Prepared { object: new, warnings })
+        Ok(Prepared {
+            object: new,
+            warnings,
+        })
     }
 
     /// As `apply` wants to know it.
@@ -230,7 +247,6 @@ pub(super) fn check_place(new: &Value, namespace: &str, name: Option<&str>) -> R
 pub(super) fn other_uid(given: &str, found: &str) -> String {
     format!("Precondition failed: UID in precondition: {given}, UID in object meta: {found}")
 }
-
 
 /// `live`, changed by `change` from `new`, with the resource version and the managed fields of `new`.
 fn over(live: &Value, mut new: Value, change: impl FnOnce(&mut Value, &mut Value)) -> Value {

@@ -117,7 +117,9 @@ impl Rendering {
         let mut answer = self.value(status.code, &status.to_json());
         let headers = response::refusal(status).headers().clone();
         if let Some(after) = headers.get(http::header::RETRY_AFTER) {
-            answer.headers_mut().insert(http::header::RETRY_AFTER, after.clone());
+            answer
+                .headers_mut()
+                .insert(http::header::RETRY_AFTER, after.clone());
         }
         answer
     }

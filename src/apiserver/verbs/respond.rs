@@ -16,7 +16,7 @@ use super::{
         response::{self, Response},
         status::{Result, Status},
     },
-    Api, Deleted, Deletion, Written, Writing, delete, forms, options,
+    Api, Deleted, Deletion, Writing, Written, delete, forms, options,
     prepare::Origin,
     render::Rendering,
     route::{self, Refusal, Verb},
@@ -77,7 +77,11 @@ pub async fn respond(api: &Api, user: &User, path: &ResourcePath, parts: &Parts,
 fn accept(headers: &HeaderMap, kind: &Kind, verb: Verb) -> Result<Accept> {
     let wanted = match headers.get(header::ACCEPT) {
         None => None,
-        Some(value) => Some(value.to_str().map_err(|_| Status::bad_request("the Accept header is no text"))?),
+        Some(value) => Some(
+            value
+                .to_str()
+                .map_err(|_| Status::bad_request("the Accept header is no text"))?,
+        ),
     };
     let accept = request::accept(wanted, kind.custom)?;
     if verb == Verb::Watch && accept.yaml {
@@ -128,14 +132,17 @@ impl Request<'_> {
     fn list(&self) -> Result<Response> {
         self.query.validate_list()?;
         let selection = Selection::new(&self.query, &self.kind)?;
-        let listed = self.api.gather(&self.kind, &self.path.namespace, &self.query, &selection)?;
+        let listed = self
+            .api
+            .gather(&self.kind, &self.path.namespace, &self.query, &selection)?;
         self.api.list_response(&self.kind, listed, self.rendering)
     }
 
     fn watch(&self) -> Result<Response> {
         self.query.validate_list()?;
         let kind = self.kind.clone();
-        self.api.watch_response(kind, &self.path.namespace, &self.query, self.rendering)
+        self.api
+            .watch_response(kind, &self.path.namespace, &self.query, self.rendering)
     }
 
     async fn create(&self) -> Result<Response> {
@@ -143,7 +150,10 @@ impl Request<'_> {
         let body = request::body(self.content_type(), &self.body, Some(&self.kind))?;
         let manager = options::manager(&self.query, self.headers);
         let how = self.writing(&manager);
-        let written = self.api.create_decoded(&self.kind, &self.path.namespace, body, &how).await?;
+        let written = self
+            .api
+            .create_decoded(&self.kind, &self.path.namespace, body, &how)
+            .await?;
         Ok(self.written(&written))
     }
 
@@ -178,10 +188,16 @@ impl Request<'_> {
             dry_run,
             ..self.writing(&manager)
         };
-        Ok(match self.api.delete_one(&self.kind, &self.key(), &deletion, &how).await? {
-            Deleted::Gone(object) => self.rendering.value(200, &delete::farewell(&self.kind, &object)),
-            Deleted::Waiting(object) => self.rendering.object(200, &self.kind, &object),
-        })
+        Ok(
+            match self
+                .api
+                .delete_one(&self.kind, &self.key(), &deletion, &how)
+                .await?
+            {
+                Deleted::Gone(object) => self.rendering.value(200, &delete::farewell(&self.kind, &object)),
+                Deleted::Waiting(object) => self.rendering.object(200, &self.kind, &object),
+            },
+        )
     }
 
     async fn delete_collection(&self) -> Result<Response> {
@@ -193,9 +209,15 @@ impl Request<'_> {
             dry_run,
             ..self.writing(&manager)
         };
-        let listed = self.api.gather(&self.kind, &self.path.namespace, &self.query, &selection)?;
+        let listed = self
+            .api
+            .gather(&self.kind, &self.path.namespace, &self.query, &selection)?;
         for record in &listed.records {
-            match self.api.delete_one(&self.kind, &record.key, &deletion, &how).await {
+            match self
+                .api
+                .delete_one(&self.kind, &record.key, &deletion, &how)
+                .await
+            {
                 Err(status) if status.reason == "NotFound" => {}
                 outcome => _ = outcome?,
             }
@@ -221,7 +243,12 @@ impl Request<'_> {
     }
 
     fn shown(&self, code: u16, object: &Value) -> Response {
-        match self.kind.scale.as_ref().filter(|_| self.path.subresource == "scale") {
+        match self
+            .kind
+            .scale
+            .as_ref()
+            .filter(|_| self.path.subresource == "scale")
+        {
             Some(paths) => self.rendering.value(code, &scale::of(object, paths)),
             None => self.rendering.object(code, &self.kind, object),
         }
@@ -232,7 +259,9 @@ impl Request<'_> {
     }
 
     fn content_type(&self) -> Option<&str> {
-        self.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("not/text"))
+        self.headers
+            .get(header::CONTENT_TYPE)
+            .map(|value| value.to_str().unwrap_or("not/text"))
     }
 
     fn job<'b>(&'b self, key: &'b Key, how: &'b Writing<'b>, origin: Origin) -> Job<'b> {

@@ -120,7 +120,11 @@ pub(super) fn verb(kind: &Kind, path: &ResourcePath, method: &Method, watch: boo
         return subresource(kind, path, verb);
     }
     if across && !matches!(verb, Verb::List | Verb::Watch) {
-        return Err(if kind.custom { Refusal::Nothing } else { no_method().into() });
+        return Err(if kind.custom {
+            Refusal::Nothing
+        } else {
+            no_method().into()
+        });
     }
     if !kind.verbs.contains(&verb.name()) {
         return Err(not_supported(kind, verb).into());

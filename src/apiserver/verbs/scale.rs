@@ -32,7 +32,11 @@ pub(super) fn of(object: &Value, paths: &Scale) -> Value {
         status["selector"] = selector.into();
     }
     let replicas = number(&paths.spec_replicas);
-    let spec = if replicas == 0 { json!({}) } else { json!({"replicas": replicas}) };
+    let spec = if replicas == 0 {
+        json!({})
+    } else {
+        json!({"replicas": replicas})
+    };
     json!({"kind": KIND, "apiVersion": VERSION, "metadata": metadata, "spec": spec, "status": status})
 }
 
@@ -47,7 +51,9 @@ pub(super) fn into(live: &Value, scale: &Value, kind: &Kind, paths: &Scale, orig
     };
     let said = |field: &str| scale.get(field).and_then(Value::as_str).unwrap_or_default();
     if said("kind") != KIND || said("apiVersion") != VERSION {
-        return Err(undecodable("the object provided is unrecognized (must be of type Scale)"));
+        return Err(undecodable(
+            "the object provided is unrecognized (must be of type Scale)",
+        ));
     }
     super::prepare::check_place(scale, object::namespace(live), Some(object::name(live)))?;
     let replicas = match scale.get("spec").and_then(|spec| spec.get("replicas")) {

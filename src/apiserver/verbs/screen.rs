@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     super::{
         field_error::{FieldError, FieldErrorKind},
-        kinds::Kind,
+        kinds::{Kind, builtin},
         schema,
         status::{Result, Status},
     },
@@ -22,7 +22,11 @@ pub(super) fn check_type(object: &mut Value, kind: &Kind, origin: Origin) -> Res
     };
     let version = kind.version.to_string();
     let said = |fields: &serde_json::Map<String, Value>, field: &str| {
-        fields.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+        fields
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
     let (said_version, said_kind) = (said(fields, "apiVersion"), said(fields, "kind"));
     if said_version == version && said_kind == *kind.kind {
@@ -63,13 +67,24 @@ fn mistyped(kind: &Kind, object: &Value, said_version: &str, said_kind: &str, or
         ));
     }
     let mut findings = Vec::new();
-    for (field, said, expected) in [("apiVersion", said_version, &*version), ("kind", said_kind, &kind.kind)] {
+    for (field, said, expected) in [
+        ("apiVersion", said_version, &*version),
+        ("kind", said_kind, &kind.kind),
+    ] {
         if said != expected {
             findings.push(FieldError::invalid(field, said, format!("must be {expected}")));
         }
     }
     let name = super::super::object::name(object);
     Status::invalid(&kind.version.group, said_kind, name, &findings)
+}
+
+/// Brings an object of a built-in kind into its typed form; 400 or 422 for what no Go type can hold.
+pub(super) fn decode(object: &mut Value, kind: &Kind, origin: Origin) -> Result<()> {
+    builtin::decode(kind, object).map_err(|why| match origin {
+        Origin::Patch => unpatchable(&why),
+        Origin::Body => undecodable(kind, &kind.kind, &kind.version.to_string(), &why),
+    })
 }
 
 /// Takes unknown fields away. The answer is warnings, or a refusal where `validation` is strict.
@@ -100,11 +115,18 @@ pub(super) fn prune(
 /// What the schema of a built-in kind has against an object. The real server decodes these kinds into types, so a value
 /// of a wrong type is no finding about a field but a body that cannot be read.
 pub(super) fn check_decodes(findings: &[FieldError], kind: &Kind, origin: Origin) -> Result<()> {
-    let wrong = findings.iter().find(|finding| finding.kind != FieldErrorKind::Required);
+    let wrong = findings
+        .iter()
+        .find(|finding| finding.kind != FieldErrorKind::Required);
     let Some(finding) = wrong.filter(|_| !kind.custom) else {
         return Ok(());
     };
-    let why = format!("{}: {}", finding.field, finding.detail);
+    // The detail of a finding may show the value, which of a sealed kind nobody is to see.
+    let why = if kind.sealed {
+        format!("{}: the value is not of the type of this field", finding.field)
+    } else {
+        format!("{}: {}", finding.field, finding.detail)
+    };
     Err(match origin {
         Origin::Patch => unpatchable(&why),
         Origin::Body => undecodable(kind, &kind.kind, &kind.version.to_string(), &why),
@@ -135,4 +157,31 @@ fn unrecognized(kind: &Kind, why: &str) -> Status {
         "the object provided is unrecognized (must be of type {}): {why}",
         kind.kind
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apiserver::verbs::fixture;
+
+    #[test]
+    fn a_value_of_a_sealed_kind_is_in_no_error() {
+        let mut kind = fixture::config_maps();
+        let finding = FieldError::invalid(
+            "data.a",
+            "hunter2",
+            "data.a in body must be of type byte: \"hunter2\"",
+        );
+        let said = |kind: &Kind, origin| {
+            check_decodes(std::slice::from_ref(&finding), kind, origin)
+                .unwrap_err()
+                .to_json()
+                .to_string()
+        };
+        assert!(said(&kind, Origin::Body).contains("hunter2"));
+        kind.sealed = true;
+        for origin in [Origin::Body, Origin::Patch] {
+            assert!(!said(&kind, origin).contains("hunter2"));
+        }
+    }
 }

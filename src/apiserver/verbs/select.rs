@@ -48,7 +48,11 @@ impl Selection {
                 return Err(unsupported(kind, &term.field));
             }
         }
-        Ok(Self { labels, names, fields })
+        Ok(Self {
+            labels,
+            names,
+            fields,
+        })
     }
 
     /// Whether every object is meant.
@@ -64,7 +68,11 @@ impl Selection {
     /// Whether the key of an object lets it in.
     pub fn admits(&self, key: &Key) -> bool {
         self.names.iter().all(|term| {
-            let value = if term.field == "metadata.name" { &key.name } else { &key.namespace };
+            let value = if term.field == "metadata.name" {
+                &key.name
+            } else {
+                &key.namespace
+            };
             (**value == *term.value) == term.equal
         })
     }
@@ -81,7 +89,9 @@ impl Selection {
 }
 
 fn is_selectable(kind: &Kind, field: &str) -> bool {
-    kind.selectable.iter().any(|known| known.trim_start_matches('.') == field)
+    kind.selectable
+        .iter()
+        .any(|known| known.trim_start_matches('.') == field)
         || kind.rules.selectable(&json!({}), field).is_some()
 }
 

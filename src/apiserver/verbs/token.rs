@@ -50,8 +50,11 @@ impl Token {
     /// # Errors
     /// 400.
     pub fn decode(text: &str) -> Result<Self> {
-        let invalid =
-            |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+        let invalid = |why: &str| {
+            Status::bad_request(format!(
+                "invalid continue token: continue key is not valid: {why}"
+            ))
+        };
         let json = Base64UrlUnpadded::decode_vec(text).map_err(|_| invalid("illegal base64 data"))?;
         let wire: Wire = serde_json::from_slice(&json).map_err(|_| invalid("it is no JSON of a token"))?;
         if wire.v != FORM {
@@ -59,7 +62,9 @@ impl Token {
             return Err(invalid(&why));
         }
         if wire.rv == 0 {
-            return Err(invalid(&format!("incorrect encoded start resourceVersion (version {FORM})")));
+            return Err(invalid(&format!(
+                "incorrect encoded start resourceVersion (version {FORM})"
+            )));
         }
         if wire.start.is_empty() {
             return Err(invalid(&format!("encoded start key empty (version {FORM})")));

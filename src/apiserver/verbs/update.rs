@@ -16,7 +16,7 @@ use super::{
         status::{Result, Status},
         store::{Record, WriteError},
     },
-    Api, Written, Writing, forms,
+    Api, Writing, Written, forms,
     prepare::{Incoming, Origin},
 };
 

@@ -100,7 +100,9 @@ impl Api {
         };
         match beginning.and_then(|beginning| {
             let namespace = (!namespace.is_empty()).then_some(namespace);
-            let watch = self.store.watch(&stream.kind.stored_as, namespace, beginning.revision);
+            let watch = self
+                .store
+                .watch(&stream.kind.stored_as, namespace, beginning.revision);
             watch.map(|watch| (beginning, watch))
         }) {
             Ok((beginning, watch)) => {
@@ -157,9 +159,9 @@ fn unwatched(error: &RevisionError, query: &Query) -> Status {
         RevisionError::Future { asked, current } if query.send_initial_events.is_some() => {
             forms::too_large(asked, current)
         }
-        RevisionError::Future { asked, current } => Status::expired(format!(
-            "too large resource version: {asked}, current: {current}"
-        )),
+        RevisionError::Future { asked, current } => {
+            Status::expired(format!("too large resource version: {asked}, current: {current}"))
+        }
     }
 }
 
@@ -189,7 +191,8 @@ impl Stream {
                 self.take(frame);
             } else if let Some(revision) = self.marks_end.take() {
                 if self.bookmarks {
-                    self.ready.push_back(self.framer.bookmark(&self.kind, revision, true));
+                    self.ready
+                        .push_back(self.framer.bookmark(&self.kind, revision, true));
                 }
             } else {
                 self.follow().await?;
@@ -207,16 +210,22 @@ impl Stream {
         if now >= self.deadline {
             self.watch.take()?;
             if self.bookmarks {
-                self.ready.push_back(self.framer.bookmark(&self.kind, self.revision, false));
+                self.ready
+                    .push_back(self.framer.bookmark(&self.kind, self.revision, false));
             }
             return Some(());
         }
         if self.bookmarks && now >= self.next_bookmark {
             self.next_bookmark = now + bookmark_after();
-            self.ready.push_back(self.framer.bookmark(&self.kind, self.revision, false));
+            self.ready
+                .push_back(self.framer.bookmark(&self.kind, self.revision, false));
             return Some(());
         }
-        let until = if self.bookmarks { self.deadline.min(self.next_bookmark) } else { self.deadline };
+        let until = if self.bookmarks {
+            self.deadline.min(self.next_bookmark)
+        } else {
+            self.deadline
+        };
         let next = self.watch.as_mut()?.next(until - now).await;
         if !self.is_still_served() {
             return None;

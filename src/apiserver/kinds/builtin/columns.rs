@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::event::source;
+use super::event::{renamed, source};
 use crate::apiserver::{
     kinds::{CellSource, Column},
     object,
@@ -28,17 +28,29 @@ fn cell(name: &str, description: &str, compute: Cell) -> Column {
 }
 
 fn wide(column: Column) -> Column {
-    Column { priority: 1, ..column }
+    Column {
+        priority: 1,
+        ..column
+    }
 }
 
 fn age() -> Column {
     let created = |object: &Value| object::meta(object, "creationTimestamp").to_owned();
-    column("Age", "How long ago the object was created.", CellSource::Since(created))
+    column(
+        "Age",
+        "How long ago the object was created.",
+        CellSource::Since(created),
+    )
 }
 
 fn data() -> Column {
     cell("Data", "How many entries it has.", |object| {
-        let entries = |field: &str| object.get(field).and_then(Value::as_object).map_or(0, serde_json::Map::len);
+        let entries = |field: &str| {
+            object
+                .get(field)
+                .and_then(Value::as_object)
+                .map_or(0, serde_json::Map::len)
+        };
         (entries("data") + entries("binaryData")).into()
     })
 }
@@ -48,7 +60,13 @@ pub(super) fn config_maps() -> Vec<Column> {
 }
 
 pub(super) fn secrets() -> Vec<Column> {
-    vec![cell("Type", "What the secret is for.", |secret| text(secret, "/type").into()), data(), age()]
+    vec![
+        cell("Type", "What the secret is for.", |secret| {
+            text(secret, "/type").into()
+        }),
+        data(),
+        age(),
+    ]
 }
 
 pub(super) fn namespaces() -> Vec<Column> {
@@ -70,14 +88,24 @@ pub(super) fn definitions() -> Vec<Column> {
         object::meta(crd, "creationTimestamp").into()
     });
     vec![
-        cell("Scope", "Cluster or Namespaced.", |crd| text(crd, "/spec/scope").into()),
-        cell("Versions", "The served versions, and which one is stored.", versions),
+        cell("Scope", "Cluster or Namespaced.", |crd| {
+            text(crd, "/spec/scope").into()
+        }),
+        cell(
+            "Versions",
+            "The served versions, and which one is stored.",
+            versions,
+        ),
         Column {
             kind: "date".to_owned(),
             ..created
         },
-        wide(cell("Group", "The API group.", |crd| text(crd, "/spec/group").into())),
-        wide(cell("Kind", "The kind of the custom resources.", |crd| text(crd, "/spec/names/kind").into())),
+        wide(cell("Group", "The API group.", |crd| {
+            text(crd, "/spec/group").into()
+        })),
+        wide(cell("Kind", "The kind of the custom resources.", |crd| {
+            text(crd, "/spec/names/kind").into()
+        })),
         wide(cell("ShortNames", "Short names of the resource.", |crd| {
             let names = crd.pointer("/spec/names/shortNames").and_then(Value::as_array);
             let names: Vec<&str> = names.into_iter().flatten().filter_map(Value::as_str).collect();
@@ -88,7 +116,8 @@ pub(super) fn definitions() -> Vec<Column> {
             ..cell("Established", "Whether the resource is served.", |crd| {
                 let conditions = crd.pointer("/status/conditions").and_then(Value::as_array);
                 let mut all = conditions.into_iter().flatten();
-                all.any(|one| one["type"] == "Established" && one["status"] == "True").into()
+                all.any(|one| one["type"] == "Established" && one["status"] == "True")
+                    .into()
             })
         }),
     ]
@@ -96,40 +125,52 @@ pub(super) fn definitions() -> Vec<Column> {
 
 fn versions(crd: &Value) -> Value {
     let versions = crd.pointer("/spec/versions").and_then(Value::as_array);
-    let served = versions.into_iter().flatten().filter(|version| version["served"] == true);
+    let served = versions
+        .into_iter()
+        .flatten()
+        .filter(|version| version["served"] == true);
     let texts: Vec<String> = served
         .map(|version| {
-            let stored = if version["storage"] == true { "(storage)" } else { "" };
+            let stored = if version["storage"] == true {
+                "(storage)"
+            } else {
+                ""
+            };
             format!("{}{stored}", version["name"].as_str().unwrap_or_default())
         })
         .collect();
     texts.join(",").into()
 }
 
-/// Of events of `events.k8s.io`: the same cells, of fields with other names.
-pub(super) fn new_events() -> Vec<Column> {
-    events()
-}
-
-/// Of core events. The name comes last and only when wide, so a table of events has no other column for it.
+/// Of events of both groups: some of their fields have other names. The name comes last and only when wide, so a table of events has no other column for it.
 pub(super) fn events() -> Vec<Column> {
     vec![
-        column("Last Seen", "When it was seen the last time.", CellSource::Since(last_seen)),
-        cell("Type", "Normal or Warning.", |event| text(event, "/type").into()),
-        cell("Reason", "Why, in one word.", |event| text(event, "/reason").into()),
+        column(
+            "Last Seen",
+            "When it was seen the last time.",
+            CellSource::Since(last_seen),
+        ),
+        cell("Type", "Normal or Warning.", |event| {
+            of_event(event, "/type").into()
+        }),
+        cell("Reason", "Why, in one word.", |event| {
+            of_event(event, "/reason").into()
+        }),
         cell("Object", "What it is about.", |event| {
-            let kind = text(event, "/involvedObject/kind").to_lowercase();
-            match text(event, "/involvedObject/name") {
+            let kind = of_event(event, "/involvedObject/kind").to_lowercase();
+            match of_event(event, "/involvedObject/name") {
                 "" => kind.into(),
                 name => format!("{kind}/{name}").into(),
             }
         }),
-        wide(cell("Subobject", "The part of the object it is about.", |event| {
-            text(event, "/involvedObject/fieldPath").into()
-        })),
+        wide(cell(
+            "Subobject",
+            "The part of the object it is about.",
+            |event| of_event(event, "/involvedObject/fieldPath").into(),
+        )),
         wide(cell("Source", "Who reports it.", |event| {
-            let instance = match text(event, "/source/host") {
-                "" => text(event, "/reportingInstance"),
+            let instance = match of_event(event, "/source/host") {
+                "" => of_event(event, "/reportingInstance"),
                 host => host,
             };
             match instance {
@@ -137,37 +178,60 @@ pub(super) fn events() -> Vec<Column> {
                 instance => format!("{}, {instance}", source(event)).into(),
             }
         })),
-        cell("Message", "What happened.", |event| text(event, "/message").trim().into()),
-        wide(column("First Seen", "When it was seen first.", CellSource::Since(first_seen))),
+        cell("Message", "What happened.", |event| {
+            of_event(event, "/message").trim().into()
+        }),
+        wide(column(
+            "First Seen",
+            "When it was seen first.",
+            CellSource::Since(first_seen),
+        )),
         wide(cell("Count", "How often it was seen.", |event| {
             let series = event.pointer("/series/count");
-            let count = series.or_else(|| event.get("count")).and_then(Value::as_i64).unwrap_or_default();
+            let count = series
+                .or_else(|| event.get("count"))
+                .or_else(|| event.get("deprecatedCount"))
+                .and_then(Value::as_i64)
+                .unwrap_or_default();
             (if series.is_none() && count == 0 { 1 } else { count }).into()
         })),
         wide(Column {
             format: "name".to_owned(),
-            ..cell("Name", "The name of the event.", |event| object::name(event).into())
+            ..cell("Name", "The name of the event.", |event| {
+                object::name(event).into()
+            })
         }),
     ]
 }
 
 fn first_seen(event: &Value) -> String {
-    match text(event, "/firstTimestamp") {
-        "" => text(event, "/eventTime").to_owned(),
+    match of_event(event, "/firstTimestamp") {
+        "" => of_event(event, "/eventTime").to_owned(),
         first => first.to_owned(),
     }
 }
 
 fn last_seen(event: &Value) -> String {
     if event.get("series").is_some_and(Value::is_object) {
-        return text(event, "/series/lastObservedTime").to_owned();
+        return of_event(event, "/series/lastObservedTime").to_owned();
     }
-    match text(event, "/lastTimestamp") {
+    match of_event(event, "/lastTimestamp") {
         "" => first_seen(event),
         last => last.to_owned(),
     }
 }
 
 fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    object
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// A text of an event, by its core name.
+fn of_event<'a>(event: &'a Value, pointer: &str) -> &'a str {
+    match text(event, pointer) {
+        "" => renamed(pointer).map_or("", |pointer| text(event, &pointer)),
+        text => text,
+    }
 }

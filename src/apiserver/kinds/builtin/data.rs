@@ -74,7 +74,11 @@ impl Rules for SecretRules {
         if let Some(old) = old
             && old.get("type") != object.get("type")
         {
-            found.push(FieldError::invalid("type", text(object, "type"), "field is immutable"));
+            found.push(FieldError::invalid(
+                "type",
+                text(object, "type"),
+                "field is immutable",
+            ));
         }
         found.extend(kept(object, old, &["data"]));
         let mut size = 0;
@@ -96,7 +100,12 @@ impl Rules for SecretRules {
 
 /// What the type of a secret wants to be there.
 fn of_type(secret: &Value) -> Vec<FieldError> {
-    let data = |key: &str| secret.get("data").and_then(|data| data.get(key)).and_then(Value::as_str);
+    let data = |key: &str| {
+        secret
+            .get("data")
+            .and_then(|data| data.get(key))
+            .and_then(Value::as_str)
+    };
     let required = |key: &str| FieldError::required(format!("data[{key}]"), "");
     let lacks = |key: &&&str| data(key).is_none();
     match text(secret, "type") {
@@ -114,8 +123,14 @@ fn of_type(secret: &Value) -> Vec<FieldError> {
             }
             keys.map(required).into()
         }
-        "kubernetes.io/ssh-auth" if data("ssh-privatekey").is_none_or(str::is_empty) => vec![required("ssh-privatekey")],
-        "kubernetes.io/tls" => ["tls.crt", "tls.key"].iter().filter(|key| lacks(&key)).map(|key| required(key)).collect(),
+        "kubernetes.io/ssh-auth" if data("ssh-privatekey").is_none_or(str::is_empty) => {
+            vec![required("ssh-privatekey")]
+        }
+        "kubernetes.io/tls" => ["tls.crt", "tls.key"]
+            .iter()
+            .filter(|key| lacks(key))
+            .map(|key| required(key))
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -130,7 +145,11 @@ fn json_in(key: &str, value: Option<&str>) -> Vec<FieldError> {
     if serde_json::from_slice::<Map<String, Value>>(&bytes).is_ok() {
         return Vec::new();
     }
-    vec![FieldError::invalid(at, "<secret contents redacted>", "must be a JSON object")]
+    vec![FieldError::invalid(
+        at,
+        "<secret contents redacted>",
+        "must be a JSON object",
+    )]
 }
 
 /// Merges `stringData` into `data`.
@@ -158,7 +177,9 @@ fn kept(object: &Value, old: Option<&Value>, fields: &[&str]) -> Vec<FieldError>
     if !is_immutable(object) {
         found.push(FieldError::forbidden("immutable", IMMUTABLE));
     }
-    let changed = fields.iter().filter(|field| object.get(**field) != old.get(**field));
+    let changed = fields
+        .iter()
+        .filter(|field| object.get(**field) != old.get(**field));
     found.extend(changed.map(|field| FieldError::forbidden(*field, IMMUTABLE)));
     found
 }

@@ -55,7 +55,11 @@ impl Rules for EventRules {
         }
         let path = field.split('.').try_fold(object, |at, part| at.get(part));
         let value = path.and_then(Value::as_str).unwrap_or_default();
-        Some(if field == "source" { source(object).to_owned() } else { value.to_owned() })
+        Some(if field == "source" {
+            source(object).to_owned()
+        } else {
+            value.to_owned()
+        })
     }
 }
 
@@ -141,12 +145,25 @@ fn text<'a>(event: &'a Value, pointer: &str) -> &'a str {
     event.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Who reports it.
+/// Who reports it, in either form.
 pub(super) fn source(event: &Value) -> &str {
-    match text(event, "/source/component") {
-        "" => text(event, "/reportingComponent"),
-        component => component,
-    }
+    let places = [
+        "/source/component",
+        "/deprecatedSource/component",
+        "/reportingComponent",
+        "/reportingController",
+    ];
+    let mut named = places.iter().map(|place| text(event, place));
+    named.find(|name| !name.is_empty()).unwrap_or_default()
+}
+
+/// The pointer of a core field in an event of `events.k8s.io`, when its name differs.
+pub(super) fn renamed(pointer: &str) -> Option<String> {
+    let (field, rest) = pointer
+        .strip_prefix('/')?
+        .split_at(pointer[1..].find('/').unwrap_or(pointer.len() - 1));
+    let (new, _) = RENAMED.iter().find(|(_, core)| *core == field)?;
+    Some(format!("/{new}{rest}"))
 }
 
 /// What every event must obey; `event` in its core form.
@@ -161,7 +178,11 @@ fn legacy(event: &Value, controller_field: &str) -> Vec<FieldError> {
     };
     let mut found = Vec::new();
     if !fits {
-        found.push(FieldError::invalid("involvedObject.namespace", of, "does not match event.namespace"));
+        found.push(FieldError::invalid(
+            "involvedObject.namespace",
+            of,
+            "does not match event.namespace",
+        ));
     }
     if !is_new {
         return found;
@@ -172,13 +193,22 @@ fn legacy(event: &Value, controller_field: &str) -> Vec<FieldError> {
     }
     let wrong = names::qualified(controller).into_iter();
     found.extend(wrong.map(|why| FieldError::invalid(controller_field, controller, why)));
-    for (field, most) in [("reportingInstance", 128), ("action", 128), ("reason", 128), ("message", 1024)] {
+    for (field, most) in [
+        ("reportingInstance", 128),
+        ("action", 128),
+        ("reason", 128),
+        ("message", 1024),
+    ] {
         let value = event.get(field).and_then(Value::as_str).unwrap_or_default();
         if value.is_empty() && field != "message" {
             found.push(FieldError::required(field, ""));
         }
         if value.len() > most {
-            found.push(FieldError::invalid(field, "", format!("can have at most {most} characters")));
+            found.push(FieldError::invalid(
+                field,
+                "",
+                format!("can have at most {most} characters"),
+            ));
         }
     }
     found
@@ -206,7 +236,11 @@ fn strict(event: &Value) -> Vec<FieldError> {
     }
     let kind = text(event, "/type");
     if !matches!(kind, "Normal" | "Warning") {
-        found.push(FieldError::invalid("type", "", format!("has invalid value: {kind}")));
+        found.push(FieldError::invalid(
+            "type",
+            "",
+            format!("has invalid value: {kind}"),
+        ));
     }
     let mut unset = |field: &str, is_set: bool| {
         if is_set {
@@ -215,7 +249,10 @@ fn strict(event: &Value) -> Vec<FieldError> {
     };
     unset("firstTimestamp", !text(event, "/firstTimestamp").is_empty());
     unset("lastTimestamp", !text(event, "/lastTimestamp").is_empty());
-    unset("count", event.get("count").and_then(Value::as_i64).unwrap_or_default() != 0);
+    unset(
+        "count",
+        event.get("count").and_then(Value::as_i64).unwrap_or_default() != 0,
+    );
     let by = !text(event, "/source/component").is_empty() || !text(event, "/source/host").is_empty();
     unset("source", by);
     found
@@ -238,7 +275,9 @@ fn kept(new: &Value, old: &Value) -> Vec<FieldError> {
         ("reportingComponent", "reportingController"),
         ("reportingInstance", "reportingInstance"),
     ];
-    let changed = FIELDS.iter().filter(|(field, _)| is(new, field) != is(old, field));
+    let changed = FIELDS
+        .iter()
+        .filter(|(field, _)| is(new, field) != is(old, field));
     changed
         .map(|(field, shown)| {
             let value = new.get(*field).cloned().unwrap_or(Value::Null);

@@ -59,7 +59,10 @@ impl Rules for ServiceAccountRules {
     fn warnings(&self, object: &Value) -> Vec<String> {
         let enforces = object::annotations(object).any(|(key, _)| key == MOUNTABLE);
         let text = "deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets";
-        enforces.then(|| format!("metadata.annotations[{MOUNTABLE}]: {text}")).into_iter().collect()
+        enforces
+            .then(|| format!("metadata.annotations[{MOUNTABLE}]: {text}"))
+            .into_iter()
+            .collect()
     }
 }
 

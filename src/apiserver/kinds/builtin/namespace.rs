@@ -49,7 +49,11 @@ impl Rules for NamespaceRules {
     }
 
     fn validate(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
-        let at = |index: usize| old.map_or("spec.finalizers".to_owned(), |_| format!("spec.finalizers[{index}]"));
+        let at = |index: usize| {
+            old.map_or("spec.finalizers".to_owned(), |_| {
+                format!("spec.finalizers[{index}]")
+            })
+        };
         let mut found = Vec::new();
         for (index, name) in finalizers(object).enumerate() {
             let wrong = names::qualified(name).into_iter();
@@ -113,7 +117,10 @@ fn finalizers(object: &Value) -> impl Iterator<Item = &str> {
 }
 
 fn phase_of(object: &Value) -> &str {
-    object.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default()
+    object
+        .pointer("/status/phase")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 fn phase(object: &Value) -> Option<FieldError> {

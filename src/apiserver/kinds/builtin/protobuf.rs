@@ -128,7 +128,10 @@ fn text(raw: &[u8]) -> Value {
     String::from_utf8_lossy(raw).into_owned().into()
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "an int32 is the lower half of the varint")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "an int32 is the lower half of the varint"
+)]
 const fn low_half(bits: u64) -> i32 {
     bits as i32
 }

@@ -49,7 +49,10 @@ fn what_is_cut_off_anywhere_is_an_answer_or_a_400() {
 #[test]
 fn a_field_that_comes_twice_is_merged_and_an_unknown_one_is_skipped() {
     // metadata{name: a}, 99: varint, metadata{namespace: b}
-    let raw = bytes("0a030a0161").into_iter().chain(bytes("980601")).chain(bytes("0a031a0162"));
+    let raw = bytes("0a030a0161")
+        .into_iter()
+        .chain(bytes("980601"))
+        .chain(bytes("0a031a0162"));
     let decoded = decode("v1", "ConfigMap", &raw.collect::<Vec<_>>()).unwrap();
     assert_eq!(decoded["metadata"], json!({"name": "a", "namespace": "b"}));
 }
@@ -93,7 +96,11 @@ fn a_schema_nested_without_end_is_a_400_and_no_overflow() {
     }
     let status = decode("apiextensions.k8s.io/v1", "CustomResourceDefinition", &raw).unwrap_err();
     assert_eq!(status.code, 400);
-    assert!(status.message.contains("exceeded max depth"), "{}", status.message);
+    assert!(
+        status.message.contains("exceeded max depth"),
+        "{}",
+        status.message
+    );
 }
 
 proptest! {

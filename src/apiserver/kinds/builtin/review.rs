@@ -78,7 +78,10 @@ impl ReviewRules {
 
     fn findings(&self, review: &Value) -> Vec<FieldError> {
         let spec = review.get("spec").unwrap_or(&Value::Null);
-        let (resource, path) = (part(spec, "resourceAttributes"), part(spec, "nonResourceAttributes"));
+        let (resource, path) = (
+            part(spec, "resourceAttributes"),
+            part(spec, "nonResourceAttributes"),
+        );
         let mut found = Vec::new();
         if resource.is_some() == path.is_some() {
             let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
@@ -95,24 +98,41 @@ impl ReviewRules {
                 && text(resource, "namespace") != namespace
             {
                 let at = "spec.resourceAttributes.namespace";
-                found.push(FieldError::invalid(at, text(resource, "namespace"), "must match metadata.namespace"));
+                found.push(FieldError::invalid(
+                    at,
+                    text(resource, "namespace"),
+                    "must match metadata.namespace",
+                ));
             }
             if path.is_some() {
                 let why = "disallowed on this kind of request";
-                found.push(FieldError::invalid("spec.nonResourceAttributes", shown(path), why));
+                found.push(FieldError::invalid(
+                    "spec.nonResourceAttributes",
+                    shown(path),
+                    why,
+                ));
             }
         }
         let metadata = review.get("metadata").and_then(Value::as_object);
         let own = ["managedFields", "namespace", "creationTimestamp", "uid"];
         if metadata.is_some_and(|map| map.keys().any(|field| !own.contains(&field.as_str()))) {
-            found.push(FieldError::invalid("metadata", review["metadata"].clone(), "must be empty"));
+            found.push(FieldError::invalid(
+                "metadata",
+                review["metadata"].clone(),
+                "must be empty",
+            ));
         }
         found
     }
 
     /// Without rules to list, the authorizer is asked for what the usual roles grant.
     fn rules(&self, review: &Value, user: &User) -> Result<Value> {
-        if review.pointer("/spec/namespace").and_then(Value::as_str).unwrap_or_default().is_empty() {
+        if review
+            .pointer("/spec/namespace")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .is_empty()
+        {
             return Err(Status::bad_request("no namespace on request"));
         }
         let may = |group: &str, resource: &str, verb: &str, path: &str| {
@@ -131,7 +151,10 @@ impl ReviewRules {
             resources.push(json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}));
         }
         for (group, names) in [
-            ("authorization.k8s.io", &["selfsubjectaccessreviews", "selfsubjectrulesreviews"][..]),
+            (
+                "authorization.k8s.io",
+                &["selfsubjectaccessreviews", "selfsubjectrulesreviews"][..],
+            ),
             ("authentication.k8s.io", &["selfsubjectreviews"][..]),
         ] {
             if names.iter().all(|name| may(group, name, "create", "")) {
@@ -209,7 +232,10 @@ fn attributes(spec: &Value) -> Attributes {
 
 /// As upstream shows it: by the names of Go's fields.
 fn shown(path: Option<&Value>) -> Value {
-    path.map_or(Value::Null, |path| json!({"Path": text(path, "path"), "Verb": text(path, "verb")}))
+    path.map_or(
+        Value::Null,
+        |path| json!({"Path": text(path, "path"), "Verb": text(path, "verb")}),
+    )
 }
 
 fn part<'a>(of: &'a Value, field: &str) -> Option<&'a Value> {

@@ -21,7 +21,16 @@ use crate::{
     clock::Clock,
 };
 
-const ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const ALL: &[&str] = &[
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
 /// Namespaces are not deleted by the dozen.
 const SINGLY: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
 const ANSWERED: &[&str] = &["create"];
@@ -41,13 +50,29 @@ pub fn kinds(authorizer: &SharedAuthorizer, clock: &Arc<dyn Clock>) -> Vec<Kind>
         definition(maker),
     ];
     for (name, review) in [
-        ("io.k8s.api.authorization.v1.SelfSubjectAccessReview", Review::SelfAccess),
+        (
+            "io.k8s.api.authorization.v1.SelfSubjectAccessReview",
+            Review::SelfAccess,
+        ),
         ("io.k8s.api.authorization.v1.SubjectAccessReview", Review::Access),
-        ("io.k8s.api.authorization.v1.LocalSubjectAccessReview", Review::LocalAccess),
-        ("io.k8s.api.authorization.v1.SelfSubjectRulesReview", Review::SelfRules),
-        ("io.k8s.api.authentication.v1.SelfSubjectReview", Review::SelfSubject),
+        (
+            "io.k8s.api.authorization.v1.LocalSubjectAccessReview",
+            Review::LocalAccess,
+        ),
+        (
+            "io.k8s.api.authorization.v1.SelfSubjectRulesReview",
+            Review::SelfRules,
+        ),
+        (
+            "io.k8s.api.authentication.v1.SelfSubjectReview",
+            Review::SelfSubject,
+        ),
     ] {
-        let group = if review == Review::SelfSubject { "authentication.k8s.io" } else { "authorization.k8s.io" };
+        let group = if review == Review::SelfSubject {
+            "authentication.k8s.io"
+        } else {
+            "authorization.k8s.io"
+        };
         let rules = ReviewRules {
             review,
             authorizer: authorizer.clone(),
@@ -174,7 +199,7 @@ fn new_event(maker: &mut Maker) -> Kind {
         stored_as: GroupResource::new("", "events"),
         storage_version: GroupVersion::new("", "v1"),
         selectable: own.collect(),
-        ..plain(maker, name, "events.k8s.io", NewEventRules, columns::new_events())
+        ..plain(maker, name, "events.k8s.io", NewEventRules, columns::events())
     }
 }
 
@@ -187,6 +212,12 @@ fn definition(maker: &mut Maker) -> Kind {
         status: true,
         counts_generations: true,
         unconditional_update: false,
-        ..plain(maker, name, "apiextensions.k8s.io", DefinitionRules, columns::definitions())
+        ..plain(
+            maker,
+            name,
+            "apiextensions.k8s.io",
+            DefinitionRules,
+            columns::definitions(),
+        )
     }
 }

@@ -144,8 +144,12 @@ mod tests {
         for name in super::super::facts::facts().keys() {
             maker.of(name);
         }
-        let crd = maker.of("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition");
-        let version = crd.properties["spec"].properties["versions"].items.clone().unwrap();
+        let crd =
+            maker.of("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition");
+        let version = crd.properties["spec"].properties["versions"]
+            .items
+            .clone()
+            .unwrap();
         let schema = &version.properties["schema"].properties["openAPIV3Schema"];
         assert!(schema.preserve_unknown && schema.properties.is_empty());
     }

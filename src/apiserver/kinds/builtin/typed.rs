@@ -50,7 +50,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn object(&mut self, value: &mut Value, definition: &'static Definition, name: &'a str) -> Result<(), String> {
+    fn object(
+        &mut self,
+        value: &mut Value,
+        definition: &'static Definition,
+        name: &'a str,
+    ) -> Result<(), String> {
         let Value::Object(map) = value else {
             return Err(self.mismatch(value, &Type::Of(name.to_owned())));
         };
@@ -71,7 +76,12 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn field(&mut self, map: &mut Map<String, Value>, name: &'static str, field: &'static Field) -> Result<(), String> {
+    fn field(
+        &mut self,
+        map: &mut Map<String, Value>,
+        name: &'static str,
+        field: &'static Field,
+    ) -> Result<(), String> {
         if let Some(value) = map.get_mut(name).filter(|value| !value.is_null()) {
             self.fields.push(name);
             self.value(value, &field.of)?;
@@ -112,7 +122,11 @@ impl<'a> Walk<'a> {
         Err(self.mismatch(value, of))
     }
 
-    fn all<'v>(&mut self, values: impl Iterator<Item = &'v mut Value>, of: &'static Type) -> Result<(), String> {
+    fn all<'v>(
+        &mut self,
+        values: impl Iterator<Item = &'v mut Value>,
+        of: &'static Type,
+    ) -> Result<(), String> {
         for value in values {
             if value.is_null() {
                 // Go leaves the element at its zero value.
@@ -143,7 +157,9 @@ impl<'a> Walk<'a> {
             (Some(Special::PropsOrArray), Value::Array(list)) => {
                 list.iter_mut().try_for_each(|item| self.named(item, props))
             }
-            (Some(Special::PropsOrStrings), Value::Array(list)) if list.iter().all(Value::is_string) => Ok(()),
+            (Some(Special::PropsOrStrings), Value::Array(list)) if list.iter().all(Value::is_string) => {
+                Ok(())
+            }
             (Some(Special::PropsOrBool), Value::Bool(_)) => Ok(()),
             (Some(Special::PropsOrBool), _) => Err("boolean or JSON schema expected".to_owned()),
             _ => Err("unexpected type of a JSON schema".to_owned()),
@@ -223,13 +239,18 @@ fn is_zero(value: &Value) -> bool {
 }
 
 fn fits(number: &Number) -> bool {
-    number.as_i64().is_some_and(|number| i32::try_from(number).is_ok())
+    number
+        .as_i64()
+        .is_some_and(|number| i32::try_from(number).is_ok())
 }
 
 /// Go writes a float without a fraction as an integer.
 fn shorten(number: &mut Number) {
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    if let Some(float) = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT) {
+    if let Some(float) = number
+        .as_f64()
+        .filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT)
+    {
         #[expect(clippy::cast_possible_truncation, reason = "an integer below 2^53")]
         let integer = float as i64;
         *number = integer.into();
@@ -253,7 +274,11 @@ fn bytes(text: &mut String) -> Result<(), String> {
 /// Decodes as Go's `base64.StdEncoding`; the error is the position Go names.
 fn lenient(text: &[u8]) -> Result<Vec<u8>, usize> {
     let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let mut input = text.iter().enumerate().filter(|(_, byte)| !matches!(byte, b'\r' | b'\n')).peekable();
+    let mut input = text
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| !matches!(byte, b'\r' | b'\n'))
+        .peekable();
     while input.peek().is_some() {
         let mut quantum = 0_u32;
         for place in 0..4 {
@@ -295,11 +320,19 @@ const fn sextet(byte: u8) -> Option<u8> {
 
 fn time(value: &mut Value, micro: bool) -> Result<(), String> {
     let Value::String(text) = value else {
-        return Err("json: cannot unmarshal a value that is no string into Go value of type string".to_owned());
+        return Err(
+            "json: cannot unmarshal a value that is no string into Go value of type string".to_owned(),
+        );
     };
-    let layout = if micro { "2006-01-02T15:04:05.000000Z07:00" } else { "2006-01-02T15:04:05Z07:00" };
+    let layout = if micro {
+        "2006-01-02T15:04:05.000000Z07:00"
+    } else {
+        "2006-01-02T15:04:05Z07:00"
+    };
     let refuse = |rest: &str, part: &str| {
-        Err(format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {part:?}"))
+        Err(format!(
+            "parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {part:?}"
+        ))
     };
     let parsed = (text.len() >= 20 && text.as_bytes()[10] == b'T').then(|| text.parse::<Timestamp>());
     let Some(Ok(at)) = parsed else {
@@ -307,7 +340,9 @@ fn time(value: &mut Value, micro: bool) -> Result<(), String> {
     };
     if micro {
         let rest = text.get(19..).unwrap_or_default();
-        let digits = rest.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+        let digits = rest
+            .strip_prefix('.')
+            .map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
         if digits != 6 {
             return refuse(rest, ".000000");
         }
@@ -318,6 +353,10 @@ fn time(value: &mut Value, micro: bool) -> Result<(), String> {
 
 /// RFC 3339 in UTC.
 pub(super) fn render(at: Timestamp, micro: bool) -> String {
-    let format = if micro { "%Y-%m-%dT%H:%M:%S.%6fZ" } else { "%Y-%m-%dT%H:%M:%SZ" };
+    let format = if micro {
+        "%Y-%m-%dT%H:%M:%S.%6fZ"
+    } else {
+        "%Y-%m-%dT%H:%M:%SZ"
+    };
     at.strftime(format).to_string()
 }

@@ -15,9 +15,18 @@ fn typed(definition: &str, mut object: Value) -> Result<Value, String> {
 #[test]
 fn a_value_of_another_type_is_refused_in_the_words_of_go() {
     for (object, why) in [
-        (json!({"data": {"a": 5}}), "json: cannot unmarshal number into Go struct field ConfigMap.data of type string"),
-        (json!({"data": []}), "json: cannot unmarshal array into Go struct field ConfigMap.data of type map[string]string"),
-        (json!({"data": "x"}), "json: cannot unmarshal string into Go struct field ConfigMap.data of type map[string]string"),
+        (
+            json!({"data": {"a": 5}}),
+            "json: cannot unmarshal number into Go struct field ConfigMap.data of type string",
+        ),
+        (
+            json!({"data": []}),
+            "json: cannot unmarshal array into Go struct field ConfigMap.data of type map[string]string",
+        ),
+        (
+            json!({"data": "x"}),
+            "json: cannot unmarshal string into Go struct field ConfigMap.data of type map[string]string",
+        ),
         (
             json!({"metadata": {"name": 5}}),
             "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type string",
@@ -30,19 +39,32 @@ fn a_value_of_another_type_is_refused_in_the_words_of_go() {
             json!({"metadata": {"generation": 1.5}}),
             "json: cannot unmarshal number 1.5 into Go struct field ObjectMeta.metadata.generation of type int64",
         ),
-        (json!({"immutable": "yes"}), "json: cannot unmarshal string into Go struct field ConfigMap.immutable of type bool"),
-        (json!({"metadata": "c"}), "json: cannot unmarshal string into Go struct field ConfigMap.metadata of type v1.ObjectMeta"),
+        (
+            json!({"immutable": "yes"}),
+            "json: cannot unmarshal string into Go struct field ConfigMap.immutable of type bool",
+        ),
+        (
+            json!({"metadata": "c"}),
+            "json: cannot unmarshal string into Go struct field ConfigMap.metadata of type v1.ObjectMeta",
+        ),
         (
             json!({"metadata": {"creationTimestamp": "bogus"}}),
             "parsing time \"bogus\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"bogus\" as \"2006\"",
         ),
-        (json!({"binaryData": {"a": "!!"}}), "illegal base64 data at input byte 0"),
+        (
+            json!({"binaryData": {"a": "!!"}}),
+            "illegal base64 data at input byte 0",
+        ),
     ] {
         assert_eq!(typed(CONFIG_MAP, object).unwrap_err(), why);
     }
     let lease = "io.k8s.api.coordination.v1.Lease";
     assert_eq!(
-        typed(lease, json!({"spec": {"leaseDurationSeconds": 3_000_000_000_u64}})).unwrap_err(),
+        typed(
+            lease,
+            json!({"spec": {"leaseDurationSeconds": 3_000_000_000_u64}})
+        )
+        .unwrap_err(),
         "json: cannot unmarshal number 3000000000 into Go struct field LeaseSpec.spec.leaseDurationSeconds of type int32"
     );
     assert_eq!(
@@ -53,13 +75,18 @@ fn a_value_of_another_type_is_refused_in_the_words_of_go() {
 
 #[test]
 fn empty_and_null_fields_go_and_pointers_stay() {
-    let given = json!({"metadata": {"name": "c3", "labels": {}}, "immutable": false, "data": null, "binaryData": {}});
-    assert_eq!(typed(CONFIG_MAP, given).unwrap(), json!({"metadata": {"name": "c3"}, "immutable": false}));
+    let given =
+        json!({"metadata": {"name": "c3", "labels": {}}, "immutable": false, "data": null, "binaryData": {}});
+    assert_eq!(
+        typed(CONFIG_MAP, given).unwrap(),
+        json!({"metadata": {"name": "c3"}, "immutable": false})
+    );
 }
 
 #[test]
 fn what_go_always_writes_is_there() {
-    let given = json!({"metadata": {"name": "e1"}, "involvedObject": {"kind": "Pod"}, "series": {"count": 1}});
+    let given =
+        json!({"metadata": {"name": "e1"}, "involvedObject": {"kind": "Pod"}, "series": {"count": 1}});
     assert_eq!(
         typed("io.k8s.api.core.v1.Event", given).unwrap(),
         json!({
@@ -81,14 +108,22 @@ fn times_go_to_utc_and_bytes_become_canonical() {
 
 #[test]
 fn a_schema_of_a_crd_loses_what_no_schema_has() {
-    let schema = json!({"type": "object", "x-foo": 1, "maximum": 10.0, "items": {"bogus": 1}, "default": null});
+    let schema =
+        json!({"type": "object", "x-foo": 1, "maximum": 10.0, "items": {"bogus": 1}, "default": null});
     let crd = json!({"spec": {"versions": [{"schema": {"openAPIV3Schema": schema}}]}});
-    let typed = typed("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition", crd).unwrap();
+    let typed = typed(
+        "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition",
+        crd,
+    )
+    .unwrap();
     assert_eq!(
         typed["spec"]["versions"][0]["schema"]["openAPIV3Schema"],
         json!({"type": "object", "maximum": 10, "items": {}})
     );
-    assert_eq!(typed["status"], json!({"acceptedNames": {"kind": "", "plural": ""}, "conditions": null, "storedVersions": null}));
+    assert_eq!(
+        typed["status"],
+        json!({"acceptedNames": {"kind": "", "plural": ""}, "conditions": null, "storedVersions": null})
+    );
 }
 
 fn anything() -> impl Strategy<Value = Value> {
@@ -100,7 +135,9 @@ fn anything() -> impl Strategy<Value = Value> {
         "[ -~=\\n]{0,8}".prop_map(Value::from),
     ];
     leaf.prop_recursive(5, 40, 5, |inner| {
-        let names = prop::sample::select(vec!["metadata", "spec", "data", "series", "source", "name", "labels", "type", "count"]);
+        let names = prop::sample::select(vec![
+            "metadata", "spec", "data", "series", "source", "name", "labels", "type", "count",
+        ]);
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::btree_map(names.prop_map(ToOwned::to_owned), inner, 0..5)

@@ -56,7 +56,8 @@ impl<'a> Fields<'a> {
             1 => Wire::Fixed64(self.array()?),
             2 => {
                 let length = self.varint()?;
-                let length = usize::try_from(length).map_err(|_| "proto: negative length found during unmarshaling")?;
+                let length = usize::try_from(length)
+                    .map_err(|_| "proto: negative length found during unmarshaling")?;
                 Wire::Bytes(self.take(length)?)
             }
             3 | 4 => return Ok((number, None, tag & 7)),
@@ -74,7 +75,9 @@ impl<'a> Fields<'a> {
                 (_, Some(_), _) => {}
                 (_, None, 3) => groups += 1,
                 (_, None, _) => {
-                    groups = groups.checked_sub(1).ok_or("proto: wiretype end group for non-group")?;
+                    groups = groups
+                        .checked_sub(1)
+                        .ok_or("proto: wiretype end group for non-group")?;
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! it gets. Called when a CRD is written and when the set of kinds is made. Pure.
 
 mod check;
+mod facets;
 mod names;
 mod rules;
 
@@ -10,7 +11,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-pub use check::{validate, warnings};
+pub use check::validate;
+pub use facets::warnings;
 pub use names::{accepted, is_established, status};
 pub use rules::DefinitionRules;
 
@@ -263,3 +265,6 @@ fn texts(map: &Map<String, Value>, key: &str) -> Vec<String> {
         .filter_map(|value| value.as_str().map(str::to_owned))
         .collect()
 }
+
+#[cfg(test)]
+mod custom_tests;

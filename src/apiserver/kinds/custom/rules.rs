@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{check, prepare_create, prepare_update};
+use super::{check, facets, prepare_create, prepare_update};
 use crate::apiserver::{
     field_error::FieldError,
     kinds::{Rules, Scale, metadata::finalizer_warnings},
@@ -27,7 +27,7 @@ impl Rules for DefinitionRules {
     }
 
     fn warnings(&self, object: &Value) -> Vec<String> {
-        check::warnings(object)
+        facets::warnings(object)
     }
 }
 

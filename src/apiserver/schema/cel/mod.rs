@@ -32,7 +32,30 @@ const MAX_DEPTH: usize = 200;
 const STACK: usize = 64 << 20;
 
 /// All functions that Kubernetes knows.
-static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| Context::default().with_all());
+static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| {
+    let mut context = Context::default().with_all();
+    context.add_function("type", value::type_of);
+    for name in TYPES {
+        context.add_variable_from_value(name, name.to_owned());
+    }
+    context
+});
+
+/// Types as values of rules: the interpreter has none, so that their names stand for them.
+const TYPES: [&str; 12] = [
+    "bool",
+    "int",
+    "uint",
+    "double",
+    "string",
+    "bytes",
+    "list",
+    "map",
+    "type",
+    "null_type",
+    "timestamp",
+    "duration",
+];
 
 /// The compiled rules of one node.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,7 +108,6 @@ struct Shape {
     splits: bool,
     /// Names that are neither variables nor bound by a loop.
     unknown: Option<String>,
-    unknown_function: Option<String>,
 }
 
 impl Program {
@@ -181,6 +203,7 @@ fn one_line(text: &str) -> String {
         .filter(|line| !line.is_empty())
         .collect::<Vec<_>>()
         .join("\n")
+        .replace("\n| ", "\n | ")
 }
 
 impl Shape {
@@ -281,8 +304,5 @@ fn is_namespace(name: &str) -> bool {
 }
 
 fn is_type(name: &str) -> bool {
-    matches!(
-        name,
-        "bool" | "int" | "uint" | "double" | "string" | "bytes" | "list" | "map" | "type" | "null_type"
-    )
+    TYPES.contains(&name)
 }

@@ -7,7 +7,11 @@ use kube_cel::cel::{self, Context, ExecutionError, Value as Cel};
 use serde_json::Value;
 
 use super::{
-    super::{Additional, Schema, Type, correlate::Correlated, values::MAX_FINDINGS},
+    super::{
+        Additional, Schema, Type,
+        correlate::{Correlated, aligned},
+        values::MAX_FINDINGS,
+    },
     Expression, FUNCTIONS, Program, Rule,
     value::{Converter, optional},
 };
@@ -120,7 +124,7 @@ impl Walk {
                 .is_ok_and(|compiled| compiled.shape.uses_old)
         });
         let before = old.value.filter(|old| uses_old && !old.is_null());
-        let before = before.map(|old| converter.convert(old, Some(schema)));
+        let before = before.map(|old| converter.convert(&aligned(old, value, schema), Some(schema)));
         let mut context = FUNCTIONS.new_inner_scope();
         context.add_variable_from_value("self", this);
         if let Some(before) = &before {
@@ -230,7 +234,7 @@ impl Walk {
     fn broken(&mut self, schema: &Schema, detail: String) {
         let field = self.field().to_owned();
         self.found
-            .push(FieldError::invalid(field, name_of(schema.kind), detail));
+            .push(FieldError::invalid(field, shown(schema.kind), detail));
     }
 
     fn field(&self) -> &str {
@@ -272,14 +276,10 @@ fn words(mistake: &ExecutionError) -> String {
     }
 }
 
-const fn name_of(kind: Option<Type>) -> &'static str {
+/// A type instead of a value: what the real server shows of a rule that cannot be asked.
+const fn shown(kind: Option<Type>) -> &'static str {
     match kind {
-        Some(Type::Object) => "object",
-        Some(Type::Array) => "array",
-        Some(Type::String) => "string",
-        Some(Type::Integer) => "integer",
-        Some(Type::Number) => "number",
-        Some(Type::Boolean) => "boolean",
         Some(Type::IntOrString) | None => "",
+        Some(kind) => kind.name(),
     }
 }

@@ -156,3 +156,22 @@ pub(super) fn escape(name: &str) -> String {
         .replace('-', "__dash__")
         .replace('/', "__slash__")
 }
+
+/// `type(value)`: the name of the type.
+pub(super) fn type_of(value: Cel) -> Arc<String> {
+    let name = match value {
+        Cel::Bool(_) => "bool",
+        Cel::Int(_) => "int",
+        Cel::UInt(_) => "uint",
+        Cel::Float(_) => "double",
+        Cel::String(_) => "string",
+        Cel::Bytes(_) => "bytes",
+        Cel::List(_) => "list",
+        Cel::Map(_) => "map",
+        Cel::Null => "null_type",
+        Cel::Duration(_) => "duration",
+        Cel::Timestamp(_) => "timestamp",
+        Cel::Opaque(_) | Cel::Function(..) => "type",
+    };
+    Arc::new(name.to_owned())
+}
