@@ -20,11 +20,12 @@ const MASKS: &[(&str, &str)] = &[
     (r"(127\.0\.0\.1|localhost):\d+", "<server>"),
     (r"(LIVE|MERGED)-\d+", "${1}-<number>"),
     (r"kubectl-edit-\d+", "kubectl-edit-<number>"),
+    ("X509SHA256=[0-9a-f]{64}", "X509SHA256=<hash>"),
     // What a server writes itself is under the name of its program.
     (r"manager: (kube-apiserver|supercargo)\b", "manager: <server>"),
 ];
 
-/// The text without what may differ.
+/// The text without what may differ, and with findings sorted: the real server names them in the order of a Go map.
 pub fn mask(text: &str) -> String {
     static COMPILED: OnceLock<Vec<(Regex, &str)>> = OnceLock::new();
     let all = COMPILED.get_or_init(|| {
@@ -33,7 +34,16 @@ pub fn mask(text: &str) -> String {
             .map(|(pattern, with)| (Regex::new(pattern).unwrap(), *with))
             .collect()
     });
-    all.iter().fold(text.to_owned(), |text, (pattern, with)| {
+    let masked = all.iter().fold(text.to_owned(), |text, (pattern, with)| {
         pattern.replace_all(&text, *with).into_owned()
-    })
+    });
+    let mut lines: Vec<&str> = masked.split_inclusive('\n').collect();
+    for part in lines.chunk_by_mut(|one, other| is_finding(one) && is_finding(other)) {
+        part.sort_unstable();
+    }
+    lines.concat()
+}
+
+fn is_finding(line: &str) -> bool {
+    line.starts_with("* ") || line.starts_with("  .")
 }

@@ -8,17 +8,30 @@ use std::{
     time::{Duration, Instant},
 };
 
+use regex::Regex;
+
 use crate::{clients::Kubectl, commands::Script, mask::mask};
 
 /// A bound for a command that does not end.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// What a command left, without what may differ.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     code: String,
     out: String,
     err: String,
+}
+
+impl Answer {
+    /// Takes out what the pattern finds; whether there was any.
+    pub fn remove(&mut self, pattern: &Regex) -> bool {
+        let found = pattern.is_match(&self.out) || pattern.is_match(&self.err);
+        for text in [&mut self.out, &mut self.err] {
+            *text = pattern.replace_all(text, "").into_owned();
+        }
+        found
+    }
 }
 
 /// Where commands run.
