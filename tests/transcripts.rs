@@ -1,7 +1,7 @@
 //! What kubectl says to the embedded API server and to a real kube-apiserver: the same commands, by the oldest and the
 //! newest kubectl that can be had, and the two transcripts (stdout, stderr, exit code) must be one. The commands are the
 //! files tests/transcripts/*.txt; accepted differences are the table in tests/transcripts/deviations.rs.
-//! `cargo test --test transcripts WORD` runs the files whose name contains the word.
+//! `cargo test --test transcripts WORD` runs the files whose name contains the word, `--show` prints what was said.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -70,6 +70,7 @@ fn main() -> ExitCode {
             }
         }
     }
+    let show = std::env::args().any(|word| word == "--show");
     let jobs = Mutex::new(jobs);
     let verdicts = Mutex::new(Verdicts::default());
     std::thread::scope(|scope| {
@@ -77,7 +78,11 @@ fn main() -> ExitCode {
             scope.spawn(|| {
                 while let Some(job) = next(&jobs) {
                     let answers = on_both(&pair, &job);
-                    verdicts.lock().unwrap().add(&job, &answers);
+                    let mut verdicts = verdicts.lock().unwrap();
+                    for (command, answer) in job.script.commands.iter().zip(&answers[1]).filter(|_| show) {
+                        println!("1.{} $ {command}\n{answer}", job.kubectl.minor);
+                    }
+                    verdicts.add(&job, &answers);
                 }
             });
         }

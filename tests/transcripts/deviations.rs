@@ -72,6 +72,20 @@ pub const DEVIATIONS: &[Deviation] = &[
         reason: "the description is a sentence of the real server's",
     },
     Deviation {
+        script: "describing",
+        command: "kubectl explain ",
+        ours: r"(?s)The group and version of the kind of.*?core\s+group\.|The kind of this object, in CamelCase. It cannot be\s+changed\.|What every object has: name, namespace, labels, annotations and\s+more\.",
+        theirs: r"(?s)APIVersion defines the.*?#resources|Kind is a string value.*?#types-kinds|Standard object's\s+metadata\. More\s+info:\s+\S+#metadata",
+        reason: "what a custom resource's own fields are described with is ours",
+    },
+    Deviation {
+        script: "",
+        command: "kubectl describe ns",
+        ours: "",
+        theirs: "\nNo resource quota.\n\nNo LimitRange resource.\n",
+        reason: "quotas and limit ranges are not served",
+    },
+    Deviation {
         script: "asking",
         command: "kubectl cluster-info",
         ours: r#"(?s).*"services"$|^\n"#,

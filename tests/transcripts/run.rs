@@ -23,6 +23,12 @@ pub struct Answer {
     err: String,
 }
 
+impl std::fmt::Display for Answer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}---- stderr\n{}---- exit {}\n", self.out, self.err, self.code)
+    }
+}
+
 impl Answer {
     /// Takes out what the pattern finds; whether there was any.
     pub fn remove(&mut self, pattern: &Regex) -> bool {
@@ -131,8 +137,7 @@ fn path() -> String {
 pub fn difference(ours: &Answer, theirs: &Answer) -> String {
     let dir = tempfile::tempdir().unwrap();
     for (name, answer) in [("ours", ours), ("theirs", theirs)] {
-        let text = format!("{}---- stderr\n{}---- exit {}\n", answer.out, answer.err, answer.code);
-        std::fs::write(dir.path().join(name), text).unwrap();
+        std::fs::write(dir.path().join(name), answer.to_string()).unwrap();
     }
     let out = Command::new("diff")
         .args(["-U2", "ours", "theirs"])
