@@ -304,7 +304,10 @@ async fn write_until_full(store: &Store) -> usize {
         };
         if outcome.is_err() {
             let why = unavailable(outcome);
-            assert!(why.contains("No space left"), "{why}");
+            assert!(
+                why.contains("No space left") && why.contains("free space"),
+                "{why}"
+            );
             return round;
         }
     }
