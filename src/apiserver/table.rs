@@ -115,16 +115,47 @@ impl<'a> Printer<'a> {
         });
         let name = self.name_first.then(|| object::name(object).into());
         let cells: Value = name.into_iter().chain(others).collect();
-        let shown = match include {
-            Include::None => Value::Null,
-            Include::Metadata => partial(object),
-            Include::Object => object.clone(),
-        };
-        let mut row = Map::new();
-        row.insert("cells".to_owned(), cells);
-        row.insert("object".to_owned(), shown);
-        Value::Object(row)
+        with_object(cells, object, include)
     }
+}
+
+fn with_object(cells: Value, object: &Value, include: Include) -> Value {
+    let shown = match include {
+        Include::None => Value::Null,
+        Include::Metadata => partial(object),
+        Include::Object => object.clone(),
+    };
+    let mut row = Map::new();
+    row.insert("cells".to_owned(), cells);
+    row.insert("object".to_owned(), shown);
+    Value::Object(row)
+}
+
+/// An `autoscaling/v1 Scale` as a table of one row, whatever the kind that it scales.
+#[must_use]
+pub fn scale(scale: &Value, include: Include, now: Timestamp) -> Value {
+    let column = |name: &str, kind: &str, format: &str, description: &str| {
+        json!({"name": name, "type": kind, "format": format, "description": description, "priority": 0})
+    };
+    let replicas = |part: &str| scale[part].get("replicas").cloned().unwrap_or_else(|| 0.into());
+    let created = scale["metadata"]["creationTimestamp"].as_str().unwrap_or_default();
+    let cells = json!([
+        object::name(scale),
+        replicas("spec"),
+        replicas("status"),
+        since(created, now)
+    ]);
+    json!({
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1",
+        "metadata": {"resourceVersion": object::resource_version(scale)},
+        "columnDefinitions": [
+            column("Name", "string", "name", NAME),
+            column("Desired", "integer", "", "Number of desired replicas"),
+            column("Available", "integer", "", "Number of actual replicas"),
+            column("Age", "date", "", CREATED),
+        ],
+        "rows": [with_object(cells, scale, include)],
+    })
 }
 
 /// One row; for many of them, a [`Printer`] is faster.

@@ -86,7 +86,7 @@ mod tests {
 
     #[tokio::test]
     async fn another_control_plane_is_seen_by_its_networks() {
-        let engine = Fake::default();
+        let engine = Fake::new(std::sync::Arc::new(crate::clock::System));
         assert!(planes(&engine).await.unwrap().is_empty());
         let spec = NetworkSpec {
             name: "sc-a".to_owned(),

@@ -75,8 +75,10 @@ impl Rules for CustomRules {
 fn replicas(object: &Value, path: &str) -> Option<FieldError> {
     let value = at(object, path)?;
     let Some(count) = value.as_i64() else {
+        // A text stands there without quotes.
+        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let detail = format!(
-            "{path} accessor error: {value} is of the type {}, expected int64",
+            "{path} accessor error: {shown} is of the type {}, expected int64",
             go_type(value)
         );
         return Some(FieldError::invalid(path, 0, detail));
