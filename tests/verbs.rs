@@ -58,6 +58,8 @@ fn wrong_usage_is_told_on_stderr_with_exit_code_2() {
         &["logs", "web", "--docker-host", "nonsense"],
         &["doctor", "--network-pool", "x"],
         &["version", "-o", "xml"],
+        &["prune"],
+        &["prune", "--orphans", "--instance", "one"],
     ] {
         let ran = run(binary(dir.path()).args(args), b"");
         assert_eq!(ran.code, Some(2), "{args:?}: {}", ran.err);

@@ -195,7 +195,8 @@ pub fn lost_store() {
     }
     assert_eq!(case.proxy.mutations(mark), Vec::<String>::new());
 
-    // The first way on: as the one it was. Applied again, what runs is taken over.
+    // The first way on: as the one it was. A deployment that is made again is another owner, so what its predecessor
+    // left runs on beside its own until somebody says that it may go.
     let flag = ["--instance", uid.as_str()];
     case.start_operator_with(&flag);
     settled(&case);
@@ -214,7 +215,24 @@ pub fn lost_store() {
     case.apply_json(&manifest);
     case.ready("web");
     case.settle();
-    assert_eq!(case.containers("web").len(), 2, "{:?}", case.containers("web"));
+    let old: Vec<String> = before.iter().map(|(id, _)| id.clone()).collect();
+    let new: Vec<String> = case
+        .containers("web")
+        .into_iter()
+        .filter(|id| !old.contains(id))
+        .collect();
+    assert_eq!(new.len(), 2, "{:?}", case.containers("web"));
+    let orphans = |flags: &[&str]| {
+        let said = case.supercargo(&[&["prune", "--orphans"], flags].concat(), b"");
+        assert!(said.ok, "{}", said.err);
+        (said.out.lines().count(), said.err)
+    };
+    let (count, told) = orphans(&[]);
+    assert!(count == 2 && told.contains("--yes"), "{count}: {told}");
+    assert_eq!(case.containers("web").len(), 4, "a look removes nothing");
+    assert_eq!(orphans(&["--yes"]).0, 2);
+    assert_eq!(case.containers("web"), new);
+    assert_eq!(orphans(&["--yes"]).0, 0);
     let other = crate::harness::uid();
     case.take_operator().stop();
     let said = standalone(&case, "data", &["--instance", &other]);

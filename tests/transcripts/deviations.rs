@@ -122,9 +122,8 @@ pub fn accept(script: &str, command: &str, ours: &mut Answer, theirs: &mut Answe
         if !(known.script.is_empty() || known.script == script) || !command.starts_with(known.command) {
             continue;
         }
-        let changed = [(&mut *ours, known.ours), (&mut *theirs, known.theirs)].map(|(answer, pattern)| {
-            !pattern.is_empty() && answer.remove(&Regex::new(pattern).unwrap())
-        });
+        let changed = [(&mut *ours, known.ours), (&mut *theirs, known.theirs)]
+            .map(|(answer, pattern)| !pattern.is_empty() && answer.remove(&Regex::new(pattern).unwrap()));
         if changed.contains(&true) {
             used.push(number);
         }
