@@ -155,6 +155,12 @@ pub fn stop_and_adopt() {
         "what runs is adopted as it is"
     );
     assert_eq!([running(&case, "web"), running(&case, "other")], before);
+    let log = std::fs::read_to_string(case.log()).unwrap();
+    assert_eq!(
+        log.matches("Back up").count(),
+        1,
+        "only the first start says what to back up"
+    );
     case.ready("web");
     case.kubectl(&["scale", "ddep/web", "--replicas=3"]);
     case.ready("web");
