@@ -33,6 +33,7 @@ fmt-check: ## Fail when a source is not formatted
 
 lint: ## Lint everything, warnings are errors
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --test conformance --test transcripts -- -D warnings
 
 arch: ## Hold the rooms against their plan
 	cargo test --locked --quiet --test architecture
