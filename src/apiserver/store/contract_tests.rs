@@ -702,13 +702,20 @@ async fn a_closed_store_ends_its_watches_refuses_writes_and_can_be_read(ground: 
 #[test]
 fn a_write_in_memory_is_done_when_it_is_first_looked_at() {
     let store = Ground::memory().store();
-    let made = store.create(key("a", "b"), object("one")).now_or_never().unwrap().unwrap();
+    let made = store
+        .create(key("a", "b"), object("one"))
+        .now_or_never()
+        .unwrap()
+        .unwrap();
     let changed = store
         .update(made.key.clone(), made.revision, object("two"))
         .now_or_never()
         .unwrap()
         .unwrap();
-    assert_eq!((changed.revision, store.revision()), (made.revision + 1, made.revision + 1));
+    assert_eq!(
+        (changed.revision, store.revision()),
+        (made.revision + 1, made.revision + 1)
+    );
     store.close().now_or_never().unwrap();
 }
 
