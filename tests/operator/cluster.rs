@@ -68,8 +68,8 @@ impl Cluster {
         let kinds = KINDS.get_or_init(|| {
             // On a thread of its own, because here time may stand still.
             let installed = std::thread::spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all();
-                runtime.build().unwrap().block_on(async {
+                let mut runtime = tokio::runtime::Builder::new_current_thread();
+                runtime.enable_all().build().unwrap().block_on(async {
                     let cluster = Self::started(Arc::new(System)).await;
                     cluster.0.server.stop().await;
                     cluster.0.server.api().kinds.load_full()
@@ -320,7 +320,7 @@ impl Cluster {
             let (parts, body) = people.call(request).await.unwrap().into_parts();
             (parts.status, body.collect().await.unwrap().to_bytes())
         };
-        let (code, bytes) = task::unconstrained(asked).now_or_never().unwrap();
+        let (code, bytes) = task::coop::unconstrained(asked).now_or_never().unwrap();
         (code, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 }
