@@ -256,7 +256,7 @@ impl Cluster {
 
     /// Deletes an object; one with finalizers stays until they are gone.
     pub fn remove(&self, plural: &str, namespace: &str, name: &str) {
-        self.ask(Method::DELETE, &path(plural, namespace, name), &json!({}));
+        self.ask(Method::DELETE, &path(plural, namespace, name), &Value::Null);
     }
 
     /// All objects of a kind.
