@@ -134,11 +134,11 @@ fn with_object(cells: Value, object: &Value, include: Include) -> Value {
 /// An `autoscaling/v1 Scale` as a table of one row, whatever the kind that it scales.
 #[must_use]
 pub fn scale(scale: &Value, include: Include, now: Timestamp) -> Value {
-    let column = |name: &str, kind: &str, format: &str, description: &str| {
-        json!({"name": name, "type": kind, "format": format, "description": description, "priority": 0})
-    };
+    let column = |name: &str, kind: &str, format: &str, description: &str| json!({"name": name, "type": kind, "format": format, "description": description, "priority": 0});
     let replicas = |part: &str| scale[part].get("replicas").cloned().unwrap_or_else(|| 0.into());
-    let created = scale["metadata"]["creationTimestamp"].as_str().unwrap_or_default();
+    let created = scale["metadata"]["creationTimestamp"]
+        .as_str()
+        .unwrap_or_default();
     let cells = json!([
         object::name(scale),
         replicas("spec"),

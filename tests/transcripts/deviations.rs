@@ -47,7 +47,7 @@ pub const DEVIATIONS: &[Deviation] = &[
         script: "changing",
         command: "kubectl patch cm cm -p '{\"data\":{\"c\":5}}'",
         ours: "json: cannot unmarshal number into .*",
-        theirs: r#""map.*" cannot convert int64 to string"#,
+        theirs: r#""map.*": cannot convert int64 to string"#,
         reason: "no decoding error echoes an object: it may be a secret",
     },
     Deviation {
@@ -122,9 +122,8 @@ pub fn accept(script: &str, command: &str, ours: &mut Answer, theirs: &mut Answe
         if !(known.script.is_empty() || known.script == script) || !command.starts_with(known.command) {
             continue;
         }
-        let changed = [(&mut *ours, known.ours), (&mut *theirs, known.theirs)].map(|(answer, pattern)| {
-            !pattern.is_empty() && answer.remove(&Regex::new(pattern).unwrap())
-        });
+        let changed = [(&mut *ours, known.ours), (&mut *theirs, known.theirs)]
+            .map(|(answer, pattern)| !pattern.is_empty() && answer.remove(&Regex::new(pattern).unwrap()));
         if changed.contains(&true) {
             used.push(number);
         }

@@ -7,13 +7,28 @@ use regex::Regex;
 
 /// A pattern, and what stands in its place.
 const MASKS: &[(&str, &str)] = &[
-    ("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>"),
-    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?[+-]\d\d:?\d\d|Z)?( UTC)?", "<time>"),
-    (r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "<time>"),
+    (
+        "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+        "<uid>",
+    ),
+    (
+        r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?[+-]\d\d:?\d\d|Z)?( UTC)?",
+        "<time>",
+    ),
+    (
+        r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}",
+        "<time>",
+    ),
     // The beginning of a line of klog.
     (r"(?m)^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ", "<log> "),
-    (r#"(resourceVersion\\?"?: ?\\?"?|Resource Version: +)\d{2,}"#, "${1}<revision>"),
-    (r"(?m)(^|\s)(<invalid>|<unknown>|(\d+[dhms])+)( *$| {2,}|\))", "${1}<age>${4}"),
+    (
+        r#"(resourceVersion\\?"?: ?\\?"?|Resource Version: +)\d{2,}"#,
+        "${1}<revision>",
+    ),
+    (
+        r"(?m)(^|\s)(<invalid>|<unknown>|(\d+[dhms])+)( *$| {2,}|\))",
+        "${1}<age>${4}",
+    ),
     (r"<age>  +", "<age>  "),
     (r"AGE  +", "AGE  "),
     (r"LAST SEEN  +", "LAST SEEN  "),

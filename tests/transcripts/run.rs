@@ -25,7 +25,11 @@ pub struct Answer {
 
 impl std::fmt::Display for Answer {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{}---- stderr\n{}---- exit {}\n", self.out, self.err, self.code)
+        write!(
+            out,
+            "{}---- stderr\n{}---- exit {}\n",
+            self.out, self.err, self.code
+        )
     }
 }
 
@@ -128,7 +132,10 @@ impl Place {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the commands need the tools of the machine")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the commands need the tools of the machine"
+)]
 fn path() -> String {
     std::env::var("PATH").unwrap_or_default()
 }

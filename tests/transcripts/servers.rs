@@ -37,15 +37,26 @@ impl Pair {
         let (ours, theirs) = given().unwrap_or_else(|| {
             let ours = dir.path().join("embedded/kubeconfig");
             let theirs = dir.path().join("oracle-kubeconfig");
-            let mut embedded = Command::new(option_env!("CARGO_BIN_EXE_supercargo").expect("a test of the package"));
-            embedded.arg("standalone").arg("--data-dir").arg(dir.path().join("embedded"));
+            let mut embedded =
+                Command::new(option_env!("CARGO_BIN_EXE_supercargo").expect("a test of the package"));
+            embedded
+                .arg("standalone")
+                .arg("--data-dir")
+                .arg(dir.path().join("embedded"));
             embedded.args(["--listen", "127.0.0.1:0"]);
             let mut oracle = Command::new(oracle());
             oracle.arg("--exit-with-parent").arg("--kubeconfig").arg(&theirs);
             oracle.arg("--data-dir").arg(dir.path().join("oracle"));
             for (command, log) in [(&mut embedded, "embedded.log"), (&mut oracle, "oracle.log")] {
                 let log = std::fs::File::create(dir.path().join(log)).unwrap();
-                children.push(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+                children.push(
+                    command
+                        .stdin(Stdio::null())
+                        .stdout(Stdio::null())
+                        .stderr(log)
+                        .spawn()
+                        .unwrap(),
+                );
             }
             (ours, theirs)
         });
@@ -64,7 +75,10 @@ impl Pair {
         let end = Instant::now() + Duration::from_secs(200);
         for (number, kubeconfig) in [self.ours.clone(), self.theirs.clone()].iter().enumerate() {
             while !kubeconfig.exists() {
-                let ended = self.children.get_mut(number).is_none_or(|child| child.try_wait().unwrap().is_some());
+                let ended = self
+                    .children
+                    .get_mut(number)
+                    .is_none_or(|child| child.try_wait().unwrap().is_some());
                 if ended || Instant::now() > end {
                     self.children.iter_mut().for_each(end_child);
                     panic!("no server made {}", kubeconfig.display());
@@ -82,7 +96,10 @@ impl Pair {
             if let Some(more) = more {
                 files.extend(["-f".into(), more.as_os_str().to_owned()]);
             }
-            for words in [&["apply", "--server-side"][..], &["wait", "--for=condition=Established"]] {
+            for words in [
+                &["apply", "--server-side"][..],
+                &["wait", "--for=condition=Established"],
+            ] {
                 let out = Command::new(&kubectl.path)
                     .arg("--kubeconfig")
                     .arg(kubeconfig)
