@@ -1,5 +1,5 @@
-//! The verbs that look and change nothing, as users run them: the real binary, offline, and against a real kube-apiserver
-//! and the real engine. `TEST_KUBECONFIG` overrides the server.
+//! The verbs that look and change nothing, as users run them: the real binary, offline, and against an API server and the
+//! real engine. The server is a standalone, with `E2E_ON=cluster` a real kube-apiserver; `TEST_KUBECONFIG` overrides it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,6 +7,8 @@
     reason = "a test may"
 )]
 
+#[path = "harness/apiserver.rs"]
+mod apiserver;
 #[path = "verbs/lab.rs"]
 mod lab;
 
@@ -56,6 +58,8 @@ fn wrong_usage_is_told_on_stderr_with_exit_code_2() {
         &["logs", "web", "--docker-host", "nonsense"],
         &["doctor", "--network-pool", "x"],
         &["version", "-o", "xml"],
+        &["prune"],
+        &["prune", "--orphans", "--instance", "one"],
     ] {
         let ran = run(binary(dir.path()).args(args), b"");
         assert_eq!(ran.code, Some(2), "{args:?}: {}", ran.err);

@@ -25,7 +25,7 @@ use crate::{
         authorize::{MastersOnly, User},
         loops,
         names::{GroupResource, Key},
-        serve::{Check, Listener, Options, Server, Tls, kubeconfig, pki::Pki},
+        serve::{Check, Listener, Options, Refresh, Server, Tls, kubeconfig, pki::Pki},
         store::{self, Store},
     },
     clock::{Clock, System},
@@ -45,7 +45,7 @@ pub(super) struct Later {
     /// Whether the operator is ready.
     pub(super) ready: OnceLock<Ready>,
     /// Brings its gauges up to date.
-    pub(super) gauges: OnceLock<Arc<dyn Fn(&Metrics) + Send + Sync>>,
+    pub(super) gauges: OnceLock<Refresh>,
 }
 
 /// A control plane whose socket is bound and whose store is open.

@@ -95,7 +95,6 @@ async fn a_version_lists_its_resources_and_what_is_below_them(session: &Session)
         "namespaces/finalize",
         "namespaces/status",
         "serviceaccounts",
-        "serviceaccounts/token",
         "events",
     ] {
         let found = core.body["resources"]

@@ -80,7 +80,7 @@ async fn a_watch_without_a_version_begins_with_what_is_there(session: &Session) 
         .is(200);
     for query in ["?watch=true", "?watch=true&resourceVersion=0"] {
         let mut watch = session.watch(&session.gadgets(query)).await;
-        let mut names = vec![session.event(&mut watch).await, session.event(&mut watch).await];
+        let mut names = [session.event(&mut watch).await, session.event(&mut watch).await];
         names.iter().for_each(|event| assert_eq!(event["type"], "ADDED"));
         names.sort_by_key(|event| event["object"]["metadata"]["name"].to_string());
         assert_eq!(names[0]["object"]["metadata"]["name"], "a");

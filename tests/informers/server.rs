@@ -98,6 +98,8 @@ fn spawn(dir: &tempfile::TempDir, port: u16) -> Child {
         .arg(dir.path().join("data"))
         .arg("--listen")
         .arg(format!("127.0.0.1:{port}"))
+        // Whatever other control planes have on this host is not its business.
+        .args(["--instance", "1f0c7a94-53d2-4be6-8a07-d94e6b2c7f18"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)

@@ -44,6 +44,8 @@ impl Pair {
                 .arg("--data-dir")
                 .arg(dir.path().join("embedded"));
             embedded.args(["--listen", "127.0.0.1:0"]);
+            // Whatever other control planes have on this host is not its business.
+            embedded.args(["--instance", "6f1d3c52-0b7e-4d0b-9a55-1c2f3a4b5c6e"]);
             let mut oracle = Command::new(oracle());
             oracle.arg("--exit-with-parent").arg("--kubeconfig").arg(&theirs);
             oracle.arg("--data-dir").arg(dir.path().join("oracle"));

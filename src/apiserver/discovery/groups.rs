@@ -124,13 +124,8 @@ fn subresources(kind: &Kind) -> Vec<Subresource<'_>> {
         verbs,
     };
     let mut found = Vec::new();
-    match (&*kind.resource.group, &*kind.resource.resource) {
-        ("", "namespaces") => found.push(of("finalize", None, &["update"])),
-        ("", "serviceaccounts") => {
-            let token = Some(("authentication.k8s.io", "v1", "TokenRequest"));
-            found.push(of("token", token, &["create"]));
-        }
-        _ => {}
+    if kind.resource.group.is_empty() && &*kind.resource.resource == "namespaces" {
+        found.push(of("finalize", None, &["update"]));
     }
     if kind.status {
         found.push(of("status", None, ALL));

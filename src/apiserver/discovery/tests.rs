@@ -205,7 +205,6 @@ fn built_in_subresources_are_those_of_the_api_server() {
             ("namespaces/status", "Namespace", 3),
             ("secrets", "Secret", 8),
             ("serviceaccounts", "ServiceAccount", 8),
-            ("serviceaccounts/token", "TokenRequest", 1),
         ]
     );
     // What kube-apiserver answers for the same kind.

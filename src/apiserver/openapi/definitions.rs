@@ -15,8 +15,6 @@ pub const PREFIX: &str = "#/components/schemas/";
 pub const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 /// What `/scale` is.
 pub const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
-/// What `/token` is.
-pub const TOKEN_REQUEST: &str = "io.k8s.api.authentication.v1.TokenRequest";
 
 /// The full name of a kind's definition.
 pub fn name(kind: &Kind) -> String {

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::definitions::{META, SCALE, TOKEN_REQUEST, list_name, name, reference};
+use super::definitions::{META, SCALE, list_name, name, reference};
 use crate::apiserver::{
     discovery::{Resource, Subresource},
     kinds::Kind,
@@ -233,7 +233,6 @@ impl Operation<'_> {
     fn object(&self) -> String {
         match self.below.map(|below| below.name) {
             Some("scale") => SCALE.to_owned(),
-            Some("token") => TOKEN_REQUEST.to_owned(),
             _ => name(self.kind),
         }
     }

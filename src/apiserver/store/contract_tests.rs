@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -12,6 +13,8 @@ use crate::clock::Fixed;
 /// Something a store can stand on, more than once.
 pub(super) enum Ground {
     Memory(Memory),
+    /// Memory as the disk is used: behind the thread.
+    Queued(Memory),
     Disk(tempfile::TempDir),
 }
 
@@ -20,13 +23,18 @@ impl Ground {
         Self::Memory(Memory::default())
     }
 
+    pub(super) fn queued() -> Self {
+        Self::Queued(Memory::default())
+    }
+
     pub(super) fn disk() -> Self {
         Self::Disk(tempfile::tempdir().unwrap())
     }
 
     pub(super) fn open(&self, options: Options) -> Store {
         match self {
-            Self::Memory(memory) => Store::over(Box::new(memory.clone()), options).unwrap(),
+            Self::Memory(memory) => Store::inside(memory.clone(), options),
+            Self::Queued(memory) => Store::behind_thread(Box::new(memory.clone()), options).unwrap(),
             Self::Disk(dir) => Store::open(&dir.path().join("state"), options).unwrap(),
         }
     }
@@ -40,6 +48,9 @@ macro_rules! on_every_ground {
     ($($case:ident)*) => {
         mod in_memory {
             $(#[tokio::test] async fn $case() { super::$case(super::Ground::memory()).await })*
+        }
+        mod in_memory_behind_the_thread {
+            $(#[tokio::test] async fn $case() { super::$case(super::Ground::queued()).await })*
         }
         mod on_disk {
             $(#[tokio::test] async fn $case() { super::$case(super::Ground::disk()).await })*
@@ -686,6 +697,26 @@ async fn a_closed_store_ends_its_watches_refuses_writes_and_can_be_read(ground: 
     assert_eq!(store.writable(), Err("the store is closed".to_owned()));
     assert_eq!(store.get(&record.key).unwrap().revision, 3);
     store.close().await;
+}
+
+#[test]
+fn a_write_in_memory_is_done_when_it_is_first_looked_at() {
+    let store = Ground::memory().store();
+    let made = store
+        .create(key("a", "b"), object("one"))
+        .now_or_never()
+        .unwrap()
+        .unwrap();
+    let changed = store
+        .update(made.key.clone(), made.revision, object("two"))
+        .now_or_never()
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (changed.revision, store.revision()),
+        (made.revision + 1, made.revision + 1)
+    );
+    store.close().now_or_never().unwrap();
 }
 
 async fn many_writers_of_one_object_are_as_if_one_after_the_other(ground: Ground) {

@@ -30,9 +30,9 @@ pub(super) fn is_served_as_stored(kind: &Kind) -> bool {
 /// The served form of a stored object.
 pub(super) fn served(kind: &Kind, stored: Value) -> Value {
     if is_served_as_stored(kind) {
-        return kind.rules.from_storage(stored);
+        return kind.rules.served_form(stored);
     }
-    let mut object = kind.rules.from_storage(stored);
+    let mut object = kind.rules.served_form(stored);
     if let Some(fields) = object.as_object_mut() {
         fields.insert("apiVersion".to_owned(), kind.version.to_string().into());
         fields.insert("kind".to_owned(), (&*kind.kind).into());
@@ -47,7 +47,7 @@ pub(super) fn stored(kind: &Kind, mut object: Value) -> Value {
     {
         fields.insert("apiVersion".to_owned(), kind.storage_version.to_string().into());
     }
-    kind.rules.to_storage(object)
+    kind.rules.stored_form(object)
 }
 
 /// The resource of namespaces.
