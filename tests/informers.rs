@@ -61,6 +61,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub struct Dice(AtomicU64);
 
 impl Dice {
+    /// A number below the bound.
     pub fn below(&self, bound: u64) -> u64 {
         let mut x = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
