@@ -47,7 +47,7 @@ pub const DEVIATIONS: &[Deviation] = &[
         script: "changing",
         command: "kubectl patch cm cm -p '{\"data\":{\"c\":5}}'",
         ours: "json: cannot unmarshal number into .*",
-        theirs: r#""map.*" cannot convert int64 to string"#,
+        theirs: r#""map.*": cannot convert int64 to string"#,
         reason: "no decoding error echoes an object: it may be a secret",
     },
     Deviation {

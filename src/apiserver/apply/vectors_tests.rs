@@ -16,8 +16,7 @@ use super::{Write, apply, differs, testing, track};
 use crate::apiserver::{
     kinds::{Kind, Scale},
     names::{GroupResource, GroupVersion},
-    object,
-    patch,
+    object, patch,
     schema::{self, Schema},
     status::Status,
 };
