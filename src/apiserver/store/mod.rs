@@ -157,6 +157,7 @@ impl Store {
             queue: messages,
             window: options.window,
             clock: options.clock,
+            metrics: options.metrics,
             doubt: None,
         };
         thread::Builder::new()
