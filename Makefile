@@ -1,6 +1,6 @@
 # What people and CI run. Recipes stay short: what is longer is a script in tests/scripts.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test conformance check fmt fmt-check lint arch doc verify generate chaos image release-check install needs
+.PHONY: help demo demo-down test conformance bench check fmt fmt-check lint arch doc verify generate chaos image release-check install needs
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 
@@ -21,6 +21,9 @@ test: needs ## Run every test; Docker, images, API server and registry are set u
 
 conformance: needs ## Hold the embedded API server against a real one, case by case
 	tests/scripts/conformance
+
+bench: needs ## Measure the embedded API server beside a real one, and write docs/benchmarks.md
+	tests/scripts/bench
 
 check: needs fmt-check lint arch doc verify test ## What a change must pass: format, lint, architecture, docs, generated files, tests
 
