@@ -1,6 +1,6 @@
 # What people and CI run. Recipes stay short: what is longer is a script in tests/scripts.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test conformance check fmt fmt-check lint arch doc verify generate chaos image release-check install needs
+.PHONY: help demo demo-down test conformance bench check fmt fmt-check lint arch doc verify generate chaos image release-check install needs
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 
@@ -22,6 +22,9 @@ test: needs ## Run every test; Docker, images and registry are set up by themsel
 conformance: ## Hold the embedded API server against a real one, and run the end-to-end cases on that; needs Go
 	@tests/scripts/needs conformance
 	tests/scripts/conformance
+
+bench: needs ## Measure the embedded API server beside a real one, and write docs/benchmarks.md
+	tests/scripts/bench
 
 check: needs fmt-check lint arch doc verify test ## What a change must pass: format, lint, architecture, docs, generated files, tests
 

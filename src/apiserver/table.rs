@@ -78,34 +78,33 @@ pub fn columns(kind: &Kind) -> Value {
     name.into_iter().chain(others).collect()
 }
 
-/// The rows of one kind, with its paths parsed once: for lists and watches.
+/// The rows of one kind, with its paths parsed once: for lists.
 #[derive(Debug)]
-pub struct Printer<'a> {
-    columns: Vec<(&'a Column, Option<JsonPath>)>,
+pub struct Printer {
+    /// Of each column that has one.
+    paths: Vec<Option<JsonPath>>,
     name_first: bool,
 }
 
-impl<'a> Printer<'a> {
+impl Printer {
     /// For the columns of `kind`.
     #[must_use]
-    pub fn new(kind: &'a Kind) -> Self {
-        let parsed = |column: &'a Column| {
-            let path = match &column.source {
-                CellSource::Path(path) => JsonPath::parse(path),
-                CellSource::Computed(_) | CellSource::Since(_) => None,
-            };
-            (column, path)
+    pub fn new(kind: &Kind) -> Self {
+        let parsed = |column: &Column| match &column.source {
+            CellSource::Path(path) => JsonPath::parse(path),
+            CellSource::Computed(_) | CellSource::Since(_) => None,
         };
         Self {
-            columns: kind.columns.iter().map(parsed).collect(),
+            paths: kind.columns.iter().map(parsed).collect(),
             name_first: !names_itself(kind),
         }
     }
 
-    /// One row, with ages as of `now`.
+    /// One row of the kind that this was made for, with ages as of `now`.
     #[must_use]
-    pub fn row(&self, object: &Value, include: Include, now: Timestamp) -> Value {
-        let others = self.columns.iter().map(|(column, path)| match &column.source {
+    pub fn row(&self, kind: &Kind, object: &Value, include: Include, now: Timestamp) -> Value {
+        let columns = kind.columns.iter().zip(&self.paths);
+        let others = columns.map(|(column, path)| match &column.source {
             CellSource::Computed(compute) => compute(object),
             CellSource::Since(time) => since(&time(object), now),
             CellSource::Path(_) => path
@@ -161,7 +160,7 @@ pub fn scale(scale: &Value, include: Include, now: Timestamp) -> Value {
 /// One row; for many of them, a [`Printer`] is faster.
 #[must_use]
 pub fn row(kind: &Kind, object: &Value, include: Include, now: Timestamp) -> Value {
-    Printer::new(kind).row(object, include, now)
+    Printer::new(kind).row(kind, object, include, now)
 }
 
 /// `PartialObjectMetadata` of an object.

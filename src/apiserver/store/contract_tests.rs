@@ -66,6 +66,7 @@ on_every_ground! {
     an_update_of_another_version_is_refused_with_what_is_there
     a_deletion_answers_with_the_last_state_under_a_revision_of_its_own
     a_refused_write_takes_no_revision
+    commits_are_measured_and_refused_writes_are_not
     keys_differ_by_group_resource_namespace_and_name
     a_name_with_a_nul_is_refused
     a_list_is_in_order_and_in_pages
@@ -248,6 +249,28 @@ async fn a_deletion_answers_with_the_last_state_under_a_revision_of_its_own(grou
     let previous = events[0].previous.as_ref().unwrap();
     assert_eq!((events[0].revision, previous.revision), (10, 9));
     assert_eq!(store.object(&previous.under(10)).unwrap(), expected);
+}
+
+async fn commits_are_measured_and_refused_writes_are_not(ground: Ground) {
+    let metrics = crate::telemetry::metrics::Metrics::default();
+    let store = ground.open(Options {
+        metrics: metrics.clone(),
+        ..Options::default()
+    });
+    let count = || {
+        let text = metrics.text();
+        let line = text
+            .lines()
+            .find(|line| line.contains("store_commit_duration_seconds_count"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+    };
+    assert_eq!(count(), Some(0));
+    let key = Key::new(&GroupResource::new("", "configmaps"), "default", "measured");
+    let object = json!({"metadata": {"name": "measured"}});
+    store.create(key.clone(), object.clone()).await.unwrap();
+    assert_eq!(count(), Some(1));
+    assert!(store.create(key, object).await.is_err());
+    assert_eq!(count(), Some(1));
 }
 
 async fn a_refused_write_takes_no_revision(ground: Ground) {

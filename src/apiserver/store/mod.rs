@@ -173,6 +173,7 @@ impl Store {
             backend,
             window: options.window,
             clock: options.clock,
+            metrics: options.metrics,
             doubt: None,
         };
         Ok((writer, shared))

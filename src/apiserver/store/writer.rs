@@ -8,7 +8,7 @@ use std::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
@@ -20,7 +20,7 @@ use super::{
     history::{Logged, Window},
     record::{Event, Record},
 };
-use crate::{apiserver::names::Key, clock::Clock};
+use crate::{apiserver::names::Key, clock::Clock, telemetry::metrics::Metrics};
 
 /// As many writes share a commit at most, so that the first of them does not wait long,
 const MOST_WRITES: usize = 256;
@@ -61,6 +61,7 @@ pub(super) struct Writer {
     pub(super) backend: Box<dyn Backend>,
     pub(super) window: Window,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Metrics,
     /// Objects of a batch that failed: it is unknown whether they are durable. `None` when the disk works.
     pub(super) doubt: Option<BTreeSet<Key>>,
 }
@@ -152,6 +153,7 @@ impl Writer {
                 .surplus(&group.events, &self.window, state.weight, now)
         });
         let revision = group.events.last().map_or(0, |logged| logged.event.revision);
+        let started = Instant::now();
         let committed = self.backend.commit(&Batch {
             revision,
             events: &group.events,
@@ -160,6 +162,7 @@ impl Writer {
         });
         match committed {
             Ok(()) => {
+                self.metrics.store_commit(started.elapsed());
                 self.shared.publish(group.events, forget);
                 for (answer, outcome) in group.answers {
                     _ = answer.send(outcome);
