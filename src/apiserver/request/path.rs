@@ -35,7 +35,7 @@ pub fn path(path: &str) -> Result<Path> {
     }
     let (namespace, rest) = match rest {
         // The namespace itself.
-        ["namespaces", name] | ["namespaces", name, "status" | "finalize", ..] => (*name, rest),
+        ["namespaces", _] | ["namespaces", _, "status" | "finalize", ..] => ("", rest),
         ["namespaces", name, rest @ ..] => (*name, rest),
         rest => ("", rest),
     };
@@ -47,8 +47,7 @@ pub fn path(path: &str) -> Result<Path> {
     name_is_a_segment(name)?;
     Ok(Path::Resource(ResourcePath {
         version,
-        // A namespace is cluster-scoped, although rights to one can be given inside it.
-        namespace: if resource == "namespaces" { "" } else { namespace }.to_owned(),
+        namespace: namespace.to_owned(),
         resource: resource.to_owned(),
         name: name.to_owned(),
         subresource,
@@ -96,6 +95,10 @@ mod tests {
             ("/api/v1/namespaces", ["v1", "", "namespaces", "", ""]),
             ("/api/v1/namespaces/x", ["v1", "", "namespaces", "x", ""]),
             ("/api/v1/namespaces/x/", ["v1", "", "namespaces", "x", ""]),
+            (
+                "/api/v1/namespaces/x/namespaces",
+                ["v1", "x", "namespaces", "", ""],
+            ),
             (
                 "/api/v1/namespaces/x/status",
                 ["v1", "", "namespaces", "x", "status"],

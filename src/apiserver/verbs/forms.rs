@@ -10,6 +10,7 @@ use super::{
     super::{
         kinds::Kind,
         names::{GroupResource, Key},
+        schema,
         status::{Result, Status},
         store::{Record, RevisionError, WriteError},
     },
@@ -24,11 +25,14 @@ pub(super) fn key(kind: &Kind, namespace: &str, name: &str) -> Key {
 
 /// Whether what is stored is, byte for byte, what is served.
 pub(super) fn is_served_as_stored(kind: &Kind) -> bool {
-    kind.version == kind.storage_version && kind.stored_as == kind.resource
+    kind.version == kind.storage_version && kind.stored_as == kind.resource && !kind.fills_defaults
 }
 
 /// The served form of a stored object.
-pub(super) fn served(kind: &Kind, stored: Value) -> Value {
+pub(super) fn served(kind: &Kind, mut stored: Value) -> Value {
+    if kind.fills_defaults {
+        schema::default(&mut stored, &kind.schema);
+    }
     if is_served_as_stored(kind) {
         return kind.rules.served_form(stored);
     }

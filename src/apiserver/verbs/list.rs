@@ -255,13 +255,16 @@ fn frame(kind: &Kind, listed: &Listed, rendering: &Rendering) -> (Bytes, Bytes) 
         Some(columns) => format!("\"columnDefinitions\":{columns},\"rows\""),
         None => "\"items\"".to_owned(),
     };
+    // As upstream, which makes no list where there is nothing to put into it.
+    let none = rendering.accept.shape == Shape::Metadata && listed.records.is_empty();
+    let (open, close) = if none { ("null", "}\n") } else { ("[", "]}\n") };
     let head = format!(
-        "{{\"kind\":{},\"apiVersion\":{},\"metadata\":{},{items}:[",
+        "{{\"kind\":{},\"apiVersion\":{},\"metadata\":{},{items}:{open}",
         Value::from(list_kind),
         Value::from(version),
         Value::Object(metadata),
     );
-    (head.into(), Bytes::from_static(b"]}\n"))
+    (head.into(), Bytes::from_static(close.as_bytes()))
 }
 
 fn pieces(head: Bytes, items: impl Iterator<Item = Bytes>, tail: Bytes) -> impl Iterator<Item = Bytes> {

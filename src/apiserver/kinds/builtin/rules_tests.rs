@@ -271,7 +271,7 @@ fn the_phase_follows_the_deletion() {
         ]
     );
     let mut held = json!({"metadata": {"name": "n"}, "spec": {"finalizers": ["kubernetes"]}});
-    assert!(kind.rules.begin_delete(&mut held).unwrap());
+    assert!(kind.rules.begin_delete(&mut held, "now").unwrap());
     assert_eq!(held["status"]["phase"], "Terminating");
     assert!(kind.rules.holds(&held));
     assert!(!kind.rules.holds(&json!({"spec": {"finalizers": []}})));
@@ -282,7 +282,7 @@ fn namespaces_of_the_server_are_not_deleted() {
     let kind = kind("v1", "Namespace");
     let status = kind
         .rules
-        .begin_delete(&mut json!({"metadata": {"name": "default"}}))
+        .begin_delete(&mut json!({"metadata": {"name": "default"}}), "now")
         .unwrap_err();
     assert_eq!(
         (status.code, &*status.message),
