@@ -90,17 +90,7 @@ fn replicas(object: &Value, path: &str) -> Option<FieldError> {
         Err(detail) => return Some(FieldError::invalid(path, 0, detail)),
     };
     let Some(count) = value.as_i64() else {
-<<<<<<< HEAD
-        // A text stands there without quotes.
-        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let detail = format!(
-            "{path} accessor error: {shown} is of the type {}, expected int64",
-            go_type(value)
-        );
-        return Some(FieldError::invalid(path, 0, detail));
-=======
         return Some(FieldError::invalid(path, 0, mistyped(path, value, "int64")));
->>>>>>> ap-conform
     };
     if count < 0 {
         Some(FieldError::invalid(
