@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -93,6 +94,7 @@ impl Server {
             .append(true)
             .open(self.dir.join("log"))?;
         let mut command = self.command();
+        end_with_parent(&mut command);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         // Read before the start: a second start keeps the certificates, and the peer writes its file late.
         let mut access = Access::read(&self.kubeconfig()).ok();
@@ -165,6 +167,20 @@ impl Drop for Server {
     fn drop(&mut self) {
         _ = self.stop();
     }
+}
+
+/// Also when this program is killed, no server stays behind.
+fn end_with_parent(command: &mut Command) {
+    // SAFETY: between fork and exec there is one system call, which touches no memory.
+    unsafe {
+        command.pre_exec(|| {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) == 0 {
+                Ok(())
+            } else {
+                Err(std::io::Error::last_os_error())
+            }
+        })
+    };
 }
 
 async fn is_ready(access: &Access) -> bool {
