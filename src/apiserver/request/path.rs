@@ -34,8 +34,8 @@ pub fn path(path: &str) -> Result<Path> {
         return Ok(Path::Other(path.to_owned()));
     }
     let (namespace, rest) = match rest {
-        // The namespace itself.
-        ["namespaces", name] | ["namespaces", name, "status" | "finalize", ..] => (*name, rest),
+        // The namespace itself, which is cluster-scoped.
+        ["namespaces", _] | ["namespaces", _, "status" | "finalize", ..] => ("", rest),
         ["namespaces", name, rest @ ..] => (*name, rest),
         rest => ("", rest),
     };
@@ -47,8 +47,7 @@ pub fn path(path: &str) -> Result<Path> {
     name_is_a_segment(name)?;
     Ok(Path::Resource(ResourcePath {
         version,
-        // A namespace is cluster-scoped, although rights to one can be given inside it.
-        namespace: if resource == "namespaces" { "" } else { namespace }.to_owned(),
+        namespace: namespace.to_owned(),
         resource: resource.to_owned(),
         name: name.to_owned(),
         subresource,
@@ -105,6 +104,11 @@ mod tests {
                 ["v1", "", "namespaces", "x", "finalize"],
             ),
             ("/api/v1/namespaces/x/pods", ["v1", "x", "pods", "", ""]),
+            // Which is nowhere, and not all namespaces.
+            (
+                "/api/v1/namespaces/x/namespaces",
+                ["v1", "x", "namespaces", "", ""],
+            ),
             ("/api/v1/namespaces/x/pods//", ["v1", "x", "pods", "", ""]),
             ("/api/v1/namespaces//pods", ["v1", "", "pods", "", ""]),
             ("/api/v1/namespaces/x/pods/y/log", ["v1", "x", "pods", "y", "log"]),
