@@ -180,6 +180,7 @@ impl Status {
                 accepted.join(", ")
             ),
         )
+        .with_details(Details::default())
     }
 
     /// 409 `AlreadyExists`.

@@ -102,22 +102,27 @@ pub fn apply(live: Option<&Value>, applied: &Value, force: bool, write: &Write<'
 /// going from `live` to it. Tracking never fails: what cannot be read is reset. Call it when `new` is what will be
 /// stored, but for what the server itself sets at a create (uid, creation time, generation).
 #[must_use]
-pub fn track(live: Option<&Value>, mut new: Value, write: &Write<'_>) -> Value {
+pub fn track(live: Option<&Value>, new: Value, write: &Write<'_>) -> Value {
     if let (Some(live), "scale") = (live, write.subresource) {
         return scale::track(live, new, write);
     }
+    track_from(live, live.unwrap_or(&Value::Null), new, write)
+}
+
+/// [`track`]s a create, when every object of the kind has what `empty` has: nobody adds that.
+#[must_use]
+pub fn track_new(empty: Option<&Value>, new: Value, write: &Write<'_>) -> Value {
+    track_from(None, empty.unwrap_or(&Value::Null), new, write)
+}
+
+fn track_from(live: Option<&Value>, old: &Value, mut new: Value, write: &Write<'_>) -> Value {
     let sent = object::remove_meta(&mut new, "managedFields");
     let mut entries = start(live.and_then(managed), sent, write);
     if entries.is_empty() && live.is_some() {
         return new;
     }
     let version = write.kind.version.to_string();
-    updater::track(
-        &mut entries,
-        live.unwrap_or(&Value::Null),
-        &new,
-        &terms(write, &version),
-    );
+    updater::track(&mut entries, old, &new, &terms(write, &version));
     set_managed(&mut new, entries);
     new
 }

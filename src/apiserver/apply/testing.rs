@@ -72,6 +72,7 @@ pub fn kind(schema: Schema) -> Kind {
         counts_generations: true,
         unconditional_update: false,
         create_on_update: false,
+        fills_defaults: false,
         sealed: false,
         custom: true,
         rules: Arc::new(NoRules),

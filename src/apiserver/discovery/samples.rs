@@ -44,6 +44,7 @@ pub fn kind(group: &str, version: &str, word: &str, plural: &str) -> Kind {
         counts_generations: true,
         unconditional_update: false,
         create_on_update: false,
+        fills_defaults: false,
         sealed: false,
         custom: true,
         rules: Arc::new(NoRules),

@@ -62,6 +62,8 @@ pub struct Kind {
     pub unconditional_update: bool,
     /// A PUT to a name that is free creates.
     pub create_on_update: bool,
+    /// Some objects may have been stored before the schema had all of its defaults, so that reading fills them in.
+    pub fills_defaults: bool,
     /// Encrypted at rest, on disk and in memory.
     pub sealed: bool,
     /// Comes from a CRD: no strategic merge patch, no protobuf.
@@ -148,12 +150,12 @@ pub trait Rules: Send + Sync + 'static {
     }
 
     /// Makes the form in which it is stored from the form in which it is served.
-    fn to_storage(&self, object: Value) -> Value {
+    fn stored_form(&self, object: Value) -> Value {
         object
     }
 
     /// Makes the form in which it is served from the form in which it is stored.
-    fn from_storage(&self, object: Value) -> Value {
+    fn served_form(&self, object: Value) -> Value {
         object
     }
 
@@ -163,11 +165,12 @@ pub trait Rules: Send + Sync + 'static {
     }
 
     /// What the first request for its deletion does to an object (phase of a namespace, finalizer of a CRD), before
-    /// `deletionTimestamp` is set. `true`: it stays for now, even when no finalizer holds it.
+    /// `deletionTimestamp` is set to `now`. `true`: it stays for now, even when no finalizer holds it, and its deletion
+    /// is a state of its own, which neither has a grace period nor counts as a generation.
     ///
     /// # Errors
     /// The refusal, for an object that may not be deleted.
-    fn begin_delete(&self, _object: &mut Value) -> Result<bool> {
+    fn begin_delete(&self, _object: &mut Value, _now: &str) -> Result<bool> {
         Ok(false)
     }
 

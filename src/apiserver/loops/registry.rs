@@ -4,21 +4,19 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{feed::Feed, user, writing};
 use crate::apiserver::{
     kinds::{Kind, Kinds, custom},
     names::{GroupResource, Key},
-    object,
+    object, schema,
     status::{Result, Status},
     store::{Range, Record},
     verbs::{Api, Deletion, Propagation},
 };
 
-/// The finalizer under which a CRD waits for its instances.
-const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 /// After a write that the store refused.
 const RETRY: Duration = Duration::from_secs(1);
 /// Of a kind that is being removed: upstream's, without those that make or change.
@@ -29,13 +27,16 @@ fn resource() -> GroupResource {
     GroupResource::new("apiextensions.k8s.io", "customresourcedefinitions")
 }
 
+/// What kinds are made from: the generation of a CRD, and whether it is being deleted, which is none.
+type Made = (i64, bool);
+
 /// What is served, and what it was made from.
 pub struct Registry {
     api: Api,
     built_in: Vec<Arc<Kind>>,
     editions: watch::Sender<u64>,
     /// By CRD: its revision's schema, parsed. Statuses change more often than schemas.
-    parsed: BTreeMap<Key, (i64, Vec<Arc<Kind>>)>,
+    parsed: BTreeMap<Key, (Made, Vec<Arc<Kind>>)>,
 }
 
 impl Registry {
@@ -161,21 +162,24 @@ impl Registry {
                 .pointer("/metadata/generation")
                 .and_then(Value::as_i64)
                 .unwrap_or_default();
-            // The deletion of a CRD raises its generation, so that what ends is made anew without the verbs that make.
+            let ends = object::is_deleting(definition);
             let of_this = match self.parsed.remove(&record.key) {
-                Some((at, kinds)) if at == generation => kinds,
-                _ => custom::kinds(definition)
-                    .into_iter()
-                    .map(|mut kind| {
-                        if object::is_deleting(definition) {
+                Some((at, kinds)) if at == (generation, ends) => kinds,
+                before => {
+                    let before = before.map(|(_, kinds)| kinds).unwrap_or_default();
+                    let made = custom::kinds(definition).into_iter();
+                    made.map(|mut kind| {
+                        if ends {
                             kind.verbs = ENDING;
                         }
+                        kind.fills_defaults = self.fills_defaults(&kind, &before);
                         Arc::new(kind)
                     })
-                    .collect(),
+                    .collect()
+                }
             };
             kinds.extend(of_this.iter().cloned());
-            parsed.insert(record.key.clone(), (generation, of_this));
+            parsed.insert(record.key.clone(), ((generation, ends), of_this));
         }
         self.parsed = parsed;
         let served = self.api.kinds.load();
@@ -190,6 +194,32 @@ impl Registry {
             self.api.kinds.store(Arc::new(Kinds::new(kinds, edition)));
             self.editions.send_replace(edition);
         }
+    }
+
+    /// Whether an object may lack a default. Where the defaults are as they were, so is the answer. Where they changed, it
+    /// is yes until the next start, as a write that began before may end after any look at the store. Otherwise the
+    /// objects tell: most often none lacks one, and all go out as they are stored.
+    fn fills_defaults(&self, kind: &Kind, before: &[Arc<Kind>]) -> bool {
+        let defaults = schema::defaults(&kind.schema);
+        if defaults.is_empty() {
+            return false;
+        }
+        if let Some(before) = before.iter().find(|before| before.version == kind.version) {
+            return before.fills_defaults || schema::defaults(&before.schema) != defaults;
+        }
+        let all = Range {
+            of: kind.stored_as.clone(),
+            namespace: None,
+            after: None,
+        };
+        let stored = self.api.store.list(&all, None, 0).map(|page| page.records);
+        stored.unwrap_or_default().iter().any(|record| {
+            self.api.store.object(record).is_ok_and(|object| {
+                let mut filled = object.clone();
+                schema::default(&mut filled, &kind.schema);
+                filled != object
+            })
+        })
     }
 
     async fn report(&self, key: &Key, status: &Value) -> Result<()> {
@@ -213,7 +243,7 @@ impl Registry {
     /// Deletes the instances of a CRD that is being deleted, and lets it go when there are none. Returns the resource whose
     /// instances are waited for.
     async fn end(&self, key: &Key, definition: &Value) -> Result<Option<GroupResource>> {
-        if !object::finalizers(definition).any(|held| held == CLEANUP) {
+        if !object::finalizers(definition).any(|held| held == custom::CLEANUP) {
             return Ok(None);
         }
         let text = |pointer: &str| {
@@ -267,7 +297,7 @@ impl Registry {
         let change = |stored: &Value| {
             let mut changed = stored.clone();
             if let Some(Value::Array(finalizers)) = object::metadata_mut(&mut changed).get_mut("finalizers") {
-                finalizers.retain(|held| held != CLEANUP);
+                finalizers.retain(|held| held != custom::CLEANUP);
             }
             Ok(changed)
         };
@@ -281,16 +311,11 @@ impl Registry {
     }
 }
 
-/// Says once that the instances are being deleted.
+/// Says that the instances are being deleted.
 fn terminate(status: &mut Value, now: &str) {
-    let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) else {
-        return;
-    };
-    if !conditions.iter().any(|one| one["type"] == "Terminating") {
-        conditions.push(json!({
-            "type": "Terminating", "status": "True", "reason": "InstanceDeletionInProgress",
-            "message": "CustomResource deletion is in progress", "lastTransitionTime": now,
-        }));
+    if let Value::Object(status) = status {
+        let message = "CustomResource deletion is in progress";
+        custom::terminating(status, "InstanceDeletionInProgress", message, now);
     }
 }
 

@@ -65,6 +65,11 @@ pub fn body(content_type: Option<&str>, body: &Bytes, kind: Option<&Kind>) -> Re
     };
     match &decoded.object {
         Value::Object(_) => Ok(decoded),
+        // Into a Go type, `null` decodes as an object that says nothing.
+        Value::Null if kind.is_some_and(|kind| !kind.custom) => Ok(Decoded {
+            object: Value::Object(serde_json::Map::new()),
+            ..decoded
+        }),
         Value::Null => Err(refuse("Object 'Kind' is missing".to_owned())),
         other => Err(refuse(format!(
             "couldn't get version/kind; json parse error: json: cannot unmarshal {} into an object",

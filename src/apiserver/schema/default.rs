@@ -1,14 +1,46 @@
 //! Defaulting: absent fields get the schema's default. Owns the walk (Kubernetes' `structural/defaulting`) and what a
 //! `null` means where none is allowed. Called after decoding a write and after reading from the store.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::{Schema, Type, numbers::whole, parse::MAX_DEPTH};
+use super::{Additional, Schema, Type, numbers::whole, parse::MAX_DEPTH};
 
 /// Fills in defaults, in list items too. A `null` that the schema does not allow counts as absent: it gives way to the
 /// default or, without one, is dropped (in a list it stays, for validation to find).
 pub fn default(object: &mut Value, schema: &Schema) {
     fill(object, schema, 0);
+}
+
+/// All defaults of a schema, by the path of their field.
+#[must_use]
+pub fn defaults(schema: &Schema) -> BTreeMap<String, &Value> {
+    let mut found = BTreeMap::new();
+    collect(schema, &mut String::new(), &mut found);
+    found
+}
+
+fn collect<'a>(schema: &'a Schema, path: &mut String, found: &mut BTreeMap<String, &'a Value>) {
+    if let Some(default) = &schema.default {
+        found.insert(path.clone(), default);
+    }
+    let additional = match &schema.additional {
+        Some(Additional::Of(child)) => Some(("*", child)),
+        Some(Additional::Any) | None => None,
+    };
+    let items = schema.items.as_ref().map(|child| ("[]", child));
+    let properties = schema
+        .properties
+        .iter()
+        .map(|(name, child)| (name.as_str(), child));
+    for (name, child) in properties.chain(additional).chain(items) {
+        let length = path.len();
+        path.push('/');
+        path.push_str(name);
+        collect(child, path, found);
+        path.truncate(length);
+    }
 }
 
 fn fill(value: &mut Value, schema: &Schema, depth: usize) {

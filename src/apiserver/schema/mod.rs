@@ -25,14 +25,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 pub use cel::Program;
-pub use default::default;
+pub use default::{default, defaults};
 pub use format::is_known as known_format;
 pub use object_meta::object_meta;
 pub use openapi::find as field_schema;
 pub use parse::{parse, read};
 pub use prune::prune;
 pub use rules::{Bounds, Pattern};
-pub use validate::validate;
+pub use validate::{validate, validate_further};
 
 /// One node of a structural schema. Absent facets are empty or `None`.
 #[derive(Debug, Clone, Default, PartialEq)]

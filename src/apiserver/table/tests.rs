@@ -34,6 +34,7 @@ fn kind(columns: Vec<Column>, custom: bool) -> Kind {
         counts_generations: true,
         unconditional_update: false,
         create_on_update: false,
+        fills_defaults: false,
         sealed: false,
         custom,
         rules: Arc::new(NoRules),

@@ -10,6 +10,7 @@ use super::{
         names::Key,
         object,
         request::Decoded,
+        schema,
         status::{Result, Status},
         store::WriteError,
     },
@@ -65,8 +66,16 @@ impl Api {
         };
         screen::check_type(&mut draft.body.object, kind, draft.origin)?;
         check_place(&draft.body.object, namespace, None)?;
-        if let Some(answer) = answer(kind, &mut draft.body, how)? {
+        if let Some(answer) = answer(&incoming, namespace, &mut draft.body)? {
             return Ok(answer);
+        }
+        if !kind.verbs.contains(&"create") {
+            let why = "create not allowed while custom resource definition is terminating";
+            return Err(Status::forbidden(
+                &kind.resource,
+                object::name(&draft.body.object),
+                why,
+            ));
         }
         self.check_namespace(kind, namespace, object::name(&draft.body.object))?;
         if !matches!(object::resource_version(&draft.body.object), "" | "0") {
@@ -175,16 +184,21 @@ impl Api {
 }
 
 /// What a kind that is not stored says.
-fn answer(kind: &Kind, body: &mut Decoded, how: &Writing<'_>) -> Result<Option<Written>> {
+fn answer(incoming: &Incoming<'_>, namespace: &str, body: &mut Decoded) -> Result<Option<Written>> {
+    let (kind, how) = (incoming.kind, incoming.how);
     if kind.verbs != ["create"] {
         return Ok(None);
     }
     screen::decode(&mut body.object, kind, Origin::Body)?;
     let warnings = screen::prune(&mut body.object, &body.strict, kind, how.validation, Origin::Body)?;
-    let findings = super::super::schema::validate(&body.object, None, &kind.schema);
+    let findings = schema::validate(&body.object, None, &kind.schema);
     screen::check_decodes(&findings, kind, Origin::Body)?;
+    if kind.namespaced {
+        object::set_meta(&mut body.object, "namespace", namespace);
+    }
+    let asked = incoming.track_new(body.object.take());
     kind.rules
-        .answer(&body.object, how.user)
+        .answer(&asked, how.user)
         .map(|object| {
             Ok(Written {
                 object: object?,

@@ -95,16 +95,16 @@ fn begin(kind: &Kind, object: &mut Value, options: &Deletion, now: String) -> Re
     if object::is_deleting(object) {
         return Ok(is_released(kind, object));
     }
-    let stays = kind.rules.begin_delete(object)?;
+    let stays = kind.rules.begin_delete(object, &now)?;
     let held = object::finalizers(object).next().is_some();
     if !stays && !held && !kind.rules.holds(object) {
         return Ok(true);
     }
     object::set_meta(object, "deletionTimestamp", now);
-    if held {
+    if held && !stays {
         object::set_meta(object, "deletionGracePeriodSeconds", 0);
     }
-    if kind.counts_generations {
+    if kind.counts_generations && !stays {
         metadata::raise_generation(object);
     }
     Ok(false)

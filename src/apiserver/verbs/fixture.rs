@@ -312,6 +312,7 @@ fn kind(group: &str, name: &str, plural: &str) -> Kind {
         counts_generations: false,
         unconditional_update: true,
         create_on_update: false,
+        fills_defaults: false,
         sealed: false,
         custom: false,
         rules: Arc::new(NoRules),
@@ -339,7 +340,7 @@ impl Rules for NamespaceRules {
         object["spec"] = old["spec"].clone();
     }
 
-    fn begin_delete(&self, object: &mut Value) -> Result<bool> {
+    fn begin_delete(&self, object: &mut Value, _now: &str) -> Result<bool> {
         object["status"]["phase"] = "Terminating".into();
         Ok(true)
     }

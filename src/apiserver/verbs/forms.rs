@@ -10,6 +10,7 @@ use super::{
     super::{
         kinds::Kind,
         names::{GroupResource, Key},
+        schema,
         status::{Result, Status},
         store::{Record, RevisionError, WriteError},
     },
@@ -24,15 +25,18 @@ pub(super) fn key(kind: &Kind, namespace: &str, name: &str) -> Key {
 
 /// Whether what is stored is, byte for byte, what is served.
 pub(super) fn is_served_as_stored(kind: &Kind) -> bool {
-    kind.version == kind.storage_version && kind.stored_as == kind.resource
+    kind.version == kind.storage_version && kind.stored_as == kind.resource && !kind.fills_defaults
 }
 
 /// The served form of a stored object.
-pub(super) fn served(kind: &Kind, stored: Value) -> Value {
-    if is_served_as_stored(kind) {
-        return kind.rules.from_storage(stored);
+pub(super) fn served(kind: &Kind, mut stored: Value) -> Value {
+    if kind.fills_defaults {
+        schema::default(&mut stored, &kind.schema);
     }
-    let mut object = kind.rules.from_storage(stored);
+    if is_served_as_stored(kind) {
+        return kind.rules.served_form(stored);
+    }
+    let mut object = kind.rules.served_form(stored);
     if let Some(fields) = object.as_object_mut() {
         fields.insert("apiVersion".to_owned(), kind.version.to_string().into());
         fields.insert("kind".to_owned(), (&*kind.kind).into());
@@ -47,7 +51,7 @@ pub(super) fn stored(kind: &Kind, mut object: Value) -> Value {
     {
         fields.insert("apiVersion".to_owned(), kind.storage_version.to_string().into());
     }
-    kind.rules.to_storage(object)
+    kind.rules.stored_form(object)
 }
 
 /// The resource of namespaces.

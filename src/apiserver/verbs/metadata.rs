@@ -11,6 +11,32 @@ pub(super) fn seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// Takes out what Go does not write: lists, maps and texts with nothing in them. Of a built-in kind decoding has done so.
+/// An empty `managedFields` says something and stays.
+pub(super) fn drop_empty(object: &mut Value) {
+    let fields = [
+        "annotations",
+        "finalizers",
+        "generateName",
+        "labels",
+        "ownerReferences",
+    ];
+    let Some(Value::Object(meta)) = object.get_mut("metadata") else {
+        return;
+    };
+    for field in fields {
+        let empty = match meta.get(field) {
+            Some(Value::Array(list)) => list.is_empty(),
+            Some(Value::Object(map)) => map.is_empty(),
+            Some(Value::String(text)) => text.is_empty(),
+            _ => false,
+        };
+        if empty {
+            meta.remove(field);
+        }
+    }
+}
+
 /// Sets what the server says of a new object.
 pub(super) fn stamp(object: &mut Value, kind: &Kind, namespace: &str, uid: String, at: Timestamp) {
     let meta = object::metadata_mut(object);
@@ -97,6 +123,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn empty_metadata_goes_but_for_managed_fields() {
+        let mut object = json!({"metadata": {
+            "labels": {}, "annotations": {"a": ""}, "finalizers": [], "ownerReferences": [], "generateName": "",
+            "managedFields": [], "name": "",
+        }});
+        drop_empty(&mut object);
+        assert_eq!(
+            object,
+            json!({"metadata": {"annotations": {"a": ""}, "managedFields": [], "name": ""}})
+        );
+        drop_empty(&mut json!({"metadata": []}));
+    }
 
     #[test]
     fn a_time_has_whole_seconds() {

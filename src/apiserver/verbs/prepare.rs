@@ -3,13 +3,13 @@
 //! Called by `create` and `update`, again for every attempt.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     super::{
         apply,
         field_error::{FieldError, FieldErrorKind},
-        kinds::{Kind, metadata::finalizer_warnings, metadata::validate_metadata},
+        kinds::{Kind, builtin, metadata::finalizer_warnings, metadata::validate_metadata},
         object, schema,
         status::{Result, Status},
     },
@@ -72,6 +72,7 @@ impl Incoming<'_> {
         screen::check_type(&mut new, kind, self.origin)?;
         screen::decode(&mut new, kind, self.origin)?;
         let mut warnings = self.screen(&mut new, duplicates)?;
+        metadata::drop_empty(&mut new);
         metadata::stamp(&mut new, kind, birth.namespace, birth.uid.clone(), self.at);
         if let Some(name) = &birth.name {
             object::set_meta(&mut new, "name", name.as_str());
@@ -91,14 +92,16 @@ impl Incoming<'_> {
             .filter(|(_, ours)| *ours)
             .map(|(field, _)| (field, take(&mut new, field)))
             .collect();
-            new = apply::track(None, new, &self.write());
+            new = self.track_new(new);
             for (field, value) in owned_by_nobody {
                 put(&mut new, field, value);
             }
         }
         self.validate(&new, None)?;
         warnings.extend(kind.rules.warnings(&new));
-        warnings.extend(finalizer_warnings(&new, None));
+        if kind.custom {
+            warnings.extend(finalizer_warnings(&new, None));
+        }
         Ok(Prepared {
             object: new,
             warnings,
@@ -121,6 +124,7 @@ impl Incoming<'_> {
         screen::decode(&mut new, kind, self.origin)?;
         check_place(&new, object::namespace(live), Some(object::name(live)))?;
         let mut warnings = self.screen(&mut new, duplicates)?;
+        metadata::drop_empty(&mut new);
         self.check_preconditions(&new, live)?;
         new = self.isolate(new, live);
         metadata::keep(&mut new, live);
@@ -134,11 +138,20 @@ impl Incoming<'_> {
         }
         self.validate(&new, Some(live))?;
         warnings.extend(kind.rules.warnings(&new));
-        warnings.extend(finalizer_warnings(&new, Some(live)));
+        if kind.custom {
+            warnings.extend(finalizer_warnings(&new, Some(live)));
+        }
         Ok(Prepared {
             object: new,
             warnings,
         })
+    }
+
+    /// A new object of which this writer owns what it says. Of a built-in kind it does not own what every object has.
+    pub fn track_new(&self, new: Value) -> Value {
+        let mut nothing = json!({});
+        let made = builtin::decode(self.kind, &mut nothing).is_ok() && !self.kind.custom;
+        apply::track_new(made.then_some(&nothing), new, &self.write())
     }
 
     /// As `apply` wants to know it.
@@ -201,11 +214,16 @@ impl Incoming<'_> {
 
     fn validate(&self, new: &Value, live: Option<&Value>) -> Result<()> {
         let kind = self.kind;
-        let of_schema = schema::validate(new, live, &kind.schema);
-        screen::check_decodes(&of_schema, kind, self.origin)?;
         let mut findings = validate_metadata(new, live, kind.namespaced, kind.rules.name_rule());
-        findings.extend(of_schema);
-        findings.extend(kind.rules.validate(new, live));
+        let own = kind.rules.validate(new, live);
+        if kind.custom {
+            findings = schema::validate_further(findings, own, (new, live), &kind.schema);
+        } else {
+            let of_schema = schema::validate(new, live, &kind.schema);
+            screen::check_decodes(&of_schema, kind, self.origin)?;
+            findings.extend(of_schema);
+            findings.extend(own);
+        }
         if findings.is_empty() {
             return Ok(());
         }
@@ -213,7 +231,13 @@ impl Incoming<'_> {
             hide_values(&mut findings);
         }
         let name = object::name(new);
-        Err(Status::invalid(&kind.version.group, &kind.kind, name, &findings))
+        // Both kinds of events are validated as what is stored.
+        Err(Status::invalid(
+            &kind.stored_as.group,
+            &kind.kind,
+            name,
+            &findings,
+        ))
     }
 }
 

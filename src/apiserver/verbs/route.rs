@@ -126,8 +126,9 @@ pub(super) fn verb(kind: &Kind, path: &ResourcePath, method: &Method, watch: boo
             no_method().into()
         });
     }
-    if !kind.verbs.contains(&verb.name()) {
-        return Err(not_supported(kind, verb).into());
+    // Of a custom kind that is being removed no verb but create is refused, and that one once its name is known.
+    if !kind.custom && !kind.verbs.contains(&verb.name()) {
+        return Err(no_method().into());
     }
     match verb {
         Verb::Update | Verb::Patch if !named && kind.custom => {

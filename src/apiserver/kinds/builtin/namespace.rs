@@ -81,7 +81,7 @@ impl Rules for NamespaceRules {
         }
     }
 
-    fn begin_delete(&self, object: &mut Value) -> Result<bool> {
+    fn begin_delete(&self, object: &mut Value, _now: &str) -> Result<bool> {
         let name = object::name(object);
         if LASTING.contains(&name) {
             let of = GroupResource::new("", "namespaces");

@@ -166,8 +166,9 @@ impl ReviewRules {
         }
         let status = json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false});
         let mut answer = answered(review, status);
-        // As upstream, which forgets what was asked for.
+        // As upstream, which forgets what was asked for, and by whom.
         answer["spec"] = json!({});
+        object::remove_meta(&mut answer, "managedFields");
         Ok(answer)
     }
 
@@ -180,6 +181,7 @@ impl ReviewRules {
             info["extra"] = json!(user.extra);
         }
         let mut answer = answered(review, json!({"userInfo": info}));
+        object::remove_meta(&mut answer, "managedFields");
         object::set_meta(&mut answer, "creationTimestamp", render(self.clock.now(), false));
         answer
     }
@@ -188,7 +190,7 @@ impl ReviewRules {
 fn answered(review: &Value, status: Value) -> Value {
     let mut answer = review.clone();
     let metadata = object::metadata_mut(&mut answer);
-    metadata.retain(|field, _| field == "namespace");
+    metadata.retain(|field, _| matches!(field.as_str(), "managedFields" | "namespace"));
     answer["status"] = status;
     answer
 }

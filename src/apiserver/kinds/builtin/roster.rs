@@ -120,6 +120,7 @@ fn plain(
         counts_generations: false,
         unconditional_update: true,
         create_on_update: false,
+        fills_defaults: false,
         sealed: false,
         custom: false,
         rules: Arc::new(rules),

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 pub use check::validate;
 pub use facets::warnings;
-pub use names::{accepted, is_established, status};
+pub use names::{accepted, is_established, status, terminating};
 pub use rules::DefinitionRules;
 
 use super::{CellSource, Column, Definition, Kind, Scale};
@@ -23,16 +23,20 @@ use crate::apiserver::{
     schema::{self, Schema},
 };
 
+/// In the order in which the real server names those of a custom resource, which `kubectl api-resources` shows.
 const VERBS: &[&str] = &[
-    "create",
     "delete",
     "deletecollection",
     "get",
     "list",
     "patch",
+    "create",
     "update",
     "watch",
 ];
+
+/// The finalizer under which a CRD waits for its objects.
+pub const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// What the API documentation says of `metadata.creationTimestamp`.
 const AGE: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
@@ -60,7 +64,10 @@ pub fn prepare_create(definition: &mut Value) {
     set_defaults(definition);
     let stored: Vec<Value> = storage_version(definition).into_iter().map(Value::from).collect();
     if let Some(map) = definition.as_object_mut() {
-        map.insert("status".to_owned(), json!({"storedVersions": stored}));
+        // As Go writes a status of which nothing but the stored versions is known.
+        let nothing = json!({"kind": "", "plural": ""});
+        let status = json!({"conditions": null, "acceptedNames": nothing, "storedVersions": stored});
+        map.insert("status".to_owned(), status);
     }
 }
 
@@ -164,6 +171,7 @@ fn one(
         counts_generations: true,
         unconditional_update: false,
         create_on_update: false,
+        fills_defaults: false,
         sealed: false,
         custom: true,
     }

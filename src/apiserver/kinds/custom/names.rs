@@ -123,6 +123,17 @@ pub fn status(definition: &Value, others: &[&Value], now: &str) -> Value {
     status
 }
 
+/// Says in `status` that the objects of a CRD are going.
+pub fn terminating(status: &mut Map<String, Value>, reason: &str, message: &str, now: &str) {
+    let slot = status.entry("conditions").or_insert(Value::Null);
+    if !slot.is_array() {
+        *slot = json!([]);
+    }
+    if let Value::Array(conditions) = slot {
+        put(conditions, "Terminating", (true, reason, message), now);
+    }
+}
+
 fn put(conditions: &mut Vec<Value>, name: &str, (yes, reason, message): (bool, &str, &str), now: &str) {
     let status = if yes { "True" } else { "False" };
     let old = conditions.iter_mut().find(|condition| condition["type"] == name);

@@ -1,12 +1,13 @@
 //! What CRDs and custom resources do of their own as kinds. Owns the wiring into [`Rules`] and the check of `/scale`'s fields;
 //! the decisions are `check`'s and this folder's. Used by every write of a CRD or a custom resource.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{check, facets, prepare_create, prepare_update};
+use super::{CLEANUP, check, facets, names, prepare_create, prepare_update};
 use crate::apiserver::{
     field_error::FieldError,
-    kinds::{Rules, Scale, metadata::finalizer_warnings},
+    kinds::{Rules, Scale},
+    object, status,
 };
 
 /// The rules of `customresourcedefinitions.apiextensions.k8s.io`.
@@ -28,6 +29,23 @@ impl Rules for DefinitionRules {
 
     fn warnings(&self, object: &Value) -> Vec<String> {
         facets::warnings(object)
+    }
+
+    fn begin_delete(&self, object: &mut Value, now: &str) -> status::Result<bool> {
+        let metadata = object::metadata_mut(object);
+        let finalizers = metadata.entry("finalizers").or_insert_with(|| json!([]));
+        if let Value::Array(finalizers) = finalizers
+            && !finalizers.iter().any(|held| held == CLEANUP)
+        {
+            finalizers.push(CLEANUP.into());
+        }
+        names::terminating(
+            object::entry(object, "status"),
+            "InstanceDeletionPending",
+            "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+            now,
+        );
+        Ok(true)
     }
 }
 
@@ -52,34 +70,27 @@ impl Rules for CustomRules {
         let mut found = Vec::new();
         found.extend(replicas(object, &scale.spec_replicas));
         found.extend(replicas(object, &scale.status_replicas));
-        let selector = scale.label_selector.as_deref();
-        if let Some((path, value)) = selector.and_then(|path| Some((path, at(object, path)?)))
-            && !value.is_string()
-        {
-            let detail = format!(
-                "{path} accessor error: {value} is of the type {}, expected string",
-                go_type(value)
-            );
-            found.push(FieldError::invalid(path, "", detail));
-        }
+        found.extend(
+            scale
+                .label_selector
+                .as_deref()
+                .and_then(|path| selector(object, path)),
+        );
         found
     }
 
-    fn warnings(&self, object: &Value) -> Vec<String> {
-        let mut warnings: Vec<String> = self.deprecation.iter().cloned().collect();
-        warnings.extend(finalizer_warnings(object, None));
-        warnings
+    fn warnings(&self, _object: &Value) -> Vec<String> {
+        self.deprecation.iter().cloned().collect()
     }
 }
 
 fn replicas(object: &Value, path: &str) -> Option<FieldError> {
-    let value = at(object, path)?;
+    let value = match at(object, path) {
+        Ok(value) => value?,
+        Err(detail) => return Some(FieldError::invalid(path, 0, detail)),
+    };
     let Some(count) = value.as_i64() else {
-        let detail = format!(
-            "{path} accessor error: {value} is of the type {}, expected int64",
-            go_type(value)
-        );
-        return Some(FieldError::invalid(path, 0, detail));
+        return Some(FieldError::invalid(path, 0, mistyped(path, value, "int64")));
     };
     if count < 0 {
         Some(FieldError::invalid(
@@ -95,11 +106,36 @@ fn replicas(object: &Value, path: &str) -> Option<FieldError> {
     }
 }
 
-/// The value at a dotted path.
-fn at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
-    path.trim_start_matches('.')
-        .split('.')
-        .try_fold(object, |value, field| value.get(field))
+fn selector(object: &Value, path: &str) -> Option<FieldError> {
+    let detail = match at(object, path) {
+        Ok(None | Some(Value::String(_))) => return None,
+        Ok(Some(value)) => mistyped(path, value, "string"),
+        Err(detail) => detail,
+    };
+    Some(FieldError::invalid(path, "", detail))
+}
+
+/// The value at a dotted path, or why it leads nowhere: through something that is no object.
+fn at<'a>(object: &'a Value, path: &str) -> Result<Option<&'a Value>, String> {
+    let mut value = object;
+    for field in path.trim_start_matches('.').split('.') {
+        value = match value {
+            Value::Object(map) => match map.get(field) {
+                Some(value) => value,
+                None => return Ok(None),
+            },
+            Value::Null => return Ok(None),
+            other => return Err(mistyped(path, other, "map[string]interface{}")),
+        };
+    }
+    Ok(Some(value))
+}
+
+/// In Go's words.
+fn mistyped(path: &str, value: &Value, expected: &str) -> String {
+    let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let actual = go_type(value);
+    format!("{path} accessor error: {shown} is of the type {actual}, expected {expected}")
 }
 
 fn go_type(value: &Value) -> &'static str {
@@ -111,5 +147,42 @@ fn go_type(value: &Value) -> &'static str {
         Value::String(_) => "string",
         Value::Array(_) => "[]interface {}",
         Value::Object(_) => "map[string]interface {}",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_scale_that_leads_through_a_text_is_told_of() {
+        let found = replicas(&json!({"spec": "text"}), ".spec.replicas").unwrap();
+        assert_eq!(
+            found.to_string(),
+            ".spec.replicas: Invalid value: 0: .spec.replicas accessor error: text is of the type string, \
+             expected map[string]interface{}"
+        );
+        for fine in [json!({}), json!({"spec": null}), json!({"spec": {"replicas": 1}})] {
+            assert_eq!(replicas(&fine, ".spec.replicas"), None);
+        }
+        assert!(selector(&json!({"status": 1}), ".status.selector").is_some());
+        assert_eq!(
+            selector(&json!({"status": {"selector": "a"}}), ".status.selector"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_definition_that_is_deleted_waits_for_its_objects() {
+        let mut definition = json!({"metadata": {"name": "a"}, "status": {"conditions": null}});
+        for _ in 0..2 {
+            assert!(DefinitionRules.begin_delete(&mut definition, "now").unwrap());
+            assert_eq!(definition["metadata"]["finalizers"], json!([CLEANUP]));
+            assert_eq!(
+                definition["status"]["conditions"][0]["reason"],
+                "InstanceDeletionPending"
+            );
+            assert_eq!(definition["status"]["conditions"].as_array().unwrap().len(), 1);
+        }
     }
 }
