@@ -176,7 +176,10 @@ pub fn parse(bytes: &[u8]) -> Option<Request<Bytes>> {
 pub fn request(bytes: &[u8]) {
     let Some(request) = parse(bytes) else { return };
     let shown = || String::from_utf8_lossy(bytes).into_owned();
-    let head = request.method() == http::Method::HEAD;
+    let asked = (
+        request.method() == http::Method::HEAD,
+        request.uri().path().starts_with("/openapi/"),
+    );
     LAB.with_borrow_mut(|kept| {
         if kept.as_ref().is_some_and(|lab| lab.asked > LIFE)
             && let Some(old) = kept.take()
@@ -185,7 +188,7 @@ pub fn request(bytes: &[u8]) {
         }
         let lab = kept.get_or_insert_with(Lab::start);
         let (code, headers, body) = lab.ask(request);
-        judge(code, &headers, &body, head).unwrap_or_else(|why| {
+        judge(code, &headers, &body, asked).unwrap_or_else(|why| {
             panic!(
                 "{why}\n{}\n=> {code} {headers:?}\n{}",
                 shown(),
@@ -201,7 +204,7 @@ pub fn request(bytes: &[u8]) {
 }
 
 /// Whether an answer is well-formed and no fault of the server.
-fn judge(code: u16, headers: &HeaderMap, body: &Bytes, head: bool) -> Result<(), String> {
+fn judge(code: u16, headers: &HeaderMap, body: &Bytes, (head, openapi): (bool, bool)) -> Result<(), String> {
     let of = Response::builder()
         .status(code)
         .body(())
@@ -214,14 +217,20 @@ fn judge(code: u16, headers: &HeaderMap, body: &Bytes, head: bool) -> Result<(),
         .and_then(|value| value.to_str().ok());
     let Some(content) = content else {
         return match body.is_empty() {
-            true if code < 400 => Ok(()),
+            // A Kubernetes API server refuses a document of OpenAPI without a word.
+            true if code < 400 || code == 406 || (code == 404 && openapi) => Ok(()),
             _ => Err("what is it?".to_owned()),
         };
     };
     if code >= 400 && content == "text/plain; charset=utf-8" && body.ends_with(b"404 page not found\n") {
         return Ok(());
     }
-    let json = serde_json::from_slice::<Value>(body);
+    let json = if content == "application/yaml" {
+        let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
+        serde_saphyr::from_str::<Value>(text).map_err(|error| error.to_string())
+    } else {
+        serde_json::from_slice::<Value>(body).map_err(|error| error.to_string())
+    };
     if code < 400 || (head && body.is_empty()) {
         let stream = content.contains("stream") || body.is_empty() || json.is_ok() || body.ends_with(b"\n");
         return match content.starts_with("application/json") && !stream {
@@ -229,7 +238,7 @@ fn judge(code: u16, headers: &HeaderMap, body: &Bytes, head: bool) -> Result<(),
             false => Ok(()),
         };
     }
-    let status = json.map_err(|error| format!("a refusal that is no JSON: {error}"))?;
+    let status = json.map_err(|error| format!("a refusal that cannot be read: {error}"))?;
     let whole = status["kind"] == "Status"
         && status["apiVersion"] == "v1"
         && status["status"] == "Failure"

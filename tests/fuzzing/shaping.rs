@@ -1,9 +1,11 @@
 //! Fuzz targets for what a CRD says and does to objects: schema, pruning, defaults, validation, CEL, columns.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
 use crate::apiserver::{
-    kinds::{CellSource, Column, custom},
+    kinds::{CellSource, Column, Kind, custom},
     schema,
     table::{Include, Printer},
 };
@@ -20,6 +22,12 @@ pub fn thing_definition() -> Value {
     });
     definition
 }
+
+/// The kind of it.
+pub static THING: LazyLock<Kind> = LazyLock::new(|| {
+    let mut kinds = custom::kinds(&thing_definition());
+    kinds.pop().expect("it is established")
+});
 
 /// The first line, and the others if they are an object.
 fn halves(bytes: &[u8]) -> Option<(&str, Value)> {
@@ -87,9 +95,7 @@ pub fn columns(bytes: &[u8]) {
     let Some((path, object)) = halves(bytes) else {
         return;
     };
-    let mut kind = custom::kinds(&thing_definition())
-        .pop()
-        .expect("it is established");
+    let mut kind = THING.clone();
     let types = ["string", "integer", "number", "boolean", "date"];
     kind.columns = types
         .map(|of| Column {

@@ -2,6 +2,8 @@
 //! Answers are JSON or YAML; Kubernetes protobuf is read, never written, which every client's `Accept` allows for.
 //! Called by `verbs` and by `body`.
 
+use std::collections::BTreeMap;
+
 use super::{Accept, Shape};
 use crate::apiserver::status::{Result, Status};
 
@@ -17,12 +19,44 @@ pub const WATCH_TYPES: [&str; 2] = [
     "application/vnd.kubernetes.protobuf;stream=watch",
 ];
 
-/// Type and subtype of a content type in lower case; `None` when it is none or its parameters are not `name=value`.
+/// Type and subtype of a content type in lower case; `None` when it is none, or its parameters are not `name=value` as RFC
+/// 9110 5.6.6 has it, or say two things of one name. A semicolon may be last.
 pub(super) fn media_type(header: &str) -> Option<String> {
-    let mut parts = header.split(';').map(str::trim);
-    let essence = parts.next()?.to_ascii_lowercase();
-    let whole = parts.all(|parameter| parameter.is_empty() || parameter.contains('='));
-    (whole && essence.contains('/')).then_some(essence)
+    let (essence, mut rest) = header.split_at(header.find(';').unwrap_or(header.len()));
+    let essence = essence.trim().to_ascii_lowercase();
+    let mut known = BTreeMap::new();
+    while !matches!(rest.trim(), "" | ";") {
+        let (name, value, after) = parameter(rest)?;
+        let before = known.insert(name.to_ascii_lowercase(), value);
+        if before.is_some_and(|before| before != value) {
+            return None;
+        }
+        rest = after;
+    }
+    essence.contains('/').then_some(essence)
+}
+
+/// `; name=value` at the start of a text: both, and what comes after. Quotes are left out of the value.
+fn parameter(text: &str) -> Option<(&str, &str, &str)> {
+    let (name, rest) = token(text.trim_start().strip_prefix(';')?.trim_start())?;
+    let rest = rest.trim_start().strip_prefix('=')?.trim_start();
+    let Some(quoted) = rest.strip_prefix('"') else {
+        let (value, after) = token(rest)?;
+        return Some((name, value, after));
+    };
+    let mut escaped = false;
+    let end = quoted.find(|c: char| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    })?;
+    Some((name, &quoted[..end], &quoted[end + 1..]))
+}
+
+fn token(text: &str) -> Option<(&str, &str)> {
+    let inside = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    let end = text.find(|c| !inside(c)).unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
 }
 
 /// One clause of an `Accept` header.
@@ -233,7 +267,22 @@ mod tests {
             media_type("application/json;").as_deref(),
             Some("application/json")
         );
-        assert_eq!(media_type("application/json;x"), None);
+        for read in [
+            "; a=b;",
+            "; a=\"b;\\\"\"",
+            ";a=b;a=b",
+            "; a= b",
+            ";a =b;charset=x",
+        ] {
+            let read = format!("application/json{read}");
+            assert_eq!(media_type(&read).as_deref(), Some("application/json"), "{read}");
+        }
+        for refused in [
+            ";x", ";;", "; ;", ";a=", ";=b", ";a=\"b", ";a=b c", ";a=b;a=c", ";a=b/c",
+        ] {
+            let refused = format!("application/json{refused}");
+            assert_eq!(media_type(&refused), None, "{refused}");
+        }
         assert_eq!(media_type("garbage"), None);
     }
 

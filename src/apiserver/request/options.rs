@@ -134,6 +134,13 @@ impl Query {
                 "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
             ));
         }
+        // A watch from the newest or from anything is one with initial events to the real server, which names no value.
+        let unversioned = self.send_initial_events.is_none() && matches!(&*self.resource_version, "" | "0");
+        if matching.is_empty() && unversioned && !self.continue_token.is_empty() {
+            findings.push(forbidden(
+                "resourceVersionMatch is forbidden when continue is provided",
+            ));
+        }
         if matching.is_empty() {
             return findings;
         }
@@ -244,6 +251,11 @@ mod tests {
                 "continue=abc&watch=1&resourceVersionMatch=NotOlderThan&sendInitialEvents=true",
                 forbidden("resourceVersionMatch is forbidden when continue is provided"),
             ),
+            (
+                "continue=abc&watch=1",
+                forbidden("resourceVersionMatch is forbidden when continue is provided"),
+            ),
+            ("continue=abc&watch=1&resourceVersion=5", String::new()),
             (
                 "resourceVersionMatch=Exact&watch=1",
                 "422 ListOptions.meta.k8s.io \"\" is invalid: [resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided, resourceVersionMatch: Unsupported value: \"Exact\": supported values: \"NotOlderThan\"]".into(),

@@ -34,7 +34,7 @@ pub fn path(path: &str) -> Result<Path> {
         return Ok(Path::Other(path.to_owned()));
     }
     let (namespace, rest) = match rest {
-        // The namespace itself.
+        // The namespace itself, which is cluster-scoped.
         ["namespaces", _] | ["namespaces", _, "status" | "finalize", ..] => ("", rest),
         ["namespaces", name, rest @ ..] => (*name, rest),
         rest => ("", rest),
@@ -96,10 +96,6 @@ mod tests {
             ("/api/v1/namespaces/x", ["v1", "", "namespaces", "x", ""]),
             ("/api/v1/namespaces/x/", ["v1", "", "namespaces", "x", ""]),
             (
-                "/api/v1/namespaces/x/namespaces",
-                ["v1", "x", "namespaces", "", ""],
-            ),
-            (
                 "/api/v1/namespaces/x/status",
                 ["v1", "", "namespaces", "x", "status"],
             ),
@@ -108,6 +104,11 @@ mod tests {
                 ["v1", "", "namespaces", "x", "finalize"],
             ),
             ("/api/v1/namespaces/x/pods", ["v1", "x", "pods", "", ""]),
+            // Which is nowhere, and not all namespaces.
+            (
+                "/api/v1/namespaces/x/namespaces",
+                ["v1", "x", "namespaces", "", ""],
+            ),
             ("/api/v1/namespaces/x/pods//", ["v1", "x", "pods", "", ""]),
             ("/api/v1/namespaces//pods", ["v1", "", "pods", "", ""]),
             ("/api/v1/namespaces/x/pods/y/log", ["v1", "x", "pods", "y", "log"]),

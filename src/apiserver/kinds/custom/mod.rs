@@ -74,7 +74,8 @@ pub fn prepare_create(definition: &mut Value) {
 /// An update: the status stays; a new storage version is added to the stored ones.
 pub fn prepare_update(definition: &mut Value, old: &Value) {
     set_defaults(definition);
-    let mut status = old.get("status").cloned().unwrap_or_else(|| json!({}));
+    let stays = old.get("status").filter(|status| status.is_object());
+    let mut status = stays.cloned().unwrap_or_else(|| json!({}));
     if let Some(version) = storage_version(definition) {
         let slot = &mut status["storedVersions"];
         if !slot.is_array() {
