@@ -1,6 +1,6 @@
 # What people and CI run. Recipes stay short: what is longer is a script in tests/scripts.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test conformance check fmt fmt-check lint arch doc verify generate chaos image release-check install needs
+.PHONY: help demo demo-down test conformance bench check fmt fmt-check lint arch doc verify generate chaos image release-check install needs
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 
@@ -10,17 +10,21 @@ help: ## Print this list
 needs: ## Check what the other targets need, and say how to get what is missing
 	@tests/scripts/needs
 
-demo: needs ## Seal a secret, run it in a container, see a missing one named: on a real Docker and a real API server
+demo: needs ## Start standalone, seal a secret, run it in a container, see a missing one named: on a real Docker
 	tests/scripts/demo
 
 demo-down: ## Remove everything that the demo made
 	tests/scripts/demo down
 
-test: needs ## Run every test; Docker, images, API server and registry are set up by themselves
+test: needs ## Run every test; Docker, images and registry are set up by themselves
 	tests/scripts/test
 
-conformance: needs ## Hold the embedded API server against a real one, case by case
+conformance: ## Hold the embedded API server against a real one, and run the end-to-end cases on that; needs Go
+	@tests/scripts/needs conformance
 	tests/scripts/conformance
+
+bench: needs ## Measure the embedded API server beside a real one, and write docs/benchmarks.md
+	tests/scripts/bench
 
 check: needs fmt-check lint arch doc verify test ## What a change must pass: format, lint, architecture, docs, generated files, tests
 
@@ -32,6 +36,7 @@ fmt-check: ## Fail when a source is not formatted
 
 lint: ## Lint everything, warnings are errors
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --test conformance --test transcripts -- -D warnings
 
 arch: ## Hold the rooms against their plan
 	cargo test --locked --quiet --test architecture
@@ -46,7 +51,7 @@ verify: generate ## Fail when crds/ is not what the types say
 	git diff --exit-code crds
 	test -z "$$(git status --porcelain crds)"
 
-chaos: needs ## Kill the operator at random moments and look at what is left; ROUNDS=100 by default
+chaos: needs ## Kill standalone at random moments and look at what is left; ROUNDS=100 by default
 	tests/scripts/chaos
 
 image: ## Make the local image supercargo:VERSION from a static release build, without a registry

@@ -1,6 +1,7 @@
-//! End to end: the real binary, real kubectl, a real kube-apiserver and real Docker. Every case has its own namespace
-//! and operator; what needs the API server for itself runs last. After each case its secrets are searched for wherever
-//! they must not be. `cargo test --test e2e WORD` runs the cases whose name contains the word.
+//! End to end: the real binary, real kubectl and real Docker, on `supercargo standalone` or, with `E2E_ON=cluster`, as
+//! `supercargo controller` on a real kube-apiserver: the same cases with the same results. Every case has its own namespace
+//! and operator. After each case its secrets are searched for wherever they must not be. `cargo test --test e2e WORD` runs
+//! the cases whose name contains the word.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,6 +30,10 @@ mod kubectl;
 mod lifecycle;
 #[path = "e2e/secrets.rs"]
 mod secrets;
+#[path = "e2e/standalone.rs"]
+mod standalone;
+
+use harness::Form;
 
 type Test = (&'static str, fn());
 
@@ -66,9 +71,44 @@ const TOGETHER: &[Test] = &[
     ("a_rollout_goes_on_after_sigterm", lifecycle::sigterm),
     ("kill_minus_nine_at_random_moments", chaos::kill_minus_nine),
     ("the_examples_run_as_written", delivery::examples),
+    ("an_idle_control_plane_writes_nothing", standalone::idle),
+    (
+        "a_stop_takes_no_second_and_a_start_adopts",
+        standalone::stop_and_adopt,
+    ),
+    (
+        "a_lost_store_is_said_and_both_ways_on_work",
+        standalone::lost_store,
+    ),
+    ("a_core_secret_is_sealed_at_rest", standalone::sealed_at_rest),
 ];
 
-/// One by one, by the main thread, and only on a server that is ours to stop.
+/// The cases of one form alone, and why there is nothing to hold on the other. Where a case of both differs by form, its
+/// harness says so: `Case::refused`, for what standalone refuses already when it is written.
+const ONE_FORM: &[(&str, Form, &str)] = &[
+    (
+        "an_idle_control_plane_writes_nothing",
+        Form::Standalone,
+        "a kube-apiserver writes leases of its own all the time",
+    ),
+    (
+        "a_stop_takes_no_second_and_a_start_adopts",
+        Form::Standalone,
+        "the store that outlives the process is the API server's there; renewing_nothing_changes_nothing restarts an operator",
+    ),
+    (
+        "a_lost_store_is_said_and_both_ways_on_work",
+        Form::Standalone,
+        "the operator has no store and the cluster tells who it is",
+    ),
+    (
+        "a_core_secret_is_sealed_at_rest",
+        Form::Standalone,
+        "whether etcd holds plain text is decided by who runs the cluster",
+    ),
+];
+
+/// One by one, by the main thread, and in cluster form only on a server that is ours to stop.
 const ALONE: &[Test] = &[("the_api_server_goes_away_and_comes_back", faults::api_server_away)];
 
 const THREADS: usize = 4;
@@ -84,6 +124,16 @@ fn main() -> ExitCode {
             .collect()
     };
     let (mut together, mut alone) = (chosen(TOGETHER), chosen(ALONE));
+    let form = harness::form();
+    let mut elsewhere = 0;
+    for (name, only, why) in ONE_FORM.iter().filter(|(_, only, _)| *only != form) {
+        let before = together.len();
+        together.retain(|(other, _)| other != name);
+        if together.len() < before {
+            elsewhere += 1;
+            println!("only on {only:?}: {name}, as {why}");
+        }
+    }
     if words.iter().any(|w| w == "--list") {
         together
             .iter()
@@ -96,11 +146,12 @@ fn main() -> ExitCode {
     }
     let begun = Instant::now();
     harness::World::start();
-    if let Err(_told) = catch_unwind(make_keys) {
+    let cluster = harness::world().cluster.as_ref();
+    if cluster.is_some() && catch_unwind(make_keys).is_err() {
         harness::world().end();
         return ExitCode::FAILURE;
     }
-    if !harness::world().has_own_server() {
+    if cluster.is_some_and(|cluster| !cluster.is_ours()) {
         for (name, _) in alone.drain(..) {
             println!(
                 "not run: {name}, as the server of TEST_KUBECONFIG is not ours to stop; unset it to run this on one of our own"
@@ -108,7 +159,7 @@ fn main() -> ExitCode {
         }
     }
     println!(
-        "\nrunning {} end-to-end tests; set-up took {:.1} s",
+        "\nrunning {} end-to-end tests on {form:?}; set-up took {:.1} s",
         together.len() + alone.len(),
         begun.elapsed().as_secs_f64()
     );
@@ -150,7 +201,7 @@ fn main() -> ExitCode {
         "\ntest result: {word}. {} passed; {} failed; 0 ignored; 0 measured; {} filtered out; finished in {:.1}s",
         count - failed.len(),
         failed.len(),
-        TOGETHER.len() + ALONE.len() - count,
+        TOGETHER.len() + ALONE.len() - count - elsewhere,
         begun.elapsed().as_secs_f64()
     );
     failed.iter().for_each(|name| println!("    {name}"));
@@ -177,13 +228,10 @@ fn one(test: Test, failed: &Mutex<Vec<&'static str>>) {
     );
 }
 
-/// The first operator makes the key ring; its public keys are pinned for all cases.
+/// The first operator of a cluster makes the key ring; its public keys are pinned for all cases.
 fn make_keys() {
     let case = harness::case::Case::start("first", &[]);
-    let keys = harness::until("the public keys", harness::SOON, || {
-        let said = case.supercargo(&["keys", "public"], b"");
-        if said.ok { Ok(said.out) } else { Err(said.err) }
-    });
+    let keys = harness::until("the public keys", harness::SOON, || case.public_keys());
     std::fs::write(harness::world().dir.path().join(".supercargo-keys"), keys).unwrap();
     case.finish();
 }

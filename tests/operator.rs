@@ -1,4 +1,4 @@
-//! The whole operator in process: watches, reconciles and status against a Kubernetes API in memory, on the fake engine,
+//! The whole operator in process: watches, reconciles and status against our own API server in memory, on the fake engine,
 //! in virtual time. Tests are sentences; every wait is for a level and has a bound.
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,6 @@
-//! The verbs `secret` and `keys` against a real kube-apiserver with our CRDs: sealed on the client, refused while in
-//! use. No controller runs here. The server is the oracle of `tests/scripts`, `TEST_KUBECONFIG` overrides it.
+//! The verbs `secret` and `keys` against an API server with our CRDs: sealed on the client, refused while in use. No
+//! controller looks at it. The server is a standalone, with `E2E_ON=cluster` a real kube-apiserver; `TEST_KUBECONFIG`
+//! overrides it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,11 +8,14 @@
     reason = "a test may"
 )]
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+#[path = "harness/apiserver.rs"]
+mod apiserver;
 
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use apiserver::ApiServer;
 use supercargo::seal::{Envelope, WrittenBy};
 use supercargo::secrets::keyring_public::PublicKeys;
 use supercargo::secrets::{keyring, keyring_file};
@@ -32,68 +36,31 @@ fn script(name: &str) -> String {
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
 
-/// A kube-apiserver and a namespace of our own on it.
+/// An API server and a namespace of our own on it.
 struct Cluster {
+    // Ends before its directory goes.
+    server: ApiServer,
     dir: tempfile::TempDir,
-    server: Option<Child>,
-    kubeconfig: PathBuf,
     namespace: String,
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if let Some(server) = &mut self.server {
-            let _ = server.kill();
-            let _ = server.wait();
-        } else {
+        if !self.server.is_ours() {
             self.kubectl(&["delete", "namespace", &self.namespace, "--wait=false"], "");
         }
     }
 }
 
 impl Cluster {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test may be told which cluster to use"
-    )]
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let namespace = format!("seal-{}", std::process::id());
-        let (server, kubeconfig) = match std::env::var("TEST_KUBECONFIG").ok().filter(|k| !k.is_empty()) {
-            Some(given) => (None, PathBuf::from(given)),
-            None => {
-                let kubeconfig = dir.path().join("kubeconfig");
-                let mut command = Command::new(script("oracle"));
-                command
-                    .arg("--exit-with-parent")
-                    .arg("--kubeconfig")
-                    .arg(&kubeconfig);
-                let server = command
-                    .stdin(Stdio::null())
-                    .stdout(Stdio::null())
-                    .spawn()
-                    .unwrap();
-                (Some(server), kubeconfig)
-            }
-        };
-        let mut cluster = Self {
+        let cluster = Self {
+            server: ApiServer::start(dir.path()),
             dir,
-            server,
-            kubeconfig,
             namespace,
         };
-        let until = Instant::now() + Duration::from_secs(120);
-        while !cluster.kubeconfig.exists() {
-            let ended = cluster
-                .server
-                .as_mut()
-                .is_some_and(|s| s.try_wait().unwrap().is_some());
-            assert!(
-                !ended && Instant::now() < until,
-                "the kube-apiserver did not become ready"
-            );
-            std::thread::sleep(Duration::from_millis(100));
-        }
         let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
         cluster.kubectl(&["apply", "--server-side", "-f", crds.to_str().unwrap()], "");
         cluster.kubectl(
@@ -112,7 +79,10 @@ impl Cluster {
 
     fn kubectl(&self, args: &[&str], stdin: &str) -> String {
         let mut command = Command::new(script("kubectl"));
-        command.arg("--kubeconfig").arg(&self.kubeconfig).args(args);
+        command
+            .arg("--kubeconfig")
+            .arg(&self.server.kubeconfig)
+            .args(args);
         let (ok, out, err) = run(&mut command, stdin.as_bytes());
         assert!(ok, "kubectl {args:?}: {err}");
         out
@@ -123,7 +93,7 @@ impl Cluster {
         command
             .args(args)
             .current_dir(self.dir.path())
-            .env("KUBECONFIG", &self.kubeconfig);
+            .env("KUBECONFIG", &self.server.kubeconfig);
         command
             .env("SUPERCARGO_NAMESPACE", &self.namespace)
             .env("SUPERCARGO_OPERATOR_NAMESPACE", &self.namespace);

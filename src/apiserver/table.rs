@@ -78,34 +78,33 @@ pub fn columns(kind: &Kind) -> Value {
     name.into_iter().chain(others).collect()
 }
 
-/// The rows of one kind, with its paths parsed once: for lists and watches.
+/// The rows of one kind, with its paths parsed once: for lists.
 #[derive(Debug)]
-pub struct Printer<'a> {
-    columns: Vec<(&'a Column, Option<JsonPath>)>,
+pub struct Printer {
+    /// Of each column that has one.
+    paths: Vec<Option<JsonPath>>,
     name_first: bool,
 }
 
-impl<'a> Printer<'a> {
+impl Printer {
     /// For the columns of `kind`.
     #[must_use]
-    pub fn new(kind: &'a Kind) -> Self {
-        let parsed = |column: &'a Column| {
-            let path = match &column.source {
-                CellSource::Path(path) => JsonPath::parse(path),
-                CellSource::Computed(_) | CellSource::Since(_) => None,
-            };
-            (column, path)
+    pub fn new(kind: &Kind) -> Self {
+        let parsed = |column: &Column| match &column.source {
+            CellSource::Path(path) => JsonPath::parse(path),
+            CellSource::Computed(_) | CellSource::Since(_) => None,
         };
         Self {
-            columns: kind.columns.iter().map(parsed).collect(),
+            paths: kind.columns.iter().map(parsed).collect(),
             name_first: !names_itself(kind),
         }
     }
 
-    /// One row, with ages as of `now`.
+    /// One row of the kind that this was made for, with ages as of `now`.
     #[must_use]
-    pub fn row(&self, object: &Value, include: Include, now: Timestamp) -> Value {
-        let others = self.columns.iter().map(|(column, path)| match &column.source {
+    pub fn row(&self, kind: &Kind, object: &Value, include: Include, now: Timestamp) -> Value {
+        let columns = kind.columns.iter().zip(&self.paths);
+        let others = columns.map(|(column, path)| match &column.source {
             CellSource::Computed(compute) => compute(object),
             CellSource::Since(time) => since(&time(object), now),
             CellSource::Path(_) => path
@@ -115,22 +114,53 @@ impl<'a> Printer<'a> {
         });
         let name = self.name_first.then(|| object::name(object).into());
         let cells: Value = name.into_iter().chain(others).collect();
-        let shown = match include {
-            Include::None => Value::Null,
-            Include::Metadata => partial(object),
-            Include::Object => object.clone(),
-        };
-        let mut row = Map::new();
-        row.insert("cells".to_owned(), cells);
-        row.insert("object".to_owned(), shown);
-        Value::Object(row)
+        with_object(cells, object, include)
     }
+}
+
+fn with_object(cells: Value, object: &Value, include: Include) -> Value {
+    let shown = match include {
+        Include::None => Value::Null,
+        Include::Metadata => partial(object),
+        Include::Object => object.clone(),
+    };
+    let mut row = Map::new();
+    row.insert("cells".to_owned(), cells);
+    row.insert("object".to_owned(), shown);
+    Value::Object(row)
+}
+
+/// An `autoscaling/v1 Scale` as a table of one row, whatever the kind that it scales.
+#[must_use]
+pub fn scale(scale: &Value, include: Include, now: Timestamp) -> Value {
+    let column = |name: &str, kind: &str, format: &str, description: &str| json!({"name": name, "type": kind, "format": format, "description": description, "priority": 0});
+    let replicas = |part: &str| scale[part].get("replicas").cloned().unwrap_or_else(|| 0.into());
+    let created = scale["metadata"]["creationTimestamp"]
+        .as_str()
+        .unwrap_or_default();
+    let cells = json!([
+        object::name(scale),
+        replicas("spec"),
+        replicas("status"),
+        since(created, now)
+    ]);
+    json!({
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1",
+        "metadata": {"resourceVersion": object::resource_version(scale)},
+        "columnDefinitions": [
+            column("Name", "string", "name", NAME),
+            column("Desired", "integer", "", "Number of desired replicas"),
+            column("Available", "integer", "", "Number of actual replicas"),
+            column("Age", "date", "", CREATED),
+        ],
+        "rows": [with_object(cells, scale, include)],
+    })
 }
 
 /// One row; for many of them, a [`Printer`] is faster.
 #[must_use]
 pub fn row(kind: &Kind, object: &Value, include: Include, now: Timestamp) -> Value {
-    Printer::new(kind).row(object, include, now)
+    Printer::new(kind).row(kind, object, include, now)
 }
 
 /// `PartialObjectMetadata` of an object.

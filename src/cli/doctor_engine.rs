@@ -227,7 +227,7 @@ async fn orphans(report: &mut Report, client: &Client, views: &[ContainerView], 
         lost.len(),
         names.join(", ")
     );
-    let next = "restore the objects if they were lost; else remove the containers with `docker rm -f`: the operator never does";
+    let next = "restore the objects if they were lost; else remove the containers with `supercargo prune --orphans`: the operator never does";
     report.warn("orphans", detail, next);
 }
 

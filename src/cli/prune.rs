@@ -1,53 +1,62 @@
-//! The verb `prune --instance UID`: removes what a control plane that is gone left on the Docker host. Shows what it would
-//! remove, and removes it only with `--yes`. Owns the choice, which goes by our label and nothing else; what another
-//! control plane or a person made is not touched, nor are volumes, which hold data. Called by `mod`.
+//! The verb `prune`: removes what a control plane that is gone left on the Docker host (`--instance UID`), or what no object
+//! of the present one owns (`--orphans`). Shows what it would remove, and removes it only with `--yes`. Owns the choice,
+//! which goes by our labels and nothing else; what another control plane or a person made is not touched, nor are volumes,
+//! which hold data. Called by `mod`.
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, process::ExitCode};
+
+use anyhow::Context as _;
+use kube::{Api, Client, api::ListParams};
 
 use super::{
-    Outcome, block_on,
+    Failure, Outcome, block_on,
     connect::{self, Docker, DockerArgs},
     output,
 };
 use crate::{
-    api::keys::label,
+    api::{DockerDeployment, keys::label},
     engine::{Containers, Networks},
     state::{container::ContainerView, network::NetworkView},
 };
 
 /// Flags of `prune`.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
 pub(super) struct Args {
     #[command(flatten)]
     docker: DockerArgs,
     /// The control plane whose containers and networks are removed: the uid of its namespace kube-system
-    #[arg(long, value_name = "UID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    instance: String,
+    #[arg(long, value_name = "UID", group = "what", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    instance: Option<String>,
+    /// Remove containers whose object is gone from the control plane that the kubeconfig reaches
+    #[arg(long, group = "what")]
+    orphans: bool,
     /// Remove them. Without it they are only listed
     #[arg(long)]
     yes: bool,
+}
+
+/// What is removed.
+struct Chosen {
+    containers: Vec<ContainerView>,
+    networks: Vec<NetworkView>,
+    /// What is said when that is nothing.
+    nothing: String,
 }
 
 /// Runs the verb.
 pub(super) fn run(args: &Args) -> Outcome {
     block_on(async {
         let engine = args.docker.connect()?;
-        refuse_own(&args.instance).await?;
-        let containers = connect::containers(&engine, label::INSTANCE, &args.instance)
-            .await
-            .map_err(connect::engine_failure)?;
-        let networks: Vec<NetworkView> = engine
-            .list_networks()
-            .await
-            .map_err(connect::engine_failure)?
-            .into_iter()
-            .filter(|network| network.labels.get(label::INSTANCE) == Some(&args.instance))
-            .collect();
-        output::data(&plan(&containers, &networks))?;
-        if containers.is_empty() && networks.is_empty() {
-            eprintln!("nothing of control plane {} is on this host", args.instance);
+        let chosen = match &args.instance {
+            Some(instance) => all_of(&engine, instance).await?,
+            None => orphans(&engine).await?,
+        };
+        output::data(&plan(&chosen.containers, &chosen.networks))?;
+        if chosen.containers.is_empty() && chosen.networks.is_empty() {
+            eprintln!("{}", chosen.nothing);
         } else if args.yes {
-            remove(&engine, &containers, &networks).await?;
+            remove(&engine, &chosen.containers, &chosen.networks).await?;
         } else {
             eprintln!("nothing was removed; add --yes to remove this");
         }
@@ -55,8 +64,63 @@ pub(super) fn run(args: &Args) -> Outcome {
     })
 }
 
+async fn all_of(engine: &Docker, instance: &str) -> Result<Chosen, Failure> {
+    refuse_own(instance).await?;
+    let containers = connect::containers(engine, label::INSTANCE, instance)
+        .await
+        .map_err(connect::engine_failure)?;
+    let networks = engine.list_networks().await.map_err(connect::engine_failure)?;
+    Ok(Chosen {
+        containers,
+        networks: networks
+            .into_iter()
+            .filter(|network| network.labels.get(label::INSTANCE).map(String::as_str) == Some(instance))
+            .collect(),
+        nothing: format!("nothing of control plane {instance} is on this host"),
+    })
+}
+
+async fn orphans(engine: &Docker) -> Result<Chosen, Failure> {
+    let client = connect::kube().await?;
+    let instance = connect::known_instance(&client).await?;
+    // In this order: whoever has a container here was an object before it had one.
+    let containers = connect::containers(engine, label::INSTANCE, instance.as_str())
+        .await
+        .map_err(connect::engine_failure)?;
+    let owners = owners(client).await?;
+    Ok(Chosen {
+        containers: without_owner(containers, &owners),
+        networks: Vec::new(),
+        nothing: "every container of this control plane has its object".to_owned(),
+    })
+}
+
+async fn owners(client: Client) -> Result<BTreeSet<String>, Failure> {
+    let deployments: Api<DockerDeployment> = Api::all(client);
+    let listed = deployments
+        .list_metadata(&ListParams::default())
+        .await
+        .context("DockerDeployments cannot be listed, so nobody knows what has no object")?;
+    Ok(listed
+        .into_iter()
+        .filter_map(|deployment| deployment.metadata.uid)
+        .collect())
+}
+
+fn without_owner(containers: Vec<ContainerView>, owners: &BTreeSet<String>) -> Vec<ContainerView> {
+    containers
+        .into_iter()
+        .filter(|container| {
+            container
+                .labels
+                .get(label::UID)
+                .is_some_and(|uid| !owners.contains(uid))
+        })
+        .collect()
+}
+
 /// A control plane that answers is not gone.
-async fn refuse_own(instance: &str) -> Result<(), super::Failure> {
+async fn refuse_own(instance: &str) -> Result<(), Failure> {
     let Ok(client) = connect::kube().await else {
         return Ok(());
     };
@@ -90,7 +154,7 @@ async fn remove(
     engine: &Docker,
     containers: &[ContainerView],
     networks: &[NetworkView],
-) -> Result<(), super::Failure> {
+) -> Result<(), Failure> {
     for container in containers {
         engine
             .remove_container(&container.id, true)
@@ -109,4 +173,29 @@ async fn remove(
         networks.len()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixtures;
+
+    #[test]
+    fn an_orphan_is_a_container_whose_owner_is_gone_and_nothing_else() {
+        let mut containers: Vec<ContainerView> = ["kept", "gone", "foreign"]
+            .map(|name| fixtures::view(name, 0, "r"))
+            .into();
+        for (container, uid) in containers.iter_mut().zip([Some("a"), Some("b"), None]) {
+            container.name = container.labels[label::DEPLOYMENT].clone();
+            container.labels.remove(label::UID);
+            if let Some(uid) = uid {
+                container.labels.insert(label::UID.to_owned(), uid.to_owned());
+            }
+        }
+        let owners = BTreeSet::from(["a".to_owned(), "c".to_owned()]);
+        let lost = without_owner(containers, &owners);
+        let names: Vec<&str> = lost.iter().map(|container| container.name.as_str()).collect();
+        assert_eq!(names, ["gone"]);
+        assert!(plan(&lost, &[]).starts_with("remove container gone of "));
+    }
 }

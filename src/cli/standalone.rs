@@ -197,6 +197,7 @@ async fn expose(
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot serve metrics on {address}; choose another --metrics-addr"))?;
+    tracing::info!(metrics = %listener.local_addr()?, "metrics are served without TLS");
     let ended = async move {
         let _gone_is_stopped = stop.wait_for(|stop| *stop).await;
     };

@@ -23,10 +23,7 @@ pub(super) struct DataDir(pub(super) PathBuf);
 #[derive(Debug)]
 pub(super) struct Held(#[expect(dead_code, reason = "it is the lock")] File);
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the XDG base directories, which have no flag of that name"
-)]
+/// The XDG base directories, which have no flag of that name.
 fn environment(name: &str) -> Option<PathBuf> {
     let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
     Some(PathBuf::from(value)).filter(|path| path.is_absolute())

@@ -73,8 +73,8 @@ pub(super) fn lost_store(found: &BTreeSet<String>) -> String {
     let one = all.first().copied().unwrap_or_default();
     format!(
         "this store is empty, and on this Docker host run containers of another control plane ({}). Nothing was \
-         changed. Either go on as that one, and then apply its manifests again:\n\n    supercargo standalone --instance \
-         {one}\n\nor remove what it left, after a look at the plan, and start again:\n\n    supercargo prune --instance {one}\n",
+         changed. Either go on as that one and apply its manifests again; what it left runs on beside them until \
+         `supercargo prune --orphans` removes it:\n\n    supercargo standalone --instance {one}\n\nor remove what it left, after a look at the plan, and start again:\n\n    supercargo prune --instance {one}\n",
         all.join(", ")
     )
 }
@@ -86,7 +86,7 @@ mod tests {
 
     #[tokio::test]
     async fn another_control_plane_is_seen_by_its_networks() {
-        let engine = Fake::default();
+        let engine = Fake::new(std::sync::Arc::new(crate::clock::System));
         assert!(planes(&engine).await.unwrap().is_empty());
         let spec = NetworkSpec {
             name: "sc-a".to_owned(),

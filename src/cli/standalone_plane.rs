@@ -25,7 +25,7 @@ use crate::{
         authorize::{MastersOnly, User},
         loops,
         names::{GroupResource, Key},
-        serve::{Check, Listener, Options, Server, Tls, kubeconfig, pki::Pki},
+        serve::{Check, Listener, Options, Refresh, Server, Tls, kubeconfig, pki::Pki},
         store::{self, Store},
     },
     clock::{Clock, System},
@@ -45,7 +45,7 @@ pub(super) struct Later {
     /// Whether the operator is ready.
     pub(super) ready: OnceLock<Ready>,
     /// Brings its gauges up to date.
-    pub(super) gauges: OnceLock<Arc<dyn Fn(&Metrics) + Send + Sync>>,
+    pub(super) gauges: OnceLock<Refresh>,
 }
 
 /// A control plane whose socket is bound and whose store is open.
@@ -99,7 +99,7 @@ impl Plane {
         )?;
         let tls = Tls::new(&material, Arc::clone(&clock))?;
         let at_rest = RingAtRest::new(&data.keyring(), ring);
-        let store = open(&data.store(), at_rest)?;
+        let store = open(&data.store(), at_rest, metrics)?;
         let later = Arc::new(Later::default());
         let (ready, gauges) = (Arc::clone(&later), Arc::clone(&later));
         let operator = Check::ready("operator", move || {
@@ -188,10 +188,11 @@ impl Plane {
     }
 }
 
-fn open(path: &Path, at_rest: RingAtRest) -> Result<Store, Failure> {
+fn open(path: &Path, at_rest: RingAtRest, metrics: &Metrics) -> Result<Store, Failure> {
     let options = store::Options {
         at_rest: Some(Arc::new(at_rest)),
         sealed: [GroupResource::new("", "secrets")].into(),
+        metrics: metrics.clone(),
         ..store::Options::default()
     };
     Ok(Store::open(path, options)

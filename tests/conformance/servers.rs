@@ -74,7 +74,9 @@ impl Pair {
             .arg("standalone")
             .arg("--data-dir")
             .arg(dir.path().join("embedded"))
-            .args(["--listen", "127.0.0.1:0"]);
+            .args(["--listen", "127.0.0.1:0"])
+            // Whatever other control planes have on this host is not its business.
+            .args(["--instance", "6f1d3c52-0b7e-4d0b-9a55-1c2f3a4b5c6d"]);
         let mut children = vec![
             start(&mut embedded, "embedded.log"),
             start(&mut oracle, "oracle.log"),

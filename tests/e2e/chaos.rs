@@ -1,25 +1,19 @@
-//! kill -9 of the operator at random moments of rollouts, scale changes, rotations and deletions. After each restart:
-//! the right end state, no orphan, no duplicate. `SUPERCARGO_CHAOS_ROUNDS` says how many times (10).
+//! kill -9 of the operator at random moments of rollouts, scale changes, rotations and deletions; in standalone form that
+//! is the API server and its store, too. After each restart: all that was acknowledged is there, the right end state, no
+//! orphan, no duplicate. `SUPERCARGO_CHAOS_ROUNDS` says how many times (10).
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
 use crate::harness::{
-    IMAGE, IMAGE_2, INSTANCE, SOON,
+    IMAGE, IMAGE_2, SOON,
     case::{Case, container, deployment, from_secret},
-    docker_ok, same, until, word, world,
+    number, same, until, word,
 };
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long a test runs is told by its caller"
-)]
 fn rounds() -> usize {
-    std::env::var("SUPERCARGO_CHAOS_ROUNDS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(10)
+    number("SUPERCARGO_CHAOS_ROUNDS", 10)
 }
 
 fn random(below: u64) -> u64 {
@@ -60,8 +54,12 @@ pub fn kill_minus_nine() {
         }
         // The moment itself is what varies: this is no wait for anything.
         std::thread::sleep(Duration::from_millis(random(1500)));
+        let acknowledged = spec(&case);
         case.take_operator().kill();
         case.start_operator();
+        if what != "deletion" {
+            assert_eq!(spec(&case), acknowledged, "an acknowledged write is lost");
+        }
         if what == "deletion" {
             case.kubectl(&["wait", "ddep/web", "--for=delete", "--timeout=60s"]);
             assert!(case.containers("web").is_empty(), "deletion left a container");
@@ -76,6 +74,11 @@ pub fn kill_minus_nine() {
         rounds()
     );
     case.finish();
+}
+
+/// What the API has of the deployment and its secret; nothing of one that is gone.
+fn spec(case: &Case) -> [Value; 2] {
+    ["ddep/web", "dsec/db"].map(|what| case.get(what).map_or(Value::Null, |o| o["spec"].clone()))
 }
 
 /// As many containers as wanted, each of the wanted image and value, and no other of this namespace.
@@ -97,20 +100,14 @@ fn right(case: &Case, manifest: &Value, value: &str) {
         replicas.dedup();
         same(replicas.len(), wanted)
     });
-    let filters = [
-        format!("label={INSTANCE}={}", world().instance),
-        format!("label=supercargo.dev/namespace={}", case.ns),
-    ];
-    let all = docker_ok(&["ps", "-aq", "--filter", &filters[0], "--filter", &filters[1]]);
-    assert_eq!(all.lines().count(), wanted, "an orphan is in the namespace");
-    let networks = docker_ok(&[
-        "network",
-        "ls",
-        "-q",
-        "--filter",
-        &filters[0],
-        "--filter",
-        &filters[1],
-    ]);
-    assert_eq!(networks.lines().count(), 1, "one network per namespace");
+    assert_eq!(
+        case.labelled("ps", &[]).len(),
+        wanted,
+        "an orphan is in the namespace"
+    );
+    assert_eq!(
+        case.labelled("network ls", &[]).len(),
+        1,
+        "one network per namespace"
+    );
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     IMAGE, INSTANCE, SOON,
     case::{Case, container, deployment},
-    docker, docker_ok, free_port, project, same, until, world,
+    docker, docker_ok, free_port, labelled, project, same, until, world,
 };
 
 struct Registry {
@@ -122,14 +122,11 @@ pub fn volumes() {
         "host",
         json!({"name": "data", "hostPath": {"path": permitted}}),
     ));
-    case.apply_json(&with_volume(
-        "refused",
-        json!({"name": "data", "hostPath": {"path": "/etc"}}),
-    ));
+    let etc = with_volume("refused", json!({"name": "data", "hostPath": {"path": "/etc"}}));
+    let message = case.refused(&etc, "PolicyViolation");
     ["scratch", "memory", "kept", "host"]
         .iter()
         .for_each(|name| case.ready(name));
-    let message = case.not_ready("refused", "PolicyViolation");
     assert!(
         message.contains("hostPath") && message.contains("--allow-host-path"),
         "{message}"
@@ -174,14 +171,14 @@ pub fn volumes() {
     ));
     case.ready("kept");
     assert_eq!(case.exec(&case.one("kept"), "cat /data/file").unwrap(), "written");
+    let instance = case.instance.clone();
     case.finish();
-    remove_volumes("volumes-");
+    remove_volumes(&instance, "volumes-");
 }
 
-fn remove_volumes(prefix: &str) {
-    let filter = format!("label={INSTANCE}={}", world().instance);
-    let names = docker_ok(&["volume", "ls", "-q", "--filter", &filter]);
-    for name in names.lines().filter(|n| n.starts_with(prefix)) {
+fn remove_volumes(instance: &str, prefix: &str) {
+    let names = labelled("volume ls", &[&format!("{INSTANCE}={instance}")]);
+    for name in names.iter().filter(|n| n.starts_with(prefix)) {
         docker_ok(&["volume", "rm", name]);
     }
 }
@@ -256,6 +253,7 @@ pub fn examples() {
     assert_eq!(starts(), 2, "the data outlived the container");
     let verified = case.supercargo(&["verify", case.dir.join("web.yaml").to_str().unwrap()], b"");
     assert!(verified.ok, "{}{}", verified.out, verified.err);
+    let instance = case.instance.clone();
     case.finish();
-    remove_volumes("examples-");
+    remove_volumes(&instance, "examples-");
 }

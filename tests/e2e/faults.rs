@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     IMAGE, SOON,
     case::{Case, container, deployment, from_secret},
-    docker, docker_ok, same, until, world,
+    docker, docker_ok, same, until,
 };
 
 /// A minute without Docker: the status stays what it was, says after half a minute that the host is away, and what was
@@ -69,6 +69,7 @@ pub fn docker_away() {
     case.finish();
 }
 
+/// In standalone form the operator goes with it.
 pub fn api_server_away() {
     let case = Case::start("apiserver", &[]);
     let value = case.value();
@@ -77,10 +78,10 @@ pub fn api_server_away() {
     case.apply_json(&manifest);
     case.ready("web");
     let id = case.one("web");
-    world().stop_server();
+    case.stop_server();
     // Nobody can be asked, so nothing is done; and nothing is undone.
     docker_ok(&["kill", &id]);
-    world().start_server();
+    case.start_server();
     until("the container to run again", Duration::from_secs(90), || {
         same(case.inspect(&id)?["State"]["Running"].clone(), json!(true))
     });
@@ -185,7 +186,7 @@ pub fn foreign_name() {
         "--name",
         &name,
         "--label",
-        &format!("supercargo-e2e={}", world().instance),
+        &format!("supercargo-e2e={}", case.instance),
         IMAGE,
         "sleep",
         "600",

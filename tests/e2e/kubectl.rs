@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{
     IMAGE, IMAGE_2, SOON,
     case::{Case, container, deployment, from_secret},
-    run, same, until, world,
+    run, same, until,
 };
 
 pub fn verbs() {
@@ -40,7 +40,7 @@ pub fn verbs() {
         "{listed}"
     );
     assert!(
-        case.kubectl(&["get", "all"])
+        case.kubectl(&["get", "all", "-o", "name"])
             .contains("dockerdeployment.supercargo.dev/web")
     );
     assert!(
@@ -62,15 +62,8 @@ pub fn verbs() {
     case.ready("web");
 
     // An edit rolls from one image to the other.
-    let mut edit = std::process::Command::new(&world().kubectl);
-    edit.args([
-        "--kubeconfig",
-        world().kubeconfig.to_str().unwrap(),
-        "-n",
-        &case.ns,
-        "edit",
-        "ddep/web",
-    ]);
+    let mut edit = case.kubectl_command();
+    edit.args(["-n", &case.ns, "edit", "ddep/web"]);
     edit.env("KUBE_EDITOR", "sed -i s/busybox:1/busybox:2/");
     let said = run(&mut edit, b"");
     assert!(said.ok, "{}", said.err);

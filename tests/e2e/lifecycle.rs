@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    INSTANCE, SOON,
+    SOON,
     case::{Case, container, deployment, from_secret},
-    docker, docker_ok, same, until, world,
+    docker_ok, same, until,
 };
 
 pub fn drift() {
@@ -173,16 +173,11 @@ pub fn deletion() {
     let forced = case.one("forced");
     docker_ok(&["rm", "-f", &orphan, &forced]);
     // A namespace goes with a secret in use and its user.
-    let said = world().kubectl(&["delete", "namespace", &case.ns, "--timeout=120s"]);
+    let said = case.ask(&["delete", "namespace", &case.ns, "--timeout=120s"], "");
     assert!(said.ok, "{}", said.err);
     assert!(case.containers("inside").is_empty());
-    let filter = format!("label={INSTANCE}={}", world().instance);
-    let mine = format!("label=supercargo.dev/namespace={}", case.ns);
     until("the network to go", SOON, || {
-        same(
-            docker(&["network", "ls", "-q", "--filter", &filter, "--filter", &mine]).out,
-            String::new(),
-        )
+        same(case.labelled("network ls", &[]), Vec::new())
     });
     case.finish();
 }

@@ -64,7 +64,7 @@ pub fn search(case: &Case, values: &[String], when: When) {
         "events.events.k8s.io,events",
         "configmaps,secrets",
     ] {
-        let said = world().kubectl(&["get", kinds, "-A", "-o", "json"]);
+        let said = case.ask(&["get", kinds, "-A", "-o", "json"], "");
         assert!(said.ok, "kubectl get {kinds}: {}", said.err);
         look(format!("kubectl get {kinds}"), &said.out);
     }
@@ -105,6 +105,20 @@ pub fn search(case: &Case, values: &[String], when: When) {
     );
 }
 
+/// Fails with every file where a value is and must not be, whatever the API may show.
+pub fn search_at_rest(values: &[String], when: When) {
+    if values.is_empty() {
+        return;
+    }
+    let patterns: Vec<String> = values.iter().flat_map(|v| encodings(v)).collect();
+    let hits = search_files(&patterns, when);
+    assert!(
+        hits.is_empty(),
+        "the plaintext of a secret is in: {}",
+        hits.join(", ")
+    );
+}
+
 fn bytes(path: &Path) -> String {
     String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
 }
@@ -119,8 +133,8 @@ pub fn sees(value: &str) {
     );
 }
 
-/// Files below the run's directory (etcd, logs of the API server and the operators, sealed manifests), Docker's root and
-/// the runtime's state.
+/// Files below the run's directory (etcd or the stores of standalone, all logs, sealed manifests), Docker's root and the
+/// runtime's state.
 fn files(patterns: &[String]) -> Vec<String> {
     let root = &world().docker_root;
     let mut places = vec![world().dir.path().to_owned(), root.clone()];

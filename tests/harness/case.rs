@@ -1,5 +1,5 @@
 //! One case: a namespace, an operator that watches it, the recording socket between that operator and Docker, and the
-//! random values that must appear nowhere.
+//! random values that must appear nowhere. In standalone form the operator is the API server, too, and the case's own.
 
 use std::{
     path::PathBuf,
@@ -13,46 +13,125 @@ use sha2::{Digest, Sha256};
 
 use super::{
     IMAGE, INSTANCE, SOON, Said, canary,
-    controller::{Controller, tail},
-    docker, docker_ok,
+    controller::{Controller, Start, tail},
+    docker, labelled,
     proxy::Proxy,
-    run, until, word, world,
+    run, uid, until, word, world,
 };
 
 pub struct Case {
     pub ns: String,
     pub dir: PathBuf,
     pub proxy: Proxy,
+    pub kubeconfig: PathBuf,
+    pub instance: String,
     flags: Vec<String>,
     operator: Mutex<Option<Controller>>,
+    /// Where the case's own API server was, so that it is there again after a restart.
+    listen: Mutex<Option<String>>,
     values: Mutex<Vec<String>>,
+    /// Those that may be read through the API and must be in no file.
+    at_rest: Mutex<Vec<String>>,
 }
 
 impl Case {
+    /// Flags are the operator's; `{ns}` in one is the case's namespace.
     pub fn start(name: &str, flags: &[&str]) -> Self {
-        let world = world();
         let ns = format!("{name}-{}", &word().to_lowercase()[..5]);
-        let dir = world.dir.path().join(&ns);
+        let dir = world().dir.path().join(&ns);
         std::fs::create_dir(&dir).unwrap();
-        let said = world.kubectl(&["create", "namespace", &ns]);
-        assert!(said.ok, "{}", said.err);
+        let cluster = world().cluster.as_ref();
         let case = Self {
             proxy: Proxy::start(&dir),
+            kubeconfig: cluster.map_or_else(|| dir.join("data/kubeconfig"), |c| c.kubeconfig.clone()),
+            instance: cluster.map_or_else(uid, |c| c.instance.clone()),
+            flags: flags.iter().map(|f| f.replace("{ns}", &ns)).collect(),
             ns,
             dir,
-            flags: flags.iter().map(|f| (*f).to_owned()).collect(),
             operator: Mutex::default(),
+            listen: Mutex::default(),
             values: Mutex::default(),
+            at_rest: Mutex::default(),
         };
-        case.start_operator();
+        world().remember(&case.instance);
+        // A cluster has the namespace before an operator watches it; here the operator brings the server.
+        if cluster.is_none() {
+            case.start_operator();
+            let keys = until("the public keys", SOON, || case.public_keys());
+            std::fs::write(case.dir.join(".supercargo-keys"), keys).unwrap();
+        }
+        let said = case.ask(&["create", "namespace", &case.ns], "");
+        assert!(said.ok, "{}", said.err);
+        if cluster.is_some() {
+            case.start_operator();
+        }
         case
     }
 
     // --- the operator ---
 
     pub fn start_operator(&self) {
-        let started = Controller::start(&self.ns, &self.proxy.path, &self.log(), &self.flags);
+        self.start_operator_with(&[]);
+    }
+
+    /// With flags for this start only.
+    pub fn start_operator_with(&self, flags: &[&str]) {
+        let mut how = self.how_to_start();
+        how.args.extend(flags.iter().map(|f| (*f).to_owned()));
+        let started = Controller::start(&how);
+        if !started.listen.is_empty() {
+            *self.listen.lock().unwrap() = Some(started.listen.clone());
+        }
         *self.operator.lock().unwrap() = Some(started);
+    }
+
+    fn how_to_start(&self) -> Start {
+        let docker = format!("unix://{}", self.proxy.path.display());
+        let mut args: Vec<&str> = vec!["--docker-host", &docker, "--metrics-addr", "127.0.0.1:0"];
+        let data = self.dir.join("data").display().to_string();
+        let listen = self.listen.lock().unwrap().clone();
+        if world().cluster.is_some() {
+            args.splice(0..0, ["controller", "--namespace", &self.ns]);
+        } else {
+            args.splice(0..0, ["standalone", "--data-dir", &data, "--listen"]);
+            args.insert(4, listen.as_deref().unwrap_or("127.0.0.1:0"));
+            if listen.is_none() {
+                // Other cases and other people have control planes on this host.
+                args.extend(["--instance", &self.instance]);
+            }
+        }
+        Start {
+            args: args
+                .into_iter()
+                .map(str::to_owned)
+                .chain(self.flags.iter().cloned())
+                .collect(),
+            kubeconfig: world().cluster.as_ref().map(|c| c.kubeconfig.clone()),
+            log: self.log(),
+        }
+    }
+
+    /// What answers kubectl goes away: with the operator, where both are one process.
+    pub fn stop_server(&self) {
+        match &world().cluster {
+            Some(cluster) => cluster.stop(),
+            None => {
+                self.take_operator().stop();
+            }
+        }
+    }
+
+    /// It comes back with all its objects.
+    pub fn start_server(&self) {
+        match &world().cluster {
+            Some(cluster) => cluster.go(),
+            None => self.start_operator(),
+        }
+    }
+
+    pub fn public_keys(&self) -> Result<String, String> {
+        let said = self.supercargo(&["keys", "public"], b"");
+        if said.ok { Ok(said.out) } else { Err(said.err) }
     }
 
     pub fn take_operator(&self) -> Controller {
@@ -73,10 +152,29 @@ impl Case {
 
     // --- kubectl ---
 
+    /// kubectl on no namespace of its own.
+    pub fn ask(&self, args: &[&str], stdin: &str) -> Said {
+        run(self.kubectl_command().args(args), stdin.as_bytes())
+    }
+
+    pub fn kubectl_command(&self) -> Command {
+        let mut command = Command::new(&world().kubectl);
+        let cache = match &world().cluster {
+            Some(_) => world().dir.path(),
+            None => &self.dir,
+        };
+        command
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .arg("--cache-dir")
+            .arg(cache.join("discovery"));
+        command
+    }
+
     pub fn try_kubectl(&self, args: &[&str], stdin: &str) -> Said {
         let mut all = vec!["-n", &self.ns];
         all.extend(args);
-        world().kubectl_in(&all, stdin)
+        self.ask(&all, stdin)
     }
 
     pub fn kubectl(&self, args: &[&str]) -> String {
@@ -147,6 +245,23 @@ impl Case {
         })
     }
 
+    /// Applies what must not run, and answers why. A cluster takes it, and the operator says so in the status; standalone
+    /// knows the operator's rules and refuses the write.
+    pub fn refused(&self, manifest: &Value, reason: &str) -> String {
+        let name = manifest["metadata"]["name"].as_str().unwrap();
+        if world().cluster.is_some() {
+            self.apply_json(manifest);
+            return self.not_ready(name, reason);
+        }
+        let said = self.try_kubectl(&["apply", "-f", "-"], &manifest.to_string());
+        assert!(!said.ok, "what standalone must refuse was stored");
+        assert!(
+            self.get(&format!("ddep/{name}")).is_err(),
+            "it was refused and is there"
+        );
+        said.err
+    }
+
     /// Waits until an event of this reason is there; its note.
     pub fn event(&self, reason: &str) -> String {
         until(&format!("an event {reason}"), SOON, || {
@@ -177,12 +292,17 @@ impl Case {
         self.values.lock().unwrap().push(core.to_owned());
     }
 
+    /// A core that may be read through the API and must be in no file.
+    pub fn watch_files_for(&self, core: &str) {
+        self.at_rest.lock().unwrap().push(core.to_owned());
+    }
+
     pub fn supercargo(&self, args: &[&str], stdin: &[u8]) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_supercargo"));
         command
             .args(args)
-            .current_dir(world().dir.path())
-            .env("KUBECONFIG", &world().kubeconfig);
+            .current_dir(&self.dir)
+            .env("KUBECONFIG", &self.kubeconfig);
         run(&mut command, stdin)
     }
 
@@ -213,16 +333,18 @@ impl Case {
 
     /// The ids of a deployment's containers, in whatever state.
     pub fn containers(&self, name: &str) -> Vec<String> {
-        let filters = [
-            format!("label={INSTANCE}={}", world().instance),
-            format!("label=supercargo.dev/namespace={}", self.ns),
-            format!("label=supercargo.dev/deployment={name}"),
+        self.labelled("ps", &[&format!("supercargo.dev/deployment={name}")])
+    }
+
+    /// What is of this case: of kind `ps`, `network ls` or `volume ls`, and with these labels, too.
+    pub fn labelled(&self, kind: &str, labels: &[&str]) -> Vec<String> {
+        let own = [
+            format!("{INSTANCE}={}", self.instance),
+            format!("supercargo.dev/namespace={}", self.ns),
         ];
-        let mut args = vec!["ps", "-aq", "--no-trunc"];
-        args.extend(filters.iter().flat_map(|f| ["--filter", f]));
-        let mut ids: Vec<String> = docker_ok(&args).split_whitespace().map(str::to_owned).collect();
-        ids.sort();
-        ids
+        let mut all: Vec<&str> = own.iter().map(String::as_str).collect();
+        all.extend(labels);
+        labelled(kind, &all)
     }
 
     /// The one container of a deployment, once it is the only one and `predicate` holds of its inspection.
@@ -275,32 +397,27 @@ impl Case {
     /// The canary search with everything up, removal, that nothing is left, and the search again.
     pub fn finish(self) {
         let values = self.values.lock().unwrap().clone();
+        let at_rest = self.at_rest.lock().unwrap().clone();
         canary::search(&self, &values, canary::When::Running);
+        canary::search_at_rest(&at_rest, canary::When::Running);
         self.kubectl(&["delete", "ddep", "--all", "--timeout=90s"]);
         self.kubectl(&["delete", "dsec", "--all", "--timeout=60s"]);
-        let filters = [
-            format!("label={INSTANCE}={}", world().instance),
-            format!("label=supercargo.dev/namespace={}", self.ns),
-        ];
-        let left = docker_ok(&["ps", "-aq", "--filter", &filters[0], "--filter", &filters[1]]);
-        assert_eq!(left, "", "containers are left after deletion");
+        assert_eq!(
+            self.labelled("ps", &[]),
+            Vec::<String>::new(),
+            "containers are left after deletion"
+        );
         until("the network to go", Duration::from_secs(30), || {
-            super::same(
-                docker_ok(&[
-                    "network",
-                    "ls",
-                    "-q",
-                    "--filter",
-                    &filters[0],
-                    "--filter",
-                    &filters[1],
-                ]),
-                String::new(),
-            )
+            super::same(self.labelled("network ls", &[]), Vec::new())
         });
         canary::search(&self, &values, canary::When::Removed);
+        canary::search_at_rest(&at_rest, canary::When::Removed);
         self.take_operator().stop();
-        world().kubectl(&["delete", "namespace", &self.ns, "--wait=false"]);
+        if world().cluster.is_some() {
+            self.ask(&["delete", "namespace", &self.ns, "--wait=false"], "");
+        }
+        // The store of a process that has ended, too.
+        canary::search_at_rest(&[values, at_rest].concat(), canary::When::Removed);
     }
 }
 

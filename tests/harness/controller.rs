@@ -1,40 +1,49 @@
-//! An operator process: the real binary, its log in a file, its metrics on a free port. Ends with its owner.
+//! An operator process: the real binary, its log in a file, its metrics on a free port. Ends with its owner. In standalone
+//! form it is the control plane, too.
 
 use std::{
     fs::File,
     io::{Read, Write},
     net::TcpStream,
-    path::{Path, PathBuf},
+    path::Path,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use super::{SOON, run, until, world};
+use super::{SOON, run, until};
+
+/// How an operator is started.
+pub struct Start {
+    /// The verb and its flags.
+    pub args: Vec<String>,
+    pub kubeconfig: Option<PathBuf>,
+    /// Grows over restarts.
+    pub log: PathBuf,
+}
 
 pub struct Controller {
     child: Child,
     pub log: PathBuf,
     address: String,
+    /// Where the API is, in standalone form.
+    pub listen: String,
 }
 
 impl Controller {
-    /// Starts an operator for one namespace; `log` grows over restarts.
-    pub fn start(namespace: &str, socket: &Path, log: &Path, flags: &[String]) -> Self {
+    pub fn start(start: &Start) -> Self {
+        let log = &start.log;
         let before = std::fs::metadata(log).map_or(0, |m| m.len());
         let file = File::options().create(true).append(true).open(log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_supercargo"))
-            .args([
-                "controller",
-                "--metrics-addr",
-                "127.0.0.1:0",
-                "--namespace",
-                namespace,
-            ])
-            .arg("--docker-host")
-            .arg(format!("unix://{}", socket.display()))
-            .args(flags)
-            .env("KUBECONFIG", &world().kubeconfig)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_supercargo"));
+        command
+            .args(&start.args)
             .env_remove("DOCKER_HOST")
+            .env_remove("KUBECONFIG");
+        if let Some(kubeconfig) = &start.kubeconfig {
+            command.env("KUBECONFIG", kubeconfig);
+        }
+        let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
             .stderr(file)
@@ -42,10 +51,11 @@ impl Controller {
             .unwrap();
         let mut made = Self {
             child,
-            log: log.to_owned(),
+            log: log.clone(),
             address: String::new(),
+            listen: String::new(),
         };
-        made.address = until("the operator's start", SOON, || {
+        (made.address, made.listen) = until("the operator's start", SOON, || {
             if let Some(status) = made.child.try_wait().unwrap() {
                 panic!("the operator ended with {status}: {}", tail(log));
             }
@@ -53,17 +63,13 @@ impl Controller {
             let text =
                 String::from_utf8_lossy(text.get(usize::try_from(before).unwrap()..).unwrap_or_default())
                     .into_owned();
-            let started = text
-                .lines()
-                .find(|line| line.contains("the operator starts"))
-                .map(str::to_owned);
-            let address = started
-                .as_deref()
-                .and_then(|l| l.split("metrics=").nth(1))
-                .and_then(|l| l.split(' ').next());
-            address
-                .map(|a| a.trim().to_owned())
-                .ok_or_else(|| "it has not said that it starts".to_owned())
+            let field = |key: &str| {
+                let line = text.lines().find(|line| line.contains(key))?;
+                let value = line.split(key).nth(1)?.split(' ').next()?;
+                Some(value.trim().to_owned())
+            };
+            let address = field("metrics=").ok_or("it has not said where its metrics are")?;
+            Ok((address, field("listen=").unwrap_or_default()))
         });
         made
     }
@@ -115,8 +121,9 @@ impl Controller {
         self.child.id()
     }
 
-    /// SIGTERM, and its end within the time that it promises.
-    pub fn stop(mut self) {
+    /// SIGTERM, and its end within the time that it promises; how long it took.
+    pub fn stop(mut self) -> Duration {
+        let begun = Instant::now();
         let _ = run(Command::new("kill").arg(self.child.id().to_string()), b"");
         until(
             "the operator's end after SIGTERM",
@@ -130,6 +137,7 @@ impl Controller {
                 None => Err("it runs on".to_owned()),
             },
         );
+        begun.elapsed()
     }
 
     /// SIGKILL.

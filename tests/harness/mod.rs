@@ -1,17 +1,20 @@
-//! What end-to-end cases stand on: one real kube-apiserver for all of them, real kubectl, real Docker, and per case a
-//! namespace, an operator process and a recording socket between that operator and Docker. Everything carries this
-//! run's instance and is removed by it, also after a failure. Waits are level-triggered and bounded.
+//! What end-to-end cases stand on: real kubectl, real Docker, and per case a namespace, an operator process and a
+//! recording socket between that operator and Docker. `E2E_ON` says what answers kubectl: `standalone` (every case has a
+//! process of its own) or `cluster` (one real kube-apiserver for all cases). Everything carries an instance of this run
+//! and is removed by it, also after a failure. Waits are level-triggered and bounded.
 
 use std::{
+    collections::BTreeSet,
     io::Write,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{Mutex, OnceLock},
     time::{Duration, Instant},
 };
 
 pub mod canary;
 pub mod case;
+pub mod cluster;
 pub mod controller;
 pub mod proxy;
 
@@ -39,9 +42,42 @@ pub fn script(name: &str, args: &[&str]) -> String {
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
 
+/// What answers kubectl, and where the operator runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `supercargo standalone`: API server and operator are one process, and every case has its own.
+    Standalone,
+    /// `supercargo controller` against a kube-apiserver.
+    Cluster,
+}
+
+/// The form of this run.
+#[expect(clippy::disallowed_methods, reason = "a test may be told what to run on")]
+pub fn form() -> Form {
+    match std::env::var("E2E_ON").ok().as_deref() {
+        None | Some("" | "standalone") => Form::Standalone,
+        Some("cluster") => Form::Cluster,
+        Some(other) => panic!("E2E_ON={other}: it is standalone, which is the default, or cluster"),
+    }
+}
+
+/// A number that the caller of the tests may choose.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a test runs is told by its caller"
+)]
+pub fn number(variable: &str, default: usize) -> usize {
+    let given = std::env::var(variable).ok().filter(|n| !n.is_empty());
+    given.map_or(default, |n| {
+        n.parse()
+            .unwrap_or_else(|_| panic!("{variable}={n} is not a number"))
+    })
+}
+
 /// What a command said.
 pub struct Said {
     pub ok: bool,
+    pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
@@ -62,6 +98,7 @@ pub fn run(command: &mut Command, stdin: &[u8]) -> Said {
     feeder.join().unwrap();
     Said {
         ok: done.status.success(),
+        code: done.status.code(),
         out: String::from_utf8_lossy(&done.stdout).into_owned(),
         err: String::from_utf8_lossy(&done.stderr).into_owned(),
     }
@@ -115,17 +152,6 @@ pub fn socket() -> PathBuf {
         .into()
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test may be told which cluster to use"
-)]
-fn given_kubeconfig() -> Option<PathBuf> {
-    std::env::var("TEST_KUBECONFIG")
-        .ok()
-        .filter(|k| !k.is_empty())
-        .map(PathBuf::from)
-}
-
 /// A random word of 24 letters and digits.
 pub fn word() -> String {
     const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
@@ -135,6 +161,12 @@ pub fn word() -> String {
         .iter()
         .map(|b| char::from(LETTERS[usize::from(*b) % LETTERS.len()]))
         .collect()
+}
+
+/// A uid as Kubernetes makes them.
+pub fn uid() -> String {
+    let uid = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap();
+    uid.trim().to_owned()
 }
 
 /// A port that nobody listened on a moment ago.
@@ -149,12 +181,11 @@ pub fn free_port() -> u16 {
 /// What all cases share.
 pub struct World {
     pub dir: tempfile::TempDir,
-    pub kubeconfig: PathBuf,
     pub kubectl: String,
-    pub instance: String,
     pub docker_root: PathBuf,
-    server: Mutex<Option<Child>>,
-    port: u16,
+    /// What all cases use when each has not its own.
+    pub cluster: Option<cluster::Cluster>,
+    instances: Mutex<BTreeSet<String>>,
 }
 
 static WORLD: OnceLock<World> = OnceLock::new();
@@ -174,124 +205,33 @@ impl World {
             .tempdir()
             .unwrap();
         let kubectl = script("kubectl", &[]);
-        let port = free_port();
-        let kubeconfig = given_kubeconfig().unwrap_or_else(|| dir.path().join("kubeconfig"));
         let docker_root = docker_ok(&["info", "--format", "{{.DockerRootDir}}"]).into();
-        let mut world = Self {
+        let cluster = (form() == Form::Cluster).then(|| cluster::Cluster::start(dir.path(), &kubectl));
+        let world = Self {
             dir,
-            kubeconfig,
             kubectl,
-            instance: String::new(),
             docker_root,
-            server: Mutex::default(),
-            port,
+            cluster,
+            instances: Mutex::default(),
         };
-        world.start_server();
-        let uid = world.kubectl(&[
-            "get",
-            "namespace",
-            "kube-system",
-            "-o",
-            "jsonpath={.metadata.uid}",
-        ]);
-        world.instance = uid.out;
-        let crds = project().join("crds");
-        for args in [
-            &["apply", "--server-side", "-f", crds.to_str().unwrap()][..],
-            &[
-                "wait",
-                "--for=condition=Established",
-                "crd",
-                "--all",
-                "--timeout=60s",
-            ],
-            &["create", "namespace", "supercargo-system"],
-        ] {
-            let said = world.kubectl(args);
-            assert!(said.ok, "kubectl {args:?}: {}", said.err);
-        }
         assert!(WORLD.set(world).is_ok());
     }
 
-    pub fn has_own_server(&self) -> bool {
-        given_kubeconfig().is_none()
+    /// What carries this instance is removed at the end.
+    pub fn remember(&self, instance: &str) {
+        self.instances.lock().unwrap().insert(instance.to_owned());
     }
 
-    /// Starts the API server, on the same port and with the same objects as before.
-    pub fn start_server(&self) {
-        if !self.has_own_server() {
-            return;
-        }
-        let _ = std::fs::remove_file(&self.kubeconfig);
-        let log = std::fs::File::create(self.dir.path().join("oracle.log")).unwrap();
-        let child = Command::new(script("oracle", &[]))
-            .arg("--exit-with-parent")
-            .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
-            .arg("--data-dir")
-            .arg(self.dir.path().join("data"))
-            .arg("--port")
-            .arg(self.port.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        *self.server.lock().unwrap() = Some(child);
-        until("the API server", Duration::from_secs(180), || {
-            let ended = self.server.lock().unwrap().as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none(), "the API server ended: {}", self.server_log());
-            if self.kubeconfig.exists() {
-                Ok(())
-            } else {
-                Err("no kubeconfig".to_owned())
-            }
-        });
-    }
-
-    pub fn stop_server(&self) {
-        if let Some(mut child) = self.server.lock().unwrap().take() {
-            let _ = run(Command::new("kill").arg(child.id().to_string()), b"");
-            let end = Instant::now() + Duration::from_secs(20);
-            while child.try_wait().unwrap().is_none() {
-                if Instant::now() > end {
-                    let _ = child.kill();
-                }
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        }
-    }
-
-    pub fn server_log(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("oracle.log")).unwrap_or_default()
-    }
-
-    pub fn kubectl(&self, args: &[&str]) -> Said {
-        self.kubectl_in(args, "")
-    }
-
-    pub fn kubectl_in(&self, args: &[&str], stdin: &str) -> Said {
-        let mut command = Command::new(&self.kubectl);
-        command
-            .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
-            .arg("--cache-dir")
-            .arg(self.dir.path().join("discovery"));
-        run(command.args(args), stdin.as_bytes())
-    }
-
-    /// Names of what is ours of one kind: `ps`, `network ls` or `volume ls`.
+    /// Names of what this run made of one kind: `ps`, `network ls` or `volume ls`.
     pub fn ours(&self, kind: &str) -> Vec<String> {
-        let filter = format!("label={INSTANCE}={}", self.instance);
-        let mut args: Vec<&str> = kind.split(' ').collect();
-        args.extend(["-q", "--filter", &filter]);
-        if kind == "ps" {
-            args.push("-a");
-        }
-        docker(&args).out.split_whitespace().map(str::to_owned).collect()
+        let instances = self.instances.lock().unwrap().clone();
+        instances
+            .iter()
+            .flat_map(|instance| labelled(kind, &[&format!("{INSTANCE}={instance}")]))
+            .collect()
     }
 
-    /// Removes everything that carries this run's instance, and the server. Says what would not go.
+    /// Removes everything that carries an instance of this run, and the server. Says what would not go.
     pub fn end(&self) -> Vec<String> {
         for id in self.ours("ps") {
             docker(&["rm", "-fv", &id]);
@@ -302,10 +242,26 @@ impl World {
         for id in self.ours("volume ls") {
             docker(&["volume", "rm", "-f", &id]);
         }
-        self.stop_server();
+        if let Some(cluster) = &self.cluster {
+            cluster.stop();
+        }
         ["ps", "network ls", "volume ls"]
             .iter()
             .flat_map(|kind| self.ours(kind))
             .collect()
     }
+}
+
+/// What has all of these labels: of kind `ps` (in whatever state), `network ls` or `volume ls`.
+pub fn labelled(kind: &str, labels: &[&str]) -> Vec<String> {
+    let filters: Vec<String> = labels.iter().map(|label| format!("label={label}")).collect();
+    let mut args: Vec<&str> = kind.split(' ').collect();
+    args.push("-q");
+    if kind == "ps" {
+        args.extend(["-a", "--no-trunc"]);
+    }
+    args.extend(filters.iter().flat_map(|filter| ["--filter", filter.as_str()]));
+    let mut found: Vec<String> = docker_ok(&args).split_whitespace().map(str::to_owned).collect();
+    found.sort();
+    found
 }

@@ -192,11 +192,11 @@ async fn an_invalid_object_keeps_what_runs_and_names_every_field() {
     let bench = Bench::running();
     bench.settle(web(2)).await;
     let before = bench.ids("web");
-    bench.edit("web", |o| {
-        o["spec"]["template"]["spec"]["runAsNonRoot"] = json!(true);
-        o["spec"]["template"]["spec"]["affinity"] = json!({});
-        container(o)["image"] = json!("Not An Image");
-    });
+    let mut invalid = web(2);
+    invalid["spec"]["template"]["spec"]["runAsNonRoot"] = json!(true);
+    invalid["spec"]["template"]["spec"]["affinity"] = json!({});
+    container(&mut invalid)["image"] = json!("Not An Image");
+    bench.apply_unchecked(invalid);
     bench
         .eventually("told", |b| b.condition("web", "Stalled").is_some())
         .await;
@@ -236,7 +236,7 @@ async fn an_object_that_is_no_deployment_is_data_and_disturbs_nobody() {
     let mut broken = super::bench::named("broken", 1);
     broken["spec"]["replicas"] = json!("many");
     broken["spec"]["template"] = json!([1, 2]);
-    bench.apply(broken);
+    bench.apply_unchecked(broken);
     bench
         .eventually("told", |b| {
             b.condition("broken", "Ready")
@@ -246,7 +246,9 @@ async fn an_object_that_is_no_deployment_is_data_and_disturbs_nobody() {
     bench.edit("web", |o| o["spec"]["replicas"] = json!(2));
     bench.ready("web").await;
     // Nonsense instead of a number takes nothing away either.
-    bench.edit("web", |o| o["spec"]["replicas"] = json!("many"));
+    let mut nonsense = web(2);
+    nonsense["spec"]["replicas"] = json!("many");
+    bench.apply_unchecked(nonsense);
     bench
         .eventually("told", |b| b.condition("web", "Stalled").is_some())
         .await;

@@ -60,14 +60,26 @@ impl Bench {
     /// A cluster and an engine with the images `app:1` and `app:2`; no operator yet.
     pub fn still() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock(Instant::now()));
+        Self::at(Cluster::new(Arc::clone(&clock)), clock)
+    }
+
+    /// The same with a cluster that began as every one does, and whose own loops run.
+    pub async fn started() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock(Instant::now()));
+        Self::at(Cluster::started(Arc::clone(&clock)).await, clock)
+    }
+
+    fn at(cluster: Cluster, clock: Arc<dyn Clock>) -> Self {
         let fake = Fake::new(Arc::clone(&clock));
         fake.add_image("app:1");
         fake.add_image("app:2");
         static RING: std::sync::OnceLock<Arc<Ring>> = std::sync::OnceLock::new();
         let ring = RING.get_or_init(|| Arc::new(Ring::generate(clock.now(), &mut SystemEntropy).unwrap()));
         let dir = tempfile::tempdir().unwrap();
-        let cluster = Cluster::default();
-        cluster.put("namespaces", json!({ "metadata": { "name": NS } }));
+        cluster.put(
+            "namespaces",
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NS } }),
+        );
         let bench = Self {
             cluster,
             fake,
@@ -279,6 +291,11 @@ impl Bench {
 
     pub fn apply(&self, object: Value) {
         self.cluster.put(DEPLOYMENTS, object);
+    }
+
+    /// Past every check, as one that was accepted under another CRD.
+    pub fn apply_unchecked(&self, object: Value) {
+        self.cluster.put_unchecked(DEPLOYMENTS, object);
     }
 
     pub fn edit(&self, name: &str, change: impl FnOnce(&mut Value)) {

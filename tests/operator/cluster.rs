@@ -1,468 +1,378 @@
-//! A Kubernetes API server in memory, as much of one as the operator asks: list, watch with resource versions and
-//! bookmarks, get, create, merge patch, apply patch, delete with finalizers. A write that changes nothing makes no new
-//! resource version. Tests can take it away, expire its watches, and read the writes that reached it.
+//! The API server of this program on a store in memory, with the operator's kinds, and what is between it and the
+//! operator: a way that can be cut and that remembers the writes. Tests act on the server itself, as people do who reach
+//! it all the time; nothing of it waits, so that they need not. Its own loops run in [`Cluster::started`] only.
 
 use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
-use futures::{StreamExt, channel::mpsc};
-use http::{Method, Request, Response};
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
-use hyper::body::Frame;
+use futures::{FutureExt, StreamExt};
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
+use jiff::{SignedDuration, Timestamp};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
+use supercargo::{
+    api::crds,
+    apiserver::{
+        admission::AdmitAll,
+        authorize::{MastersOnly, User},
+        kinds::Kinds,
+        loops,
+        names::{GroupResource, GroupVersion, Key},
+        object,
+        serve::{Handler, Options, Server},
+        store::{self, Store, Window},
+    },
+    clock::{Clock, System},
+    telemetry::metrics::Metrics,
+};
+use tokio::{sync::watch, task};
+use tower::Service;
 
-type Key = (String, String, String);
-type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
-
-struct Watcher {
-    plural: String,
-    namespace: Option<String>,
-    name: Option<String>,
-    to: mpsc::UnboundedSender<Value>,
-}
-
-#[derive(Default)]
-struct State {
-    version: u64,
-    made: u64,
-    objects: BTreeMap<Key, Value>,
-    log: Vec<(u64, &'static str, Key, Value)>,
-    watchers: Vec<Watcher>,
-    writes: Vec<String>,
-    away: bool,
-    oldest: u64,
-}
+/// As many events are remembered; a burst of one test is far smaller.
+const REMEMBERED: usize = 512;
 
 /// See the file's header. Clones are handles to the same one.
-#[derive(Clone, Default)]
-pub struct Cluster(Arc<Mutex<State>>);
+#[derive(Clone)]
+pub struct Cluster(Arc<Inner>);
 
-struct Asked {
-    plural: String,
-    namespace: Option<String>,
-    name: Option<String>,
-    status: bool,
-    query: BTreeMap<String, String>,
+struct Inner {
+    server: Server,
+    people: Handler,
+    made: AtomicU64,
+    writes: Mutex<Vec<String>>,
+    away: AtomicBool,
+    cut: watch::Sender<()>,
+}
+
+/// Later at every look, so that the age of what happened counts writes and not seconds.
+struct Counter(AtomicI64);
+
+impl Clock for Counter {
+    fn now(&self) -> Timestamp {
+        let looks = self.0.fetch_add(1, Ordering::SeqCst);
+        Timestamp::UNIX_EPOCH + SignedDuration::from_millis(looks)
+    }
 }
 
 impl Cluster {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+    /// Serves at once; the loops do not run. The kinds are read once for all: a CRD with its rules takes longer than a test.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        static KINDS: OnceLock<Arc<Kinds>> = OnceLock::new();
+        let kinds = KINDS.get_or_init(|| {
+            // On a thread of its own, because here time may stand still.
+            let installed = std::thread::spawn(|| {
+                let mut runtime = tokio::runtime::Builder::new_current_thread();
+                runtime.enable_all().build().unwrap().block_on(async {
+                    let cluster = Self::started(Arc::new(System)).await;
+                    cluster.0.server.stop().await;
+                    cluster.0.server.api().kinds.load_full()
+                })
+            });
+            installed.join().unwrap()
+        });
+        let cluster = Self::bare(clock);
+        cluster.0.server.api().kinds.store(Arc::clone(kinds));
+        cluster
     }
 
-    /// A client of it.
+    /// One that began as every server does, with its loops, and into which the CRDs were installed.
+    pub async fn started(clock: Arc<dyn Clock>) -> Self {
+        let cluster = Self::bare(clock);
+        cluster.0.server.start(None).await.unwrap();
+        for definition in crds().unwrap() {
+            let definition = serde_json::to_value(definition).unwrap();
+            let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+            cluster.must(Method::POST, path, &definition);
+        }
+        let is_served = |plural| {
+            cluster
+                .0
+                .server
+                .api()
+                .kinds
+                .load()
+                .get(&version(plural), plural)
+                .is_some()
+        };
+        while !(is_served("dockerdeployments") && is_served("dockersecrets")) {
+            task::yield_now().await;
+        }
+        cluster
+    }
+
+    fn bare(clock: Arc<dyn Clock>) -> Self {
+        let store = Store::in_memory(store::Options {
+            window: Window {
+                events: REMEMBERED,
+                age: Duration::ZERO,
+                ..Window::default()
+            },
+            clock: Arc::new(Counter(AtomicI64::new(0))),
+            ..store::Options::default()
+        });
+        let server = Server::new(Options {
+            store,
+            clock,
+            admission: Arc::new(AdmitAll),
+            authorizer: Arc::new(MastersOnly),
+            metrics: Metrics::default(),
+            refresh: Arc::new(|_| {}),
+            address: "127.0.0.1:6443".to_owned(),
+            checks: Vec::new(),
+            loops: loops::Options {
+                ca_pem: String::new(),
+                event_ttl: Duration::from_secs(3_600),
+            },
+        });
+        Self(Arc::new(Inner {
+            people: server.handler().acting_as(User::master("people")),
+            server,
+            made: AtomicU64::new(0),
+            writes: Mutex::default(),
+            away: AtomicBool::new(false),
+            cut: watch::Sender::new(()),
+        }))
+    }
+
+    /// The operator's client of it.
     pub fn client(&self) -> Client {
-        let this = self.clone();
+        let user = User::master("system:supercargo:operator");
+        let (this, operator) = (self.clone(), self.0.server.handler().acting_as(user));
         let service = tower::service_fn(move |request: Request<Body>| {
-            let this = this.clone();
+            let (this, mut operator) = (this.clone(), operator.clone());
             async move {
-                let (parts, body) = request.into_parts();
-                let bytes = body.collect().await?.to_bytes();
-                if this.lock().away {
-                    return Err::<Answer, tower::BoxError>("the API server is away".into());
+                if this.0.away.load(Ordering::SeqCst) {
+                    return Err::<Response<_>, tower::BoxError>("the API server is away".into());
                 }
-                Ok(this.answer(&parts, &bytes))
+                if request.method() != Method::GET {
+                    let write = format!("{} {}", request.method(), request.uri().path());
+                    this.0.writes.lock().unwrap().push(write);
+                }
+                let mut cut = this.0.cut.subscribe();
+                let answer = operator.call(request).await?;
+                let end = async move { cut.changed().await };
+                Ok(answer.map(|body| StreamBody::new(BodyStream::new(body).take_until(end.boxed()))))
             }
         });
         Client::new(service, "default")
     }
 
-    fn answer(&self, parts: &http::request::Parts, body: &[u8]) -> Answer {
-        let asked = Asked::of(&parts.uri);
-        let content = parts
-            .headers
-            .get("content-type")
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or_default()
-            .to_owned();
-        let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-        let mut state = self.lock();
-        if parts.method != Method::GET {
-            state
-                .writes
-                .push(format!("{} {}", parts.method, parts.uri.path()));
-        }
-        let result = match parts.method {
-            Method::GET if asked.query.get("watch").is_some_and(|w| w == "true" || w == "1") => {
-                return state.watch(&asked);
-            }
-            Method::GET if asked.name.is_none() => Ok(state.list(&asked)),
-            Method::GET => state.get(&asked),
-            Method::POST => state.create(&asked, body),
-            Method::PATCH if content.contains("apply-patch") => state.apply(&asked, &body),
-            Method::PATCH => state.merge(&asked, &body),
-            Method::DELETE => state.delete(&asked),
-            _ => Err((405, "MethodNotAllowed", "no such verb".to_owned())),
-        };
-        match result {
-            Ok(value) => plain(200, &value),
-            Err((code, reason, message)) => plain(code, &status(code, reason, &message)),
-        }
-    }
-
     /// From now on no request is answered, and open watches end.
     pub fn go_away(&self) {
-        let mut state = self.lock();
-        state.away = true;
-        state.watchers.clear();
+        self.0.away.store(true, Ordering::SeqCst);
+        self.0.cut.send_replace(());
     }
 
     /// It answers again.
     pub fn come_back(&self) {
-        self.lock().away = false;
+        self.0.away.store(false, Ordering::SeqCst);
     }
 
-    /// Ends every watch with 410, and refuses to continue from before now.
+    /// Ends every watch, and writes elsewhere until it is forgotten where they were: whoever goes on from there gets 410.
     pub fn expire_watches(&self) {
-        let mut state = self.lock();
-        state.version += 1;
-        state.oldest = state.version;
-        for watcher in std::mem::take(&mut state.watchers) {
-            let _ = watcher.to.unbounded_send(gone());
+        self.0.cut.send_replace(());
+        let store = &self.0.server.api().store;
+        let of = GroupResource::new("", "events");
+        for number in 0..=REMEMBERED + 1 {
+            let (key, event) = (Key::new(&of, "elsewhere", &number.to_string()), json!({}));
+            let made = store.create(key, event).now_or_never().unwrap().unwrap();
+            store
+                .delete(made.key.clone(), made.revision)
+                .now_or_never()
+                .unwrap()
+                .unwrap();
         }
     }
 
-    /// The writes that reached it.
+    /// The operator's writes that reached it.
     pub fn writes(&self) -> Vec<String> {
-        self.lock().writes.clone()
+        self.0.writes.lock().unwrap().clone()
     }
 
     /// Forgets them.
     pub fn forget_writes(&self) {
-        self.lock().writes.clear();
+        self.0.writes.lock().unwrap().clear();
     }
 
-    /// Creates an object, or replaces what people may write of it, as `kubectl replace` does.
+    /// Creates an object, and its namespace before it, or replaces what people may write of it, as `kubectl replace` does.
     pub fn put(&self, plural: &str, object: Value) {
-        let mut state = self.lock();
-        let key = key(plural, &object);
-        let before = state.objects.get(&key).cloned();
-        match before {
-            None => state.insert(key, object),
-            Some(mut after) => {
-                for field in ["labels", "annotations"] {
-                    after["metadata"][field] = object["metadata"][field].clone();
-                }
-                for (field, value) in object.as_object().unwrap() {
-                    if !["metadata", "status"].contains(&field.as_str()) {
-                        after[field] = value.clone();
-                    }
-                }
-                state.replace(key, after);
+        let (namespace, name) = (
+            object::namespace(&object).to_owned(),
+            object::name(&object).to_owned(),
+        );
+        match self.get(plural, &namespace, &name) {
+            None => self.create(plural, &namespace, &name, &object),
+            Some(live) => {
+                self.must(
+                    Method::PUT,
+                    &path(plural, &namespace, &name),
+                    &replaced(live, object),
+                );
             }
         }
+    }
+
+    /// The same past every check: an object that was accepted under another CRD.
+    pub fn put_unchecked(&self, plural: &str, mut object: Value) {
+        let (namespace, name) = (
+            object::namespace(&object).to_owned(),
+            object::name(&object).to_owned(),
+        );
+        let Some(live) = self.get(plural, &namespace, &name) else {
+            object["metadata"]["uid"] = json!(self.uid());
+            object["metadata"]["generation"] = json!(1);
+            object["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+            return self.store(plural, &namespace, &name, object);
+        };
+        let revision = object::resource_version(&live).parse().unwrap();
+        let generation = live["metadata"]["generation"].as_i64().unwrap();
+        let mut new = replaced(live, object);
+        new["metadata"]["generation"] = json!(generation + 1);
+        let store = &self.0.server.api().store;
+        let written = store.update(key(plural, &namespace, &name), revision, new);
+        written.now_or_never().unwrap().unwrap();
     }
 
     /// One object as it is.
     pub fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
-        let key = (plural.to_owned(), namespace.to_owned(), name.to_owned());
-        self.lock().objects.get(&key).cloned()
+        let api = self.0.server.api();
+        let kind = api.kinds.load().get(&version(plural), plural).cloned().unwrap();
+        api.read(&kind, namespace, name).ok()
     }
 
     /// Changes an object as people do; a status cannot be changed.
     pub fn edit(&self, plural: &str, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) {
-        let mut state = self.lock();
-        let key = (plural.to_owned(), namespace.to_owned(), name.to_owned());
-        let mut object = state.objects.get(&key).cloned().unwrap();
+        let mut object = self.get(plural, namespace, name).unwrap();
         change(&mut object);
-        state.replace(key, object);
+        self.must(Method::PUT, &path(plural, namespace, name), &object);
     }
 
     /// Deletes an object; one with finalizers stays until they are gone.
     pub fn remove(&self, plural: &str, namespace: &str, name: &str) {
-        let asked = Asked {
-            plural: plural.to_owned(),
-            namespace: Some(namespace.to_owned()),
-            name: Some(name.to_owned()),
-            status: false,
-            query: BTreeMap::new(),
-        };
-        let _ = self.lock().delete(&asked);
+        self.ask(Method::DELETE, &path(plural, namespace, name), &Value::Null);
     }
 
     /// All objects of a kind.
     pub fn all(&self, plural: &str) -> Vec<Value> {
-        let state = self.lock();
-        let of = state.objects.iter().filter(|((p, _, _), _)| p == plural);
-        of.map(|(_, object)| object.clone()).collect()
-    }
-}
-
-type Refusal = (u16, &'static str, String);
-
-impl State {
-    fn list(&self, asked: &Asked) -> Value {
-        let items: Vec<Value> = self
-            .objects
-            .iter()
-            .filter(|(key, _)| asked.selects(key))
-            .map(|(_, object)| object.clone())
-            .collect();
-        json!({
-            "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": self.version.to_string() },
-            "items": items,
-        })
-    }
-
-    fn watch(&mut self, asked: &Asked) -> Answer {
-        let since: u64 = asked
-            .query
-            .get("resourceVersion")
-            .and_then(|v| v.parse().ok())
-            .unwrap_or(0);
-        let (to, from) = mpsc::unbounded();
-        if since < self.oldest {
-            let _ = to.unbounded_send(gone());
-            return stream(from);
+        let mut list = self.must(Method::GET, &path(plural, "", ""), &Value::Null);
+        match list["items"].take() {
+            Value::Array(items) => items,
+            other => panic!("{other}"),
         }
-        for (version, kind, key, object) in &self.log {
-            if *version > since && asked.selects(key) {
-                let _ = to.unbounded_send(json!({ "type": kind, "object": object }));
-            }
+    }
+
+    /// Under a uid that is the same in every run, as nobody gets who may only ask.
+    fn create(&self, plural: &str, namespace: &str, name: &str, object: &Value) {
+        if !namespace.is_empty() && self.get("namespaces", "", namespace).is_none() {
+            let namespace =
+                json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
+            self.must(Method::POST, "/api/v1/namespaces", &namespace);
         }
-        self.watchers.push(Watcher {
-            plural: asked.plural.clone(),
-            namespace: asked.namespace.clone(),
-            name: asked.field_name(),
-            to,
-        });
-        stream(from)
+        let dry = format!("{}?dryRun=All", path(plural, namespace, ""));
+        let mut made = self.must(Method::POST, &dry, object);
+        made["metadata"]["uid"] = json!(self.uid());
+        self.store(plural, namespace, name, made);
     }
 
-    fn get(&self, asked: &Asked) -> Result<Value, Refusal> {
-        self.objects
-            .get(&asked.key())
-            .cloned()
-            .ok_or_else(|| asked.not_found())
+    fn uid(&self) -> String {
+        let made = self.0.made.fetch_add(1, Ordering::SeqCst);
+        format!("00000000-0000-4000-8000-{made:012}")
     }
 
-    fn create(&mut self, asked: &Asked, mut object: Value) -> Result<Value, Refusal> {
-        if let Some(namespace) = &asked.namespace {
-            object["metadata"]["namespace"] = json!(namespace);
-        }
-        let key = key(&asked.plural, &object);
-        if self.objects.contains_key(&key) {
-            return Err((409, "AlreadyExists", format!("{} already exists", key.2)));
-        }
-        self.insert(key.clone(), object);
-        Ok(self.objects[&key].clone())
+    fn store(&self, plural: &str, namespace: &str, name: &str, object: Value) {
+        let created = self
+            .0
+            .server
+            .api()
+            .store
+            .create(key(plural, namespace, name), object);
+        created.now_or_never().unwrap().unwrap();
     }
 
-    fn merge(&mut self, asked: &Asked, patch: &Value) -> Result<Value, Refusal> {
-        let before = self.get(asked)?;
-        check(&before, patch)?;
-        let mut after = before.clone();
-        merge(&mut after, patch);
-        after["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
-        after["status"] = before["status"].clone();
-        self.replace(asked.key(), after.clone());
-        Ok(self.objects.get(&asked.key()).cloned().unwrap_or(after))
+    fn must(&self, method: Method, path: &str, body: &Value) -> Value {
+        let (code, answer) = self.ask(method.clone(), path, body);
+        assert!(code.is_success(), "{method} {path}: {answer}");
+        answer
     }
 
-    fn apply(&mut self, asked: &Asked, patch: &Value) -> Result<Value, Refusal> {
-        let Some(before) = self.objects.get(&asked.key()).cloned() else {
-            if asked.status || patch["metadata"]["uid"].is_string() {
-                return Err(asked.not_found());
-            }
-            return self.create(asked, patch.clone());
+    /// Asks as people do. With a store in memory everything is done when it is first looked at.
+    fn ask(&self, method: Method, path: &str, body: &Value) -> (StatusCode, Value) {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
         };
-        check(&before, patch)?;
-        let mut after = before;
-        if asked.status {
-            after["status"] = patch["status"].clone();
-        } else {
-            merge(&mut after, patch);
-        }
-        self.replace(asked.key(), after.clone());
-        Ok(self.objects.get(&asked.key()).cloned().unwrap_or(after))
-    }
-
-    fn delete(&mut self, asked: &Asked) -> Result<Value, Refusal> {
-        let mut object = self.get(asked)?;
-        if !object["metadata"]["deletionTimestamp"].is_string() {
-            object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-            object["metadata"]["generation"] =
-                json!(object["metadata"]["generation"].as_i64().unwrap_or(0) + 1);
-        }
-        self.replace(asked.key(), object.clone());
-        Ok(object)
-    }
-
-    fn insert(&mut self, key: Key, mut object: Value) {
-        // Uids that do not depend on how many events were written.
-        self.made += u64::from(key.0 != "events");
-        let meta = &mut object["metadata"];
-        meta["uid"] = json!(format!("uid-{}-{}", key.2, self.made));
-        meta["generation"] = json!(1);
-        meta["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
-        self.store("ADDED", key, object);
-    }
-
-    /// Stores a change: nothing when there is none, a new generation with a new spec, the end with the last finalizer.
-    fn replace(&mut self, key: Key, mut after: Value) {
-        let before = self.objects[&key].clone();
-        if after["metadata"]["finalizers"]
-            .as_array()
-            .is_some_and(Vec::is_empty)
-        {
-            after["metadata"].as_object_mut().unwrap().remove("finalizers");
-        }
-        prune(&mut after);
-        let deleted = after["metadata"]["deletionTimestamp"].is_string();
-        if deleted && after["metadata"]["finalizers"].is_null() {
-            self.version += 1;
-            after["metadata"]["resourceVersion"] = json!(self.version.to_string());
-            self.objects.remove(&key);
-            self.tell("DELETED", key, after);
-            return;
-        }
-        if before == after {
-            return;
-        }
-        if before["spec"] != after["spec"] {
-            let generation = before["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
-            after["metadata"]["generation"] = json!(generation);
-        }
-        self.store("MODIFIED", key, after);
-    }
-
-    fn store(&mut self, event: &'static str, key: Key, mut object: Value) {
-        prune(&mut object);
-        self.version += 1;
-        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        self.objects.insert(key.clone(), object.clone());
-        self.tell(event, key, object);
-    }
-
-    fn tell(&mut self, event: &'static str, key: Key, object: Value) {
-        let said = json!({ "type": event, "object": object });
-        self.watchers.retain(|w| {
-            let wanted = w.plural == key.0
-                && w.namespace.as_ref().is_none_or(|n| *n == key.1)
-                && w.name.as_ref().is_none_or(|n| *n == key.2);
-            !wanted || w.to.unbounded_send(said.clone()).is_ok()
-        });
-        self.log.push((self.version, event, key, object));
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .unwrap();
+        let mut people = self.0.people.clone();
+        let asked = async move {
+            let (parts, body) = people.call(request).await.unwrap().into_parts();
+            (parts.status, body.collect().await.unwrap().to_bytes())
+        };
+        let (code, bytes) = task::coop::unconstrained(asked).now_or_never().unwrap();
+        (code, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 }
 
-impl Asked {
-    fn of(uri: &http::Uri) -> Self {
-        let mut parts: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
-        parts.drain(..if parts.first() == Some(&"api") { 2 } else { 3 });
-        let mut namespace = None;
-        if parts.first() == Some(&"namespaces") && parts.len() > 2 {
-            namespace = Some(parts[1].to_owned());
-            parts.drain(..2);
-        }
-        let query = uri.query().unwrap_or_default().split('&').filter_map(|pair| {
-            let (k, v) = pair.split_once('=')?;
-            Some((k.to_owned(), v.replace("%3D", "=")))
-        });
-        Self {
-            plural: parts.first().copied().unwrap_or_default().to_owned(),
-            namespace,
-            name: parts.get(1).map(|n| (*n).to_owned()),
-            status: parts.get(2) == Some(&"status"),
-            query: query.collect(),
+/// `live` with what people may write from `new`.
+fn replaced(mut live: Value, new: Value) -> Value {
+    for field in ["labels", "annotations"] {
+        match new["metadata"].get(field) {
+            Some(value) => live["metadata"][field] = value.clone(),
+            None => drop(object::remove_meta(&mut live, field)),
         }
     }
-
-    fn key(&self) -> Key {
-        (
-            self.plural.clone(),
-            self.namespace.clone().unwrap_or_default(),
-            self.name.clone().unwrap_or_default(),
-        )
-    }
-
-    fn field_name(&self) -> Option<String> {
-        let selector = self.query.get("fieldSelector")?;
-        selector.strip_prefix("metadata.name=").map(str::to_owned)
-    }
-
-    fn selects(&self, key: &Key) -> bool {
-        key.0 == self.plural
-            && self.namespace.as_ref().is_none_or(|n| *n == key.1)
-            && self.field_name().is_none_or(|n| n == key.2)
-    }
-
-    fn not_found(&self) -> Refusal {
-        (404, "NotFound", format!("{:?} not found", self.key()))
-    }
-}
-
-fn key(plural: &str, object: &Value) -> Key {
-    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-    (plural.to_owned(), text("namespace"), text("name"))
-}
-
-/// Preconditions of a patch.
-fn check(before: &Value, patch: &Value) -> Result<(), Refusal> {
-    for field in ["resourceVersion", "uid"] {
-        let wanted = &patch["metadata"][field];
-        if wanted.is_string() && *wanted != before["metadata"][field] {
-            return Err((409, "Conflict", format!("{field} is not {wanted}")));
-        }
-    }
-    Ok(())
-}
-
-/// JSON merge patch (RFC 7386).
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(fields) = patch else {
-        *target = patch.clone();
-        return;
+    let Value::Object(fields) = new else {
+        panic!("{new}")
     };
-    if !target.is_object() {
-        *target = json!({});
-    }
     for (field, value) in fields {
-        if value.is_null() {
-            target.as_object_mut().unwrap().remove(field);
-        } else {
-            merge(&mut target[field.as_str()], value);
+        if !["metadata", "status"].contains(&field.as_str()) {
+            live[field] = value;
         }
+    }
+    live
+}
+
+fn group_of(plural: &str) -> (&'static str, &'static str) {
+    match plural {
+        "dockerdeployments" | "dockersecrets" => ("supercargo.dev", "v1alpha1"),
+        "events" => ("events.k8s.io", "v1"),
+        _ => ("", "v1"),
     }
 }
 
-/// Nulls at the top and in metadata are absent fields.
-fn prune(object: &mut Value) {
-    for at in ["", "/metadata"] {
-        if let Some(Value::Object(map)) = object.pointer_mut(at) {
-            map.retain(|_, value| !value.is_null());
-        }
+fn version(plural: &str) -> GroupVersion {
+    let (group, version) = group_of(plural);
+    GroupVersion::new(group, version)
+}
+
+fn key(plural: &str, namespace: &str, name: &str) -> Key {
+    Key::new(&GroupResource::new(group_of(plural).0, plural), namespace, name)
+}
+
+/// Of an object, or of a collection when there is no name.
+fn path(plural: &str, namespace: &str, name: &str) -> String {
+    let mut path = match group_of(plural) {
+        ("", version) => format!("/api/{version}"),
+        (group, version) => format!("/apis/{group}/{version}"),
+    };
+    if !namespace.is_empty() {
+        path.push_str(&format!("/namespaces/{namespace}"));
     }
-}
-
-fn status(code: u16, reason: &str, message: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
-        "code": code, "reason": reason, "message": message,
-    })
-}
-
-fn gone() -> Value {
-    json!({ "type": "ERROR", "object": status(410, "Expired", "too old resource version") })
-}
-
-fn plain(code: u16, value: &Value) -> Answer {
-    let body = Full::new(Bytes::from(value.to_string())).boxed_unsync();
-    let response = Response::builder()
-        .status(code)
-        .header("content-type", "application/json");
-    response.body(body).unwrap()
-}
-
-fn stream(from: mpsc::UnboundedReceiver<Value>) -> Answer {
-    let frames = from.map(|value| Ok(Frame::data(Bytes::from(format!("{value}\n")))));
-    Response::builder()
-        .status(200)
-        .body(StreamBody::new(frames).boxed_unsync())
-        .unwrap()
+    path.push_str(&format!("/{plural}"));
+    if !name.is_empty() {
+        path.push_str(&format!("/{name}"));
+    }
+    path
 }

@@ -1,6 +1,6 @@
 //! Deletion: everything of ours goes, with the finalizer last; orphans and force leave Docker alone.
 
-use super::bench::{Bench, web};
+use super::bench::{Bench, DEPLOYMENTS, NS, SECRETS, web, with_secret};
 
 #[tokio::test(start_paused = true)]
 async fn deletion_takes_everything_away_and_then_the_object() {
@@ -39,4 +39,19 @@ async fn two_operators_on_one_engine_do_not_touch_each_other() {
         (one.fake.containers().len(), one.fake.world().networks.len()),
         (1, 1)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_is_deleted_takes_all_of_it_with_it() {
+    let mut bench = Bench::started().await;
+    bench.start();
+    bench.seal("db", &[("password", b"one")]);
+    bench.settle(with_secret(2)).await;
+    bench.cluster.remove("namespaces", "", NS);
+    bench
+        .eventually("gone", |b| b.cluster.get("namespaces", "", NS).is_none())
+        .await;
+    assert!(bench.cluster.all(DEPLOYMENTS).is_empty() && bench.cluster.all(SECRETS).is_empty());
+    let world = bench.fake.world();
+    assert!(world.containers.is_empty() && world.networks.is_empty());
 }

@@ -1,11 +1,13 @@
-//! What the tests of verbs work in: the real binary, a real kube-apiserver with our CRDs, the real engine, and containers
+//! What the tests of verbs work in: the real binary, an API server with our CRDs, the real engine, and containers
 //! that carry our labels. Everything that it makes is removed when it goes.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use crate::apiserver::ApiServer;
 
 pub const IMAGE: &str = "supercargo-test/busybox:1";
 
@@ -52,11 +54,11 @@ fn script(name: &str, args: &[&str]) -> String {
 
 /// An API server, an engine, and a namespace of our own on both.
 pub struct Lab {
+    // Ends before its directory goes.
+    server: ApiServer,
     pub dir: tempfile::TempDir,
     pub namespace: String,
     pub uid: String,
-    kubeconfig: PathBuf,
-    oracle: String,
     kubectl: String,
 }
 
@@ -64,15 +66,13 @@ impl Lab {
     pub fn start(name: &str) -> Self {
         script("image", &[]);
         let dir = tempfile::tempdir().unwrap();
-        let oracle = dir.path().join("oracle").display().to_string();
-        let kubeconfig = PathBuf::from(script("run-oracle", &[&oracle]));
+        let server = ApiServer::start(dir.path());
         let mut lab = Self {
             namespace: format!("verbs-{name}-{}", std::process::id()),
             uid: String::new(),
             kubectl: script("kubectl", &[]),
             dir,
-            kubeconfig,
-            oracle,
+            server,
         };
         let crds = lab.supercargo(&["crds"]);
         assert_eq!(crds.code, Some(0), "{}", crds.err);
@@ -102,7 +102,10 @@ impl Lab {
 
     pub fn kubectl(&self, args: &[&str], stdin: &str) -> String {
         let mut command = Command::new(&self.kubectl);
-        command.arg("--kubeconfig").arg(&self.kubeconfig).args(args);
+        command
+            .arg("--kubeconfig")
+            .arg(&self.server.kubeconfig)
+            .args(args);
         let ran = run(&mut command, stdin.as_bytes());
         assert_eq!(ran.code, Some(0), "kubectl {args:?}: {}", ran.err);
         ran.out
@@ -112,7 +115,7 @@ impl Lab {
         let mut command = binary(self.dir.path());
         command
             .args(args)
-            .env("KUBECONFIG", &self.kubeconfig)
+            .env("KUBECONFIG", &self.server.kubeconfig)
             .env("SUPERCARGO_OPERATOR_NAMESPACE", &self.namespace);
         command
     }
@@ -173,9 +176,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        if std::path::Path::new(&self.oracle).exists() {
-            script("run-oracle", &["--stop", &self.oracle]);
-        } else {
+        if !self.server.is_ours() {
             self.kubectl(&["delete", "namespace", &self.namespace, "--wait=false"], "");
         }
     }

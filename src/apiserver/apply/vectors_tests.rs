@@ -16,7 +16,7 @@ use super::{Write, apply, differs, testing, track};
 use crate::apiserver::{
     kinds::{Kind, Scale},
     names::{GroupResource, GroupVersion},
-    object,
+    object, patch,
     schema::{self, Schema},
     status::Status,
 };
@@ -186,14 +186,8 @@ impl Server {
         match (verb, write.subresource) {
             ("update", "scale") => new["spec"]["replicas"] = body["spec"]["replicas"].clone(),
             ("create" | "update", _) => new = self.complete(body),
-            ("merge-patch", _) => json_patch::merge(&mut new, body),
-            ("json-patch", _) => {
-                json_patch::patch(
-                    &mut new,
-                    &serde_json::from_value::<json_patch::Patch>(body.clone()).unwrap(),
-                )
-                .unwrap();
-            }
+            ("merge-patch", _) => new = patch::merge_patch(&new, body).unwrap(),
+            ("json-patch", _) => new = patch::json_patch(&new, body).unwrap(),
             _ => panic!("{verb} is no verb"),
         }
         let sent = object::remove_meta(&mut new, "managedFields");

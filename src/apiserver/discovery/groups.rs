@@ -124,7 +124,7 @@ fn subresources(kind: &Kind) -> Vec<Subresource<'_>> {
         verbs,
     };
     let mut found = Vec::new();
-    if &*kind.resource.group == "" && &*kind.resource.resource == "namespaces" {
+    if kind.resource.group.is_empty() && &*kind.resource.resource == "namespaces" {
         found.push(of("finalize", None, &["update"]));
     }
     if kind.status {

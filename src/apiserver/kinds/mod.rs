@@ -150,12 +150,12 @@ pub trait Rules: Send + Sync + 'static {
     }
 
     /// Makes the form in which it is stored from the form in which it is served.
-    fn to_storage(&self, object: Value) -> Value {
+    fn stored_form(&self, object: Value) -> Value {
         object
     }
 
     /// Makes the form in which it is served from the form in which it is stored.
-    fn from_storage(&self, object: Value) -> Value {
+    fn served_form(&self, object: Value) -> Value {
         object
     }
 

@@ -113,9 +113,7 @@ impl Handler {
                     "the request made this server panic; its log says where",
                 ))
             }
-            Err(_) => response::refusal(&Status::timeout(
-                "Timeout: request did not complete within the allotted timeout",
-            )),
+            Err(_) => response::refusal(&late()),
         };
         let headers = answer.headers_mut();
         headers.insert(AUDIT_ID, audit);
@@ -162,7 +160,9 @@ impl Handler {
         }
         match path {
             Path::Resource(path) => {
-                let body = body::read(&parts.headers, body).await?;
+                // A watch has no deadline but this one.
+                let body = tokio::time::timeout(shared.patience, body::read(&parts.headers, body));
+                let body = body.await.unwrap_or_else(|_| Err(late()))?;
                 Ok(shared.routes.resource(user, path, parts, body).await)
             }
             Path::Other(path) if parts.method == Method::GET => Ok(shared.routes.other(&path, &parts)),
@@ -213,6 +213,10 @@ where
         let handler = self.clone();
         Box::pin(async move { Ok(handler.respond(request).await) })
     }
+}
+
+fn late() -> Status {
+    Status::timeout("Timeout: request did not complete within the allotted timeout")
 }
 
 fn allowed(

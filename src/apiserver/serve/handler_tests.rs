@@ -301,6 +301,21 @@ async fn what_takes_too_long_is_504_but_a_watch_may() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_comes_is_504_also_for_a_watch() {
+    let rig = rig();
+    for (method, uri) in [("POST", "/api/v1/things"), ("GET", "/api/v1/silent?watch=true")] {
+        let never = StreamBody::new(futures::stream::pending::<Quiet>());
+        let (mut parts, _) = request(method, uri, admin(), "").into_parts();
+        parts
+            .headers
+            .insert("content-length", http::HeaderValue::from_static("5"));
+        let Ok(answer) = rig.handler.clone().call(Request::from_parts(parts, never)).await;
+        assert_eq!(answer.status(), 504, "{method} {uri}");
+    }
+    assert!(rig.stub.seen.lock().unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn too_many_at_once_are_told_to_come_again_and_watches_and_the_inside_are_not() {
     let rig = rig();

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -12,6 +13,8 @@ use crate::clock::Fixed;
 /// Something a store can stand on, more than once.
 pub(super) enum Ground {
     Memory(Memory),
+    /// Memory as the disk is used: behind the thread.
+    Queued(Memory),
     Disk(tempfile::TempDir),
 }
 
@@ -20,13 +23,18 @@ impl Ground {
         Self::Memory(Memory::default())
     }
 
+    pub(super) fn queued() -> Self {
+        Self::Queued(Memory::default())
+    }
+
     pub(super) fn disk() -> Self {
         Self::Disk(tempfile::tempdir().unwrap())
     }
 
     pub(super) fn open(&self, options: Options) -> Store {
         match self {
-            Self::Memory(memory) => Store::over(Box::new(memory.clone()), options).unwrap(),
+            Self::Memory(memory) => Store::inside(memory.clone(), options),
+            Self::Queued(memory) => Store::behind_thread(Box::new(memory.clone()), options).unwrap(),
             Self::Disk(dir) => Store::open(&dir.path().join("state"), options).unwrap(),
         }
     }
@@ -40,6 +48,9 @@ macro_rules! on_every_ground {
     ($($case:ident)*) => {
         mod in_memory {
             $(#[tokio::test] async fn $case() { super::$case(super::Ground::memory()).await })*
+        }
+        mod in_memory_behind_the_thread {
+            $(#[tokio::test] async fn $case() { super::$case(super::Ground::queued()).await })*
         }
         mod on_disk {
             $(#[tokio::test] async fn $case() { super::$case(super::Ground::disk()).await })*
@@ -55,6 +66,7 @@ on_every_ground! {
     an_update_of_another_version_is_refused_with_what_is_there
     a_deletion_answers_with_the_last_state_under_a_revision_of_its_own
     a_refused_write_takes_no_revision
+    commits_are_measured_and_refused_writes_are_not
     keys_differ_by_group_resource_namespace_and_name
     a_name_with_a_nul_is_refused
     a_list_is_in_order_and_in_pages
@@ -237,6 +249,28 @@ async fn a_deletion_answers_with_the_last_state_under_a_revision_of_its_own(grou
     let previous = events[0].previous.as_ref().unwrap();
     assert_eq!((events[0].revision, previous.revision), (10, 9));
     assert_eq!(store.object(&previous.under(10)).unwrap(), expected);
+}
+
+async fn commits_are_measured_and_refused_writes_are_not(ground: Ground) {
+    let metrics = crate::telemetry::metrics::Metrics::default();
+    let store = ground.open(Options {
+        metrics: metrics.clone(),
+        ..Options::default()
+    });
+    let count = || {
+        let text = metrics.text();
+        let line = text
+            .lines()
+            .find(|line| line.contains("store_commit_duration_seconds_count"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+    };
+    assert_eq!(count(), Some(0));
+    let key = Key::new(&GroupResource::new("", "configmaps"), "default", "measured");
+    let object = json!({"metadata": {"name": "measured"}});
+    store.create(key.clone(), object.clone()).await.unwrap();
+    assert_eq!(count(), Some(1));
+    assert!(store.create(key, object).await.is_err());
+    assert_eq!(count(), Some(1));
 }
 
 async fn a_refused_write_takes_no_revision(ground: Ground) {
@@ -686,6 +720,26 @@ async fn a_closed_store_ends_its_watches_refuses_writes_and_can_be_read(ground: 
     assert_eq!(store.writable(), Err("the store is closed".to_owned()));
     assert_eq!(store.get(&record.key).unwrap().revision, 3);
     store.close().await;
+}
+
+#[test]
+fn a_write_in_memory_is_done_when_it_is_first_looked_at() {
+    let store = Ground::memory().store();
+    let made = store
+        .create(key("a", "b"), object("one"))
+        .now_or_never()
+        .unwrap()
+        .unwrap();
+    let changed = store
+        .update(made.key.clone(), made.revision, object("two"))
+        .now_or_never()
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (changed.revision, store.revision()),
+        (made.revision + 1, made.revision + 1)
+    );
+    store.close().now_or_never().unwrap();
 }
 
 async fn many_writers_of_one_object_are_as_if_one_after_the_other(ground: Ground) {

@@ -194,12 +194,27 @@ impl Backend for Disk {
     }
 
     fn commit(&mut self, batch: &Batch<'_>) -> Result<(), String> {
-        self.write(batch).map_err(|e| e.to_string())
+        self.write(batch).map_err(|e| told(&e))
     }
 
     fn reopen(&mut self) -> Result<(), String> {
         // After an input or output error a redb database does nothing any more.
-        self.start().map_err(|e| e.to_string())
+        self.start().map_err(|e| told(&e))
+    }
+}
+
+/// What a person reads who wanted to write.
+fn told(error: &redb::Error) -> String {
+    match error {
+        redb::Error::Io(cause)
+            if matches!(
+                cause.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ) =>
+        {
+            format!("its disk is full ({cause}); free space there, and writes go on by themselves")
+        }
+        error => error.to_string(),
     }
 }
 

@@ -191,7 +191,7 @@ fn start(case: &str, dir: &Path, through: Option<&str>) -> Child {
         }
     };
     command
-        .args(["--exact", &format!("{path}::{case}"), "--ignored", "--nocapture"])
+        .args(["--exact", &format!("{path}::{case}"), "--nocapture"])
         .current_dir(dir)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -205,12 +205,7 @@ fn started() -> bool {
 }
 
 /// Counts up in eight objects and says every count that was acknowledged.
-#[tokio::test]
-#[ignore = "a process of `every_acknowledged_write_survives_kill_9`"]
 async fn count_until_killed() {
-    if !started() {
-        return;
-    }
     let store = open(Path::new("state")).unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for counter in 0..8 {
@@ -238,11 +233,14 @@ async fn count_until_killed() {
 
 #[tokio::test]
 async fn every_acknowledged_write_survives_kill_9() {
+    if started() {
+        return count_until_killed().await;
+    }
     let dir = tempfile::tempdir().unwrap();
     let mut last = BTreeMap::new();
     let mut newest = 2;
     for round in 0..8 {
-        let mut child = start("count_until_killed", dir.path(), None);
+        let mut child = start("every_acknowledged_write_survives_kill_9", dir.path(), None);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut note = |line: &str| {
             let Some(rest) = line.strip_prefix("written ") else {
@@ -287,12 +285,7 @@ async fn every_acknowledged_write_survives_kill_9() {
     }
 }
 
-#[tokio::test]
-#[ignore = "a process of `a_file_that_cannot_grow_refuses_writes_and_keeps_what_it_has`"]
 async fn write_until_full() {
-    if !started() {
-        return;
-    }
     let store = open(Path::new("state")).unwrap();
     for at in 0.. {
         let object = json!({"data": {"count": at, "filling": "x".repeat(20_000)}});
@@ -319,10 +312,13 @@ async fn write_until_full() {
 
 #[tokio::test]
 async fn a_file_that_cannot_grow_refuses_writes_and_keeps_what_it_has() {
+    if started() {
+        return write_until_full().await;
+    }
     let dir = tempfile::tempdir().unwrap();
     // Blocks of 512 bytes or of 1,024, whatever the shell counts in.
     let mut child = start(
-        "write_until_full",
+        "a_file_that_cannot_grow_refuses_writes_and_keeps_what_it_has",
         dir.path(),
         Some("trap '' XFSZ; ulimit -f 8192"),
     );

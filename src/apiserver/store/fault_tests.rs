@@ -44,7 +44,7 @@ impl Faulty {
     }
 
     fn open(&self) -> Store {
-        Store::over(Box::new(self.clone()), Options::default()).unwrap()
+        Store::behind_thread(Box::new(self.clone()), Options::default()).unwrap()
     }
 
     fn will(&self, plan: Plan) {
@@ -285,7 +285,7 @@ fn open_failing(path: &Path, left: &Arc<AtomicI64>) -> Store {
         })
     };
     let disk = Disk::open(path, Box::new(opener)).unwrap();
-    Store::over(Box::new(disk), Options::default()).unwrap()
+    Store::behind_thread(Box::new(disk), Options::default()).unwrap()
 }
 
 /// Creates, changes and deletes until the disk is full; answers how many writes went well.
@@ -304,7 +304,10 @@ async fn write_until_full(store: &Store) -> usize {
         };
         if outcome.is_err() {
             let why = unavailable(outcome);
-            assert!(why.contains("No space left"), "{why}");
+            assert!(
+                why.contains("No space left") && why.contains("free space"),
+                "{why}"
+            );
             return round;
         }
     }

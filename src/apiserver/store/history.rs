@@ -66,9 +66,8 @@ impl History {
 
     /// Removes the oldest event when it is not after `revision`.
     pub(super) fn pop_up_to(&mut self, revision: u64) -> Option<Arc<Event>> {
-        let logged = self
-            .log
-            .pop_front_if(|logged| logged.event.revision <= revision)?;
+        self.first().filter(|first| *first <= revision)?;
+        let logged = self.log.pop_front()?;
         self.weight -= logged.weight();
         Some(logged.event)
     }

@@ -1,11 +1,12 @@
 //! The one place where objects are: a revision for everything, memory for reads, one file for what must survive.
 //! Owns keys, revisions, the history window and durability; knows no kind, no verb and no JSON beyond `metadata`.
-//! Writes go through one thread that commits in groups; nothing is visible before it is durable.
+//! Writes to a file go through one thread that commits in groups; nothing is visible before it is durable.
 //! Called by `verbs` and `loops`.
 
 mod backend;
 #[cfg(test)]
 mod contract_tests;
+mod desk;
 mod disk;
 #[cfg(test)]
 mod disk_tests;
@@ -26,8 +27,7 @@ mod writer;
 
 use std::{
     path::Path,
-    sync::{Arc, PoisonError, RwLock, mpsc},
-    thread,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use bytes::Bytes;
@@ -36,11 +36,12 @@ use tokio::sync::oneshot;
 
 use self::{
     backend::{Backend, Memory},
+    desk::Desk,
     disk::{Disk, open_database},
     draft::{Draft, Sealing},
     history::Logged,
     state::State,
-    writer::{Expected, Message, Write, Writer},
+    writer::{Expected, Write, Writer},
 };
 pub use self::{
     history::Window,
@@ -111,7 +112,7 @@ pub enum RevisionError {
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
-    queue: mpsc::Sender<Message>,
+    desk: Desk,
 }
 
 /// What readers and the writer share.
@@ -123,11 +124,21 @@ struct Shared {
 }
 
 impl Store {
-    /// A store that forgets everything when it closes. The same code as [`Store::open`], without the file.
+    /// A store that forgets everything when it closes. The same code as [`Store::open`], without the file and without the
+    /// thread: a write is done by the task that asks, so that it never waits, and time that stands still in a test stands
+    /// still meanwhile.
     #[must_use]
     pub fn in_memory(options: Options) -> Self {
-        Self::over(Box::new(Memory::default()), options)
-            .unwrap_or_else(|_| unreachable!("memory can be read"))
+        Self::inside(Memory::default(), options)
+    }
+
+    fn inside(memory: Memory, options: Options) -> Self {
+        let (writer, shared) =
+            Self::over(Box::new(memory), options).unwrap_or_else(|_| unreachable!("memory can be read"));
+        Self {
+            shared,
+            desk: Desk::here(writer),
+        }
     }
 
     /// Opens the store whose file is `path`, or makes it. Beside it there is a file to lock, `path` with `.lock`; both
@@ -137,10 +148,17 @@ impl Store {
     /// It is in use by another process, was written by a newer program, or cannot be read.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
         let disk = Disk::open(path, Box::new(open_database))?;
-        Self::over(Box::new(disk), options)
+        Self::behind_thread(Box::new(disk), options)
     }
 
-    fn over(mut backend: Box<dyn Backend>, options: Options) -> Result<Self, OpenError> {
+    fn behind_thread(backend: Box<dyn Backend>, options: Options) -> Result<Self, OpenError> {
+        let (writer, shared) = Self::over(backend, options)?;
+        let desk = Desk::thread(writer)
+            .map_err(|e| OpenError::Unreadable(format!("no thread for the writer: {e}")))?;
+        Ok(Self { shared, desk })
+    }
+
+    fn over(mut backend: Box<dyn Backend>, options: Options) -> Result<(Writer, Arc<Shared>), OpenError> {
         let loaded = backend.load().map_err(OpenError::Unreadable)?;
         let shared = Arc::new(Shared {
             state: RwLock::new(State::new(loaded.revision, loaded.objects, loaded.events)),
@@ -150,20 +168,15 @@ impl Store {
                 sealed: options.sealed,
             },
         });
-        let (queue, messages) = mpsc::channel();
         let writer = Writer {
             shared: shared.clone(),
             backend,
-            queue: messages,
             window: options.window,
             clock: options.clock,
+            metrics: options.metrics,
             doubt: None,
         };
-        thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(|| writer.run())
-            .map_err(|e| OpenError::Unreadable(format!("no thread for the writer: {e}")))?;
-        Ok(Self { shared, queue })
+        Ok((writer, shared))
     }
 
     /// The newest revision that is durable and visible. At least 2.
@@ -237,8 +250,8 @@ impl Store {
             draft,
             answer,
         };
-        // When the writer has ended, the message and with it `answer` are dropped.
-        _ = self.queue.send(Message::Write(write));
+        // When the writer has ended, `answer` is dropped.
+        self.desk.write(write);
         match answered.await {
             Ok(outcome) => outcome,
             Err(_) => Err(WriteError::Unavailable(
@@ -305,10 +318,7 @@ impl Store {
     /// Ends it: what waits is written, watches get [`Next::Closed`], later writes are refused, and reads go on.
     /// Returns when the file is closed and may be opened again.
     pub async fn close(&self) {
-        let (closed, wait) = oneshot::channel();
-        _ = self.queue.send(Message::Close(closed));
-        // An error: it has ended before.
-        _ = wait.await;
+        self.desk.close().await;
     }
 }
 

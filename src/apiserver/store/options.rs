@@ -7,6 +7,7 @@ use super::Window;
 use crate::{
     apiserver::names::GroupResource,
     clock::{self, Clock},
+    telemetry::metrics::Metrics,
 };
 
 /// Encrypts what is stored, on disk and in memory. Injected by `cli`, which holds the key ring.
@@ -35,6 +36,8 @@ pub struct Options {
     pub sealed: BTreeSet<GroupResource>,
     /// Tells the age of events.
     pub clock: Arc<dyn Clock>,
+    /// Gets the time of every durable commit.
+    pub metrics: Metrics,
 }
 
 /// Nothing is sealed, and the machine's clock.
@@ -45,6 +48,7 @@ impl Default for Options {
             at_rest: None,
             sealed: BTreeSet::new(),
             clock: Arc::new(clock::System),
+            metrics: Metrics::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The one thread that writes. Takes what waits, checks it against what is visible and what the same batch did before,
-//! assigns revisions, commits once, and only then shows, wakes and answers: group commit arises by itself.
-//! Owns the order of writes and what happens when the disk fails. Started by `Store`, ended by it or with its last clone.
+//! What writes: checks a batch against what is visible and what the same batch did before, assigns revisions, commits
+//! once, and only then shows, wakes and answers. On a disk it runs on a thread that takes what waits: group commit arises
+//! by itself. Owns the order of writes and what happens when the disk fails. How it is reached is `desk`'s.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
@@ -20,7 +20,7 @@ use super::{
     history::{Logged, Window},
     record::{Event, Record},
 };
-use crate::{apiserver::names::Key, clock::Clock};
+use crate::{apiserver::names::Key, clock::Clock, telemetry::metrics::Metrics};
 
 /// As many writes share a commit at most, so that the first of them does not wait long,
 const MOST_WRITES: usize = 256;
@@ -59,9 +59,9 @@ pub(super) enum Message {
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) backend: Box<dyn Backend>,
-    pub(super) queue: Receiver<Message>,
     pub(super) window: Window,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Metrics,
     /// Objects of a batch that failed: it is unknown whether they are durable. `None` when the disk works.
     pub(super) doubt: Option<BTreeSet<Key>>,
 }
@@ -78,19 +78,19 @@ struct Group {
 
 impl Writer {
     /// Writes until it is told to close or nobody is left to ask.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, queue: Receiver<Message>) {
         // Also when this thread panics: then queued callers are answered by the fall of the queue.
         let _end = End(self.shared.clone());
-        let closed = self.serve();
-        drop(self);
+        let closed = self.serve(&queue);
+        drop((self, queue));
         if let Some(closed) = closed {
             _ = closed.send(());
         }
     }
 
-    fn serve(&mut self) -> Option<oneshot::Sender<()>> {
+    fn serve(&mut self, queue: &Receiver<Message>) -> Option<oneshot::Sender<()>> {
         loop {
-            match self.gather() {
+            match self.gather(queue) {
                 (writes, Next::Go) => self.write(writes),
                 (writes, Next::End(closed)) => {
                     self.write(writes);
@@ -101,11 +101,11 @@ impl Writer {
     }
 
     /// Waits for a write and takes what waits with it.
-    fn gather(&self) -> (Vec<Write>, Next) {
+    fn gather(&self, queue: &Receiver<Message>) -> (Vec<Write>, Next) {
         let first = if self.doubt.is_some() {
-            self.queue.recv_timeout(RETRY)
+            queue.recv_timeout(RETRY)
         } else {
-            self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
         };
         let mut message = match first {
             Ok(message) => message,
@@ -124,14 +124,15 @@ impl Writer {
             if writes.len() >= MOST_WRITES || bytes >= MOST_BYTES {
                 return (writes, Next::Go);
             }
-            match self.queue.try_recv() {
+            match queue.try_recv() {
                 Ok(next) => message = next,
                 Err(_) => return (writes, Next::Go),
             }
         }
     }
 
-    fn write(&mut self, writes: Vec<Write>) {
+    /// Writes what may be written of a batch, and answers all of it.
+    pub(super) fn write(&mut self, writes: Vec<Write>) {
         if let Err(why) = self.settle_doubt() {
             for write in writes {
                 _ = write.answer.send(Err(WriteError::Unavailable(why.clone())));
@@ -152,6 +153,7 @@ impl Writer {
                 .surplus(&group.events, &self.window, state.weight, now)
         });
         let revision = group.events.last().map_or(0, |logged| logged.event.revision);
+        let started = Instant::now();
         let committed = self.backend.commit(&Batch {
             revision,
             events: &group.events,
@@ -160,6 +162,7 @@ impl Writer {
         });
         match committed {
             Ok(()) => {
+                self.metrics.store_commit(started.elapsed());
                 self.shared.publish(group.events, forget);
                 for (answer, outcome) in group.answers {
                     _ = answer.send(outcome);
@@ -256,7 +259,7 @@ enum Next {
 }
 
 /// Says that nothing is written any more, however that came about.
-struct End(Arc<Shared>);
+pub(super) struct End(pub(super) Arc<Shared>);
 
 impl Drop for End {
     fn drop(&mut self) {

@@ -34,9 +34,9 @@ pub(super) fn served(kind: &Kind, mut stored: Value) -> Value {
         schema::default(&mut stored, &kind.schema);
     }
     if is_served_as_stored(kind) {
-        return kind.rules.from_storage(stored);
+        return kind.rules.served_form(stored);
     }
-    let mut object = kind.rules.from_storage(stored);
+    let mut object = kind.rules.served_form(stored);
     if let Some(fields) = object.as_object_mut() {
         fields.insert("apiVersion".to_owned(), kind.version.to_string().into());
         fields.insert("kind".to_owned(), (&*kind.kind).into());
@@ -51,7 +51,7 @@ pub(super) fn stored(kind: &Kind, mut object: Value) -> Value {
     {
         fields.insert("apiVersion".to_owned(), kind.storage_version.to_string().into());
     }
-    kind.rules.to_storage(object)
+    kind.rules.stored_form(object)
 }
 
 /// The resource of namespaces.

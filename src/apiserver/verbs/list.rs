@@ -14,7 +14,7 @@ use super::{
         response::Response,
         status::{Result, Status},
         store::{Range, Record, RevisionError},
-        table,
+        table::{self, Printer},
     },
     Api, chunks,
     forms::{self, is_served_as_stored},
@@ -186,7 +186,8 @@ impl Api {
     ) -> Result<Response> {
         let (head, tail) = frame(kind, &listed, &rendering);
         let (api, of) = (self.clone(), kind.clone());
-        let encode = move |record: &Record| api.item(&of, record, &rendering);
+        let printer = Printer::new(kind);
+        let encode = move |record: &Record| api.item(&of, record, &rendering, &printer);
         if kind.sealed || !rendering.is_compact() {
             let items = listed
                 .records
@@ -211,7 +212,7 @@ impl Api {
     }
 
     /// One item of a list.
-    fn item(&self, kind: &Kind, record: &Record, rendering: &Rendering) -> Result<Bytes> {
+    fn item(&self, kind: &Kind, record: &Record, rendering: &Rendering, printer: &Printer) -> Result<Bytes> {
         if rendering.accept.shape == Shape::Whole && is_served_as_stored(kind) {
             return self.store.json(record).map_err(Status::internal);
         }
@@ -219,7 +220,7 @@ impl Api {
         let item = match rendering.accept.shape {
             Shape::Whole => object,
             Shape::Metadata => table::partial(&object),
-            Shape::Table => table::row(kind, &object, rendering.include, rendering.now),
+            Shape::Table => printer.row(kind, &object, rendering.include, rendering.now),
         };
         Ok(item.to_string().into())
     }

@@ -70,6 +70,15 @@ impl Rendering {
         }
     }
 
+    /// An `autoscaling/v1 Scale`, in the shape that is asked for.
+    pub fn scale(&self, code: u16, scale: &Value) -> Response {
+        match self.accept.shape {
+            Shape::Whole => self.value(code, scale),
+            Shape::Metadata => self.value(code, &table::partial(scale)),
+            Shape::Table => self.value(code, &table::scale(scale, self.include, self.now)),
+        }
+    }
+
     /// A table of one row.
     pub fn table(&self, kind: &Kind, object: &Value, columns: &Value) -> Value {
         let metadata = match super::super::object::resource_version(object) {

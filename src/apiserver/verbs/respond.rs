@@ -123,7 +123,7 @@ impl Request<'_> {
         if self.path.subresource == "scale" {
             let paths = kind.scale.as_ref().ok_or_else(Status::no_such_resource)?;
             let object = scale::of(&self.api.served(kind, &record)?, paths);
-            return Ok(self.rendering.value(200, &object));
+            return Ok(self.rendering.scale(200, &object));
         }
         if self.rendering.is_plain() && forms::is_served_as_stored(kind) {
             let text = self.api.store.json(&record).map_err(Status::internal)?;
@@ -253,7 +253,7 @@ impl Request<'_> {
             .as_ref()
             .filter(|_| self.path.subresource == "scale")
         {
-            Some(paths) => self.rendering.value(code, &scale::of(object, paths)),
+            Some(paths) => self.rendering.scale(code, &scale::of(object, paths)),
             None => self.rendering.object(code, &self.kind, object),
         }
     }

@@ -96,7 +96,10 @@ pub(super) fn prune(
     origin: Origin,
 ) -> Result<Vec<String>> {
     let mut unknown = schema::prune(object, &kind.schema);
-    unknown.sort_by_key(|path| !path.starts_with("metadata."));
+    if !kind.custom {
+        // Only of a custom resource the metadata is decoded first.
+        unknown.sort();
+    }
     if validation == FieldValidation::Ignore {
         return Ok(Vec::new());
     }

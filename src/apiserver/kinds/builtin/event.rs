@@ -83,13 +83,13 @@ impl Rules for NewEventRules {
         found
     }
 
-    fn to_storage(&self, object: Value) -> Value {
+    fn stored_form(&self, object: Value) -> Value {
         let mut object = rename(object, true);
         retype(&mut object, "v1");
         object
     }
 
-    fn from_storage(&self, object: Value) -> Value {
+    fn served_form(&self, object: Value) -> Value {
         let mut object = rename(object, false);
         retype(&mut object, "events.k8s.io/v1");
         object

@@ -435,7 +435,7 @@ fn of_an_event_of_the_new_group_only_the_series_changes() {
 fn an_event_is_the_same_in_both_groups() {
     let kind_new = kind("events.k8s.io/v1", "Event");
     let new = new_event(&json!({}));
-    let mut core = kind_new.rules.to_storage(new.clone());
+    let mut core = kind_new.rules.stored_form(new.clone());
     assert_eq!(core["apiVersion"], "v1");
     assert_eq!(core["involvedObject"]["name"], "p");
     assert_eq!(
@@ -449,14 +449,14 @@ fn an_event_is_the_same_in_both_groups() {
     let before = core.clone();
     decode(&kind("v1", "Event"), &mut core).unwrap();
     assert_eq!(core, before, "the stored form is the typed form");
-    assert_eq!(kind_new.rules.from_storage(core), new);
+    assert_eq!(kind_new.rules.served_form(core), new);
 }
 
 #[test]
 fn events_are_selected_by_the_names_of_their_group() {
     let new = new_event(&json!({}));
     let (core_kind, new_kind) = (kind("v1", "Event"), kind("events.k8s.io/v1", "Event"));
-    let core = new_kind.rules.to_storage(new.clone());
+    let core = new_kind.rules.stored_form(new.clone());
     for (field, value) in [
         ("involvedObject.name", "p"),
         ("source", "x.y/z"),
@@ -519,7 +519,7 @@ fn a_row_of_an_event_is_the_same_in_both_groups() {
     ];
     assert_eq!(cells(&kind("v1", "Event"), &core), wanted);
     let new_kind = kind("events.k8s.io/v1", "Event");
-    assert_eq!(cells(&new_kind, &new_kind.rules.from_storage(core)), wanted);
+    assert_eq!(cells(&new_kind, &new_kind.rules.served_form(core)), wanted);
 }
 
 #[test]
@@ -652,7 +652,7 @@ fn rules_are_total_on_objects_that_are_none() {
             kind.rules.prepare_create(&mut new);
             kind.rules.prepare_update(&mut new, &object);
             kind.rules.validate(&new, Some(&object));
-            kind.rules.to_storage(kind.rules.from_storage(object.clone()));
+            kind.rules.stored_form(kind.rules.served_form(object.clone()));
             cells(kind, &object);
         }
     }

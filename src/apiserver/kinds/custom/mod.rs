@@ -23,13 +23,14 @@ use crate::apiserver::{
     schema::{self, Schema},
 };
 
+/// In the order in which the real server names those of a custom resource, which `kubectl api-resources` shows.
 const VERBS: &[&str] = &[
-    "create",
     "delete",
     "deletecollection",
     "get",
     "list",
     "patch",
+    "create",
     "update",
     "watch",
 ];

@@ -3,6 +3,8 @@
 //! The interpreter has no cost limit of its own, so what a rule may loop over is bounded before it runs.
 
 mod check;
+mod needs;
+mod patterns;
 mod run;
 mod value;
 
@@ -17,6 +19,7 @@ use kube_cel::{
 };
 use serde_json::{Map, Value};
 
+use self::needs::Needs;
 use super::parse::{flag, text};
 
 pub(super) use check::findings;
@@ -35,6 +38,7 @@ const STACK: usize = 64 << 20;
 static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| {
     let mut context = Context::default().with_all();
     context.add_function("type", value::type_of);
+    context.add_function("matches", patterns::matches);
     for name in TYPES {
         context.add_variable_from_value(name, name.to_owned());
     }
@@ -58,9 +62,18 @@ const TYPES: [&str; 12] = [
 ];
 
 /// The compiled rules of one node.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Program {
     rules: Arc<[Rule]>,
+    /// What they look at of `self`.
+    needs: Arc<Needs>,
+    uses_old: bool,
+}
+
+impl PartialEq for Program {
+    fn eq(&self, other: &Self) -> bool {
+        self.rules == other.rules
+    }
 }
 
 /// One rule.
@@ -119,7 +132,15 @@ impl Program {
             .filter_map(Value::as_object)
             .map(Rule::read)
             .collect();
-        (!rules.is_empty()).then_some(Self { rules })
+        let expressions = || rules.iter().flat_map(Rule::expressions);
+        let mut needs = Needs::default();
+        expressions().for_each(|expression| needs.read(&expression.tree, "self"));
+        let uses_old = expressions().any(|expression| expression.shape.uses_old);
+        (!rules.is_empty()).then_some(Self {
+            rules,
+            needs: Arc::new(needs),
+            uses_old,
+        })
     }
 }
 
@@ -146,6 +167,14 @@ impl Rule {
             optional_old_self: flag(map, "optionalOldSelf"),
             source,
         }
+    }
+
+    fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        self.compiled
+            .as_ref()
+            .ok()
+            .into_iter()
+            .chain(&self.message_expression)
     }
 
     /// How the rule is called in a finding.

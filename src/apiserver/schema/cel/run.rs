@@ -117,13 +117,8 @@ impl Walk {
 
     fn rules(&mut self, program: &Program, value: &Value, old: Correlated<'_>, kept: bool, schema: &Schema) {
         let mut converter = Converter::default();
-        let this = converter.convert(value, Some(schema));
-        let uses_old = program.rules.iter().any(|rule| {
-            rule.compiled
-                .as_ref()
-                .is_ok_and(|compiled| compiled.shape.uses_old)
-        });
-        let before = old.value.filter(|old| uses_old && !old.is_null());
+        let this = converter.part(value, Some(schema), &program.needs);
+        let before = old.value.filter(|old| program.uses_old && !old.is_null());
         let before = before.map(|old| converter.convert(&aligned(old, value, schema), Some(schema)));
         let mut context = FUNCTIONS.new_inner_scope();
         context.add_variable_from_value("self", this);

@@ -13,6 +13,7 @@ use serde_json::{Number, Value};
 use super::{
     super::{Schema, Type},
     FUNCTIONS,
+    needs::Needs,
 };
 
 /// Makes CEL values, and remembers the length of the longest list or map.
@@ -25,6 +26,41 @@ pub(super) struct Converter {
 }
 
 impl Converter {
+    /// What of `value` is needed. A field that is only asked for is there, without its value.
+    pub(super) fn part(&mut self, value: &Value, schema: Option<&Schema>, needs: &Needs) -> Cel {
+        if !needs.whole && needs.fields.is_empty() {
+            return Cel::Bool(true);
+        }
+        let map = match value {
+            Value::Object(map) if !needs.whole => map,
+            _ => return self.convert(value, schema),
+        };
+        let is_map = is_map(schema);
+        let mut entries = Vec::with_capacity(needs.fields.len());
+        let mut add = |name: &str, value: &Value, needs: &Needs| {
+            let child = schema.and_then(|schema| schema.field(name)).map(|child| &**child);
+            if value.is_null() && child.is_some_and(|child| !child.nullable) {
+                return;
+            }
+            let key = if is_map { name.to_owned() } else { escape(name) };
+            entries.push((Key::String(Arc::new(key)), self.part(value, child, needs)));
+        };
+        for (asked, needs) in &needs.fields {
+            // A name that is escaped is not found under itself.
+            if let Some(value) = map.get(asked).filter(|_| is_map || escape(asked) == *asked) {
+                add(asked, value, needs);
+            } else if !is_map && asked.contains("__") {
+                let found = map.iter().find(|(name, _)| escape(name) == *asked);
+                if let Some((name, value)) = found {
+                    add(name, value, needs);
+                }
+            }
+        }
+        Cel::Map(Map {
+            map: Arc::new(entries.into_iter().collect()),
+        })
+    }
+
     pub(super) fn convert(&mut self, value: &Value, schema: Option<&Schema>) -> Cel {
         match value {
             Value::Null => Cel::Null,
@@ -43,8 +79,7 @@ impl Converter {
             }
             Value::Object(map) => {
                 self.longest = self.longest.max(map.len());
-                let is_map =
-                    schema.is_some_and(|schema| schema.additional.is_some() && schema.properties.is_empty());
+                let is_map = is_map(schema);
                 let entries = map.iter().filter_map(|(key, value)| {
                     let child = schema.and_then(|schema| schema.field(key)).map(|child| &**child);
                     if value.is_null() && child.is_some_and(|child| !child.nullable) {
@@ -59,6 +94,11 @@ impl Converter {
             }
         }
     }
+}
+
+/// Names of a map are data, not fields.
+fn is_map(schema: Option<&Schema>) -> bool {
+    schema.is_some_and(|schema| schema.additional.is_some() && schema.properties.is_empty())
 }
 
 fn convert_number(number: &Number, schema: Option<&Schema>) -> Cel {
