@@ -17,6 +17,7 @@ cases![
     a_definition_is_served_once_it_is_established,
     a_definition_is_checked,
     a_changed_schema_holds_for_the_next_request,
+    a_new_default_shows_in_what_is_stored_already,
     an_object_is_the_same_in_every_served_version,
     a_deleted_definition_takes_its_objects_with_it,
     old_faults_of_an_object_do_not_stand_in_the_way_of_other_changes,
@@ -280,6 +281,44 @@ async fn a_changed_schema_holds_for_the_next_request(session: &Session) {
     }
     session.get(&format!("{toys}/a")).await.is(200);
     session.delete(&path).await.is(200);
+}
+
+// Behaviour 115.
+async fn a_new_default_shows_in_what_is_stored_already(session: &Session) {
+    let group = own(session);
+    let schema = |n: Value| json!({ "type": "object", "properties": { "spec": { "type": "object", "properties": { "n": n } } } });
+    let plain = schema(json!({ "type": "integer" }));
+    let crd = definition(&group, "toys", "Toy", json!([version("v1", true, plain)]));
+    session.quietly(Ask::new("POST", CRDS).json(&crd)).await.is(201);
+    established(session, &format!("toys.{group}")).await;
+    let toys = format!("/apis/{group}/v1/namespaces/{}/toys", session.namespace);
+    session
+        .until("the resource", &toys, |answer| answer.code == 200)
+        .await;
+    let toy = json!({ "apiVersion": format!("{group}/v1"), "kind": "Toy", "metadata": { "name": "a" }, "spec": {} });
+    let made = session.post(&toys, &toy).await.is(201);
+    let path = format!("{CRDS}/toys.{group}");
+    let filled = schema(json!({ "type": "integer", "default": 7 }));
+    let change = json!({ "spec": { "versions": [version("v1", true, filled)] } });
+    let patch = Ask::new("PATCH", &path).body(MERGE_PATCH, change.to_string());
+    session.quietly(patch).await.is(200);
+    let one = format!("{toys}/a");
+    session
+        .until("the default", &one, |answer| answer.body["spec"]["n"] == 7)
+        .await;
+    let read = session.get(&one).await.is(200);
+    assert_eq!(read.version(), made.version(), "nothing is written");
+    let list = session.get(&toys).await.is(200);
+    assert_eq!(list.body["items"][0]["spec"]["n"], 7);
+    session
+        .patch(
+            MERGE_PATCH,
+            &one,
+            &json!({ "metadata": { "labels": { "a": "b" } } }),
+        )
+        .await
+        .is(200);
+    session.quietly(Ask::new("DELETE", &path)).await.is(200);
 }
 
 // Behaviour 115.

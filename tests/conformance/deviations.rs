@@ -28,6 +28,9 @@ const ONE_USER: &str =
     "There is one user so far, who has a client certificate and may do everything: no roles, no tokens.";
 const NOT_A_FAILURE: &str = "The server has not failed, so that it does not say 500. The text is the same.";
 
+const ITEMS_SAY_WHAT_THEY_ARE: &str = "The items of a list go out as they are stored, byte for byte, with their apiVersion and kind, as those of \
+     custom resources do upstream: to take these out of built-in ones, every item would be parsed and written again.";
+
 /// All of them.
 pub const DEVIATIONS: &[Deviation] = &[
     whole("who_shows_nothing_may_do_little", ONE_USER),
@@ -52,5 +55,40 @@ pub const DEVIATIONS: &[Deviation] = &[
         "an_apply_is_yaml",
         "2 PATCH gadgets/a",
         "A second document is refused: kube-apiserver drops it without a word.",
+    ),
+    step(
+        "events_secrets_and_namespaces_are_selected_by_their_fields",
+        "3 GET events",
+        ITEMS_SAY_WHAT_THEY_ARE,
+    ),
+    step(
+        "events_secrets_and_namespaces_are_selected_by_their_fields",
+        "4 GET events",
+        ITEMS_SAY_WHAT_THEY_ARE,
+    ),
+    step(
+        "events_secrets_and_namespaces_are_selected_by_their_fields",
+        "5 GET events",
+        ITEMS_SAY_WHAT_THEY_ARE,
+    ),
+    step(
+        "events_secrets_and_namespaces_are_selected_by_their_fields",
+        "6 GET events",
+        ITEMS_SAY_WHAT_THEY_ARE,
+    ),
+    step(
+        "events_secrets_and_namespaces_are_selected_by_their_fields",
+        "8 GET events",
+        ITEMS_SAY_WHAT_THEY_ARE,
+    ),
+    step(
+        "events_secrets_and_namespaces_are_selected_by_their_fields",
+        "11 GET secrets",
+        ITEMS_SAY_WHAT_THEY_ARE,
+    ),
+    step(
+        "events_secrets_and_namespaces_are_selected_by_their_fields",
+        "12 GET /api/v1/namespaces",
+        ITEMS_SAY_WHAT_THEY_ARE,
     ),
 ];

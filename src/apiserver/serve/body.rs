@@ -40,16 +40,19 @@ where
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok())
         .unwrap_or(0);
+    let mut body = pin!(body);
     if told > LIMIT {
+        pass_over(body).await;
         return Err(too_large());
     }
-    let mut body = pin!(body);
     let (mut first, mut more) = (Bytes::new(), BytesMut::new());
+    let mut over = false;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Status::bad_request("the body of the request broke off"))?;
         let Ok(data) = frame.into_data() else { continue };
         if first.len() + more.len() + data.len() > LIMIT {
-            return Err(too_large());
+            over = true;
+            break;
         }
         // Most bodies come in one piece, which is then not copied.
         if first.is_empty() && more.is_empty() {
@@ -62,7 +65,24 @@ where
             more.extend_from_slice(&data);
         }
     }
+    if over {
+        pass_over(body).await;
+        return Err(too_large());
+    }
     Ok(if more.is_empty() { first } else { more.freeze() })
+}
+
+/// Reads on and keeps nothing, so that a client that sends before it reads comes to read why it is refused. A body that
+/// is far too large is broken off.
+async fn pass_over<B: HttpBody<Data = Bytes>>(mut body: Pin<&mut B>) {
+    let mut left = 4 * LIMIT;
+    while let Some(frame) = body.frame().await {
+        let size = frame.map(|frame| frame.data_ref().map_or(0, Bytes::len));
+        match size.ok().and_then(|size| left.checked_sub(size)) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
 }
 
 /// The body of a watch.

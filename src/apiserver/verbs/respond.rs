@@ -83,7 +83,11 @@ fn accept(headers: &HeaderMap, kind: &Kind, verb: Verb) -> Result<Accept> {
                 .map_err(|_| Status::bad_request("the Accept header is no text"))?,
         ),
     };
-    let accept = request::accept(wanted, kind.custom)?;
+    let accept = request::accept(wanted, kind.custom).map_err(|mut status| {
+        // The server of custom resources says no details where the other says that there are none.
+        status.details = status.details.filter(|_| !kind.custom);
+        status
+    })?;
     if verb == Verb::Watch && accept.yaml {
         return Err(Status::not_acceptable(&[
             "application/json;stream=watch",

@@ -262,16 +262,20 @@ async fn a_dry_run_says_what_would_be_and_does_nothing() {
 }
 
 #[tokio::test]
-async fn a_finalizer_without_a_domain_is_remarked_upon() {
+async fn a_finalizer_without_a_domain_is_remarked_upon_once_and_of_custom_kinds_only() {
     let server = Server::new().await;
+    let remarks = |warnings: &[String]| {
+        let about = |text: &&String| text.contains("prefer a domain-qualified finalizer name");
+        warnings.iter().filter(about).count()
+    };
+    let mut body = widget("w", &json!({}));
+    body["metadata"]["finalizers"] = json!(["abc"]);
+    let made = server.post(WIDGETS, &body).await;
+    assert_eq!(remarks(&made.warnings), 1, "{} {:?}", made.text, made.warnings);
     let mut body = config_map("c");
     body["metadata"]["finalizers"] = json!(["abc"]);
     let made = server.post(CONFIG_MAPS, &body).await;
-    let warned = made
-        .warnings
-        .iter()
-        .any(|text| text.contains("prefer a domain-qualified finalizer name"));
-    assert!(warned, "{} {:?}", made.text, made.warnings);
+    assert_eq!(remarks(&made.warnings), 0, "{} {:?}", made.text, made.warnings);
 }
 
 #[tokio::test]

@@ -44,7 +44,12 @@ fn defaults_are_filled_in_once() {
     assert_eq!(definition["spec"]["names"]["singular"], "widget");
     assert_eq!(definition["spec"]["names"]["listKind"], "WidgetList");
     assert_eq!(definition["spec"]["conversion"], json!({"strategy": "None"}));
-    assert_eq!(definition["status"], json!({"storedVersions": ["v1"]}));
+    assert_eq!(
+        definition["status"],
+        json!({
+            "conditions": null, "acceptedNames": {"kind": "", "plural": ""}, "storedVersions": ["v1"],
+        })
+    );
     let before = definition.clone();
     set_defaults(&mut definition);
     assert_eq!(definition, before);
