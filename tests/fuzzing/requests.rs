@@ -115,7 +115,7 @@ impl Lab {
                     break;
                 }
                 self.runtime
-                    .block_on(tokio::time::sleep(Duration::from_millis(1)));
+                    .block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
             }
             assert_eq!(code, 201, "{path} {body}");
         }
