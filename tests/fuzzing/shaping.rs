@@ -107,7 +107,7 @@ pub fn columns(bytes: &[u8]) {
             source: CellSource::Path(path.to_owned()),
         })
         .into();
-    let row = Printer::new(&kind).row(&object, Include::Metadata, jiff::Timestamp::UNIX_EPOCH);
+    let row = Printer::new(&kind).row(&kind, &object, Include::Metadata, jiff::Timestamp::UNIX_EPOCH);
     assert_eq!(
         row["cells"].as_array().map(Vec::len),
         Some(types.len() + 1),
@@ -137,6 +137,6 @@ pub fn definition(bytes: &[u8]) {
     definition["status"] = status;
     definition["status"]["conditions"] = json!([{"type": "Established", "status": "True"}]);
     for kind in custom::kinds(&definition) {
-        let _ = Printer::new(&kind).row(&old, Include::None, jiff::Timestamp::UNIX_EPOCH);
+        let _ = Printer::new(&kind).row(&kind, &old, Include::None, jiff::Timestamp::UNIX_EPOCH);
     }
 }
