@@ -43,7 +43,7 @@ fn watch(name: &'static str, current: &Current) {
                 && since.elapsed() > HANG
             {
                 eprintln!("{name} hangs on {:?}", String::from_utf8_lossy(input));
-                std::process::exit(101);
+                std::process::abort();
             }
             drop(current);
             std::thread::sleep(Duration::from_secs(1));

@@ -275,7 +275,8 @@ pub async fn keep_public_keys(
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(Ok(watcher::Event::Init)) => found = None,
+                // Until the list is there, nothing is known of it: to write now would be to write without a reason.
+                Some(Ok(watcher::Event::Init)) => (found, listed) = (None, false),
                 Some(Ok(watcher::Event::InitApply(map) | watcher::Event::Apply(map))) => found = Some(map.data.unwrap_or_default()),
                 Some(Ok(watcher::Event::Delete(_))) => found = None,
                 Some(Ok(watcher::Event::InitDone)) => listed = true,

@@ -237,23 +237,23 @@ async fn an_object_that_is_no_deployment_is_data_and_disturbs_nobody() {
     broken["spec"]["replicas"] = json!("many");
     broken["spec"]["template"] = json!([1, 2]);
     bench.apply_unchecked(broken);
-    bench
-        .eventually("told", |b| {
-            b.condition("broken", "Ready")
-                .is_some_and(|(_, reason, _)| reason == "InvalidSpec")
-        })
-        .await;
     bench.edit("web", |o| o["spec"]["replicas"] = json!(2));
     bench.ready("web").await;
     // Nonsense instead of a number takes nothing away either.
     let mut nonsense = web(2);
     nonsense["spec"]["replicas"] = json!("many");
     bench.apply_unchecked(nonsense);
-    bench
-        .eventually("told", |b| b.condition("web", "Stalled").is_some())
-        .await;
     bench.always(30, "both run", |b| b.live("web") == 2).await;
-    assert_eq!(bench.status("web")["ready"], "2/2");
+    // An API server takes no status for what its own schema refuses: only the event can tell.
+    bench
+        .eventually("told", |b| {
+            b.events()
+                .iter()
+                .filter(|(reason, _)| reason == "InvalidSpec")
+                .count()
+                >= 2
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -180,15 +180,14 @@ impl Cluster {
         self.0.cut.send_replace(());
         let store = &self.0.server.api().store;
         let of = GroupResource::new("", "events");
-        for number in 0..=REMEMBERED + 1 {
-            let (key, event) = (Key::new(&of, "elsewhere", &number.to_string()), json!({}));
-            let made = store.create(key, event).now_or_never().unwrap().unwrap();
-            store
-                .delete(made.key.clone(), made.revision)
-                .now_or_never()
-                .unwrap()
-                .unwrap();
-        }
+        let elsewhere = async {
+            for number in 0..=REMEMBERED + 1 {
+                let (key, event) = (Key::new(&of, "elsewhere", &number.to_string()), json!({}));
+                let made = store.create(key, event).await.unwrap();
+                store.delete(made.key.clone(), made.revision).await.unwrap();
+            }
+        };
+        tokio::task::unconstrained(elsewhere).now_or_never().unwrap();
     }
 
     /// The operator's writes that reached it.
@@ -279,6 +278,11 @@ impl Cluster {
         let mut made = self.must(Method::POST, &dry, object);
         made["metadata"]["uid"] = json!(self.uid());
         self.store(plural, namespace, name, made);
+    }
+
+    /// Gives uids from this number on: two clusters never give the same.
+    pub fn uids_from(&self, first: u64) {
+        self.0.made.store(first, Ordering::SeqCst);
     }
 
     fn uid(&self) -> String {

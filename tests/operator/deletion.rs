@@ -28,6 +28,7 @@ async fn orphan_and_force_leave_the_containers() {
 async fn two_operators_on_one_engine_do_not_touch_each_other() {
     let one = Bench::running();
     let mut two = Bench::still();
+    two.cluster.uids_from(1_000);
     (two.instance, two.fake) = ("instance-2".to_owned(), one.fake.clone());
     two.start();
     one.settle(web(2)).await;

@@ -50,7 +50,7 @@ async fn write(wire: Wire, writer: usize, diary: &mut Diary, total: &AtomicU64) 
         let name = format!("w{writer}-{}", diary.count % 7);
         let path = format!("{OBJECTS}/{name}");
         let known = diary.known.get(&name).copied().flatten();
-        let delete = known.is_some() && diary.count % 5 == 0;
+        let delete = known.is_some() && diary.count.is_multiple_of(5);
         diary.doubt = Some((name.clone(), (!delete).then_some(diary.count)));
         let asked = match known {
             None => {

@@ -5,7 +5,7 @@ use std::{io, path::Path, sync::Arc, time::Duration};
 
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::{
     body::Incoming,
@@ -39,7 +39,6 @@ pub struct Wire {
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub code: u16,
-    pub headers: HeaderMap,
     pub raw: Bytes,
     pub body: Value,
 }
@@ -178,7 +177,7 @@ impl Line {
         let raw = tokio::time::timeout(SOON, body.collect()).await??.to_bytes();
         Ok(Answer {
             code: parts.status.as_u16(),
-            headers: parts.headers,
+
             body: serde_json::from_slice(&raw).unwrap_or_default(),
             raw,
         })
