@@ -76,10 +76,10 @@ impl Bench {
         static RING: std::sync::OnceLock<Arc<Ring>> = std::sync::OnceLock::new();
         let ring = RING.get_or_init(|| Arc::new(Ring::generate(clock.now(), &mut SystemEntropy).unwrap()));
         let dir = tempfile::tempdir().unwrap();
-        cluster.put(
-            "namespaces",
-            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NS } }),
-        );
+        for name in [NS, "supercargo-system"] {
+            let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+            cluster.put("namespaces", namespace);
+        }
         let bench = Self {
             cluster,
             fake,
