@@ -37,8 +37,7 @@ impl Pair {
         let (ours, theirs) = given().unwrap_or_else(|| {
             let ours = dir.path().join("embedded/kubeconfig");
             let theirs = dir.path().join("oracle-kubeconfig");
-            let mut embedded =
-                Command::new(option_env!("CARGO_BIN_EXE_supercargo").expect("a test of the package"));
+            let mut embedded = Command::new(env!("CARGO_BIN_EXE_supercargo"));
             embedded
                 .arg("standalone")
                 .arg("--data-dir")
