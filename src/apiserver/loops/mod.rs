@@ -1,7 +1,7 @@
 //! The API server's own controllers: what a cluster has in its controller-manager and this server has in itself.
 //! Owns when each runs and how it ends; every rule is in the file of its loop. They read the store and write through
 //! `verbs`, as clients do. Level-triggered: each starts from a list, follows the history, and lists again when it lost it.
-//! Started by `serve` once the store is open; [`registry::load`] runs before the first request.
+//! Started by `serve` once the store is open; [`registry::Registry::load`] runs before the first request.
 
 pub mod bootstrap;
 mod defaults;
