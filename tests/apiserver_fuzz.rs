@@ -46,6 +46,7 @@ fn watch(name: &'static str, current: &Current) {
                 std::process::abort();
             }
             drop(current);
+            // Nothing waits for this: it is how often a hang is looked for.
             std::thread::sleep(Duration::from_secs(1));
         }
     });

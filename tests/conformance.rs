@@ -141,8 +141,8 @@ async fn run_all(pair: &servers::Pair, words: &[String]) -> ExitCode {
         for deviation in deviations::DEVIATIONS {
             if !used.contains_key(&(deviation.case, deviation.step)) {
                 println!(
-                    "---- {} no longer differs in {:?}: remove it from the table\n",
-                    deviation.case, deviation.step
+                    "---- {} no longer differs in {:?}: remove it from the table, where it stood because: {}\n",
+                    deviation.case, deviation.step, deviation.reason
                 );
                 failed.push(deviation.case);
             }

@@ -184,7 +184,7 @@ impl Client {
                 Err(_) => panic!("{} {}: no answer within {SOON:?}", ask.method, ask.path),
             }
         }
-        unreachable!()
+        unreachable!("the last attempt answers or panics")
     }
 
     pub async fn send(&self, ask: &Ask) -> Answer {

@@ -8,7 +8,6 @@ pub struct Deviation {
     /// The step, as a failure shows it: `3 PATCH gadgets/a`. `*` is the case as a whole, which then need not hold.
     pub step: &'static str,
     /// Why it is right so.
-    #[allow(dead_code, reason = "it is for people")]
     pub reason: &'static str,
 }
 

@@ -16,6 +16,7 @@ use crate::apiserver::{
     verbs::Api,
 };
 
+/// A namespace whose objects could not be written, as the store refused, is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
 const ACCOUNT: &str = "default";
 const AUTHORITY: &str = "kube-root-ca.crt";
