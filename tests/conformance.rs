@@ -31,6 +31,7 @@ mod deleting;
 mod describing;
 #[path = "conformance/deviations.rs"]
 mod deviations;
+mod pair;
 #[path = "conformance/protobuf.rs"]
 mod protobuf;
 #[path = "conformance/reading.rs"]
@@ -46,6 +47,7 @@ mod updating;
 #[path = "conformance/watching.rs"]
 mod watching;
 
+use servers::Servers;
 use session::{Server, Session, Step};
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -74,19 +76,17 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .unwrap();
-    let pair = servers::Pair::start();
-    let code = runtime.block_on(run_all(&pair, &words));
-    pair.stop();
-    code
+    let pair = pair::Pair::start();
+    runtime.block_on(run_all(&Servers::of(&pair), &words))
 }
 
-async fn run_all(pair: &servers::Pair, words: &[String]) -> ExitCode {
+async fn run_all(servers: &Servers, words: &[String]) -> ExitCode {
     let run = format!(
         "{:08x}",
         std::process::id() ^ Instant::now().elapsed().subsec_nanos()
     );
     let group = format!("conformance-{run}.example.dev");
-    let (subject, oracle) = (pair.subject(), pair.oracle());
+    let (subject, oracle) = (servers.subject.clone(), servers.oracle.clone());
     for server in [&subject, &oracle] {
         definitions::define(server, &group).await;
     }
@@ -129,7 +129,7 @@ async fn run_all(pair: &servers::Pair, words: &[String]) -> ExitCode {
     let mut used = BTreeMap::new();
     for (name, running) in running {
         let (subject, oracle) = running.await.unwrap();
-        match verdict(name, subject, oracle, pair.same(), &mut used) {
+        match verdict(name, subject, oracle, servers.same, &mut used) {
             Ok(()) => passed += 1,
             Err(why) => {
                 println!("---- {name}\n{why}\n");
@@ -137,7 +137,7 @@ async fn run_all(pair: &servers::Pair, words: &[String]) -> ExitCode {
             }
         }
     }
-    if words.is_empty() && !pair.same() {
+    if words.is_empty() && !servers.same {
         for deviation in deviations::DEVIATIONS {
             if !used.contains_key(&(deviation.case, deviation.step)) {
                 println!(

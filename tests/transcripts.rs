@@ -13,7 +13,7 @@
 use std::{
     collections::{BTreeSet, VecDeque},
     path::Path,
-    process::ExitCode,
+    process::{Command, ExitCode},
     sync::Mutex,
 };
 
@@ -25,13 +25,13 @@ mod commands;
 mod deviations;
 #[path = "transcripts/mask.rs"]
 mod mask;
+mod pair;
 #[path = "transcripts/run.rs"]
 mod run;
-#[path = "transcripts/servers.rs"]
-mod servers;
 
 use clients::Kubectl;
 use commands::Script;
+use pair::Pair;
 use run::{Answer, Place};
 
 /// How many scripts run at once, each on both servers.
@@ -55,7 +55,8 @@ fn main() -> ExitCode {
         println!("kubectl 1.{}: {}", kubectl.minor, kubectl.path.display());
     }
     let scripts = commands::all(&here);
-    let pair = servers::Pair::start(&kubectls[1], &here);
+    let pair = Pair::start();
+    define(&pair, &kubectls[1], &here);
     let run = format!("{:05x}", std::process::id() & 0xf_ffff);
     let mut jobs = VecDeque::new();
     for script in &scripts {
@@ -87,9 +88,31 @@ fn main() -> ExitCode {
             });
         }
     });
-    let code = verdicts.into_inner().unwrap().close(words.is_empty());
-    pair.stop();
-    code
+    verdicts.into_inner().unwrap().close(words.is_empty())
+}
+
+/// The resources of the test on both servers, and on the real one ours, too.
+fn define(pair: &Pair, kubectl: &Kubectl, here: &Path) {
+    let crds = here.join("../../crds");
+    for (kubeconfig, more) in [(&pair.ours, None), (&pair.theirs, Some(&crds))] {
+        let mut files = vec!["-f".into(), here.join("crd.yaml").into_os_string()];
+        if let Some(more) = more {
+            files.extend(["-f".into(), more.as_os_str().to_owned()]);
+        }
+        for words in [
+            &["apply", "--server-side"][..],
+            &["wait", "--for=condition=Established"],
+        ] {
+            let out = Command::new(&kubectl.path)
+                .arg("--kubeconfig")
+                .arg(kubeconfig)
+                .args(words)
+                .args(&files)
+                .output()
+                .unwrap();
+            assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        }
+    }
 }
 
 fn next<'a>(jobs: &Mutex<VecDeque<Job<'a>>>) -> Option<Job<'a>> {
@@ -97,7 +120,7 @@ fn next<'a>(jobs: &Mutex<VecDeque<Job<'a>>>) -> Option<Job<'a>> {
 }
 
 /// The same commands on both servers, at the same time.
-fn on_both(pair: &servers::Pair, job: &Job<'_>) -> [Vec<Answer>; 2] {
+fn on_both(pair: &Pair, job: &Job<'_>) -> [Vec<Answer>; 2] {
     let on = |kubeconfig: &Path| {
         let place = Place::make(kubeconfig, job.kubectl, &job.namespace, job.script);
         let answers = job

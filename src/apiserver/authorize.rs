@@ -1,5 +1,6 @@
-//! Who asks, and whether they may. Owns the [`User`] and the [`Authorizer`] that every request passes; today its only
-//! rule is that members of `system:masters` may do everything, as the cluster role binding of that group says.
+//! Who asks, and whether they may. Owns the [`User`] and the [`Authorizer`] that every request passes; today its rules are
+//! those of the roles that every cluster comes with: `system:masters` may do everything, and everybody who proved who
+//! they are may look at what the API is and ask what they may.
 //! Called by `serve` before a verb runs, and by the review kinds. Authentication is `serve`'s.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -70,18 +71,69 @@ pub trait Authorizer: Send + Sync + 'static {
     fn decide(&self, user: &User, asked: &Attributes) -> Decision;
 }
 
-/// One rule: members of [`MASTERS`] may do everything.
-#[derive(Debug, Clone, Copy)]
-pub struct MastersOnly;
+/// The paths that `system:discovery` lets every authenticated user read; `/*` stands for all below.
+pub const DISCOVERY: [&str; 11] = [
+    "/api",
+    "/api/*",
+    "/apis",
+    "/apis/*",
+    "/healthz",
+    "/livez",
+    "/openapi",
+    "/openapi/*",
+    "/readyz",
+    "/version",
+    "/version/",
+];
+/// What `system:basic-user` lets every authenticated user create: questions about themselves.
+pub const SELF_REVIEWS: [(&str, &[&str]); 2] = [
+    (
+        "authorization.k8s.io",
+        &["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
+    ),
+    ("authentication.k8s.io", &["selfsubjectreviews"]),
+];
 
-impl Authorizer for MastersOnly {
-    fn decide(&self, user: &User, _asked: &Attributes) -> Decision {
-        if user.groups.iter().any(|group| group == MASTERS) {
-            Decision::Allowed(String::new())
+/// The default roles that need no binding by anybody
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#default-roles-and-role-bindings>): `cluster-admin`
+/// for members of [`MASTERS`], `system:basic-user` and `system:discovery` for [`AUTHENTICATED`].
+#[derive(Debug, Clone, Copy)]
+pub struct DefaultRoles;
+
+impl Authorizer for DefaultRoles {
+    fn decide(&self, user: &User, asked: &Attributes) -> Decision {
+        let is_in = |wanted: &str| user.groups.iter().any(|group| group == wanted);
+        if is_in(MASTERS) {
+            return Decision::Allowed(String::new());
+        }
+        let role = if asked.resource.is_empty() {
+            is_discovery(asked).then_some("system:discovery")
         } else {
-            Decision::Denied
+            is_about_self(asked).then_some("system:basic-user")
+        };
+        match role.filter(|_| is_in(AUTHENTICATED)) {
+            Some(role) => {
+                Decision::Allowed(format!("allowed by the role {role:?} of group {AUTHENTICATED:?}"))
+            }
+            None => Decision::Denied,
         }
     }
+}
+
+fn is_discovery(asked: &Attributes) -> bool {
+    let covers = |known: &&str| match known.strip_suffix('*') {
+        Some(above) => asked.path.starts_with(above),
+        None => asked.path == **known,
+    };
+    asked.verb == "get" && DISCOVERY.iter().any(covers)
+}
+
+fn is_about_self(asked: &Attributes) -> bool {
+    asked.verb == "create"
+        && asked.subresource.is_empty()
+        && SELF_REVIEWS
+            .iter()
+            .any(|(group, names)| asked.group == *group && names.contains(&&*asked.resource))
 }
 
 /// The authorizer in use.
@@ -102,6 +154,70 @@ impl fmt::Display for Attributes {
             f.write_str(" at the cluster scope")
         } else {
             write!(f, " in the namespace {:?}", self.namespace)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(verb: &str, path: &str) -> Attributes {
+        Attributes {
+            verb: verb.to_owned(),
+            path: path.to_owned(),
+            ..Attributes::default()
+        }
+    }
+
+    fn resource(verb: &str, group: &str, resource: &str) -> Attributes {
+        Attributes {
+            verb: verb.to_owned(),
+            group: group.to_owned(),
+            resource: resource.to_owned(),
+            ..Attributes::default()
+        }
+    }
+
+    fn may(groups: &[&str], asked: &Attributes) -> bool {
+        let user = User {
+            groups: groups.iter().map(|&group| group.to_owned()).collect(),
+            ..User::default()
+        };
+        matches!(DefaultRoles.decide(&user, asked), Decision::Allowed(_))
+    }
+
+    #[test]
+    fn masters_may_do_everything() {
+        assert!(may(&[MASTERS], &resource("delete", "", "secrets")));
+        assert!(may(&[MASTERS], &path("post", "/nowhere")));
+    }
+
+    #[test]
+    fn everybody_who_proved_who_they_are_may_look_at_the_api_and_ask_about_themselves() {
+        let authenticated = [AUTHENTICATED];
+        for allowed in [
+            path("get", "/api"),
+            path("get", "/apis/apps/v1"),
+            path("get", "/openapi/v3"),
+            path("get", "/version"),
+            resource("create", "authorization.k8s.io", "selfsubjectaccessreviews"),
+            resource("create", "authentication.k8s.io", "selfsubjectreviews"),
+        ] {
+            assert!(may(&authenticated, &allowed), "{allowed}");
+            assert!(!may(&[], &allowed), "{allowed}");
+        }
+        for denied in [
+            path("post", "/api"),
+            path("get", "/apiary"),
+            path("get", "/metrics"),
+            path("get", "/version/x"),
+            resource("create", "authorization.k8s.io", "subjectaccessreviews"),
+            resource("create", "", "selfsubjectreviews"),
+            resource("get", "", "secrets"),
+            resource("list", "", "namespaces"),
+        ] {
+            assert!(!may(&authenticated, &denied), "{denied}");
         }
     }
 }

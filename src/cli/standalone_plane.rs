@@ -22,7 +22,7 @@ use super::{
 use crate::{
     api::validate::Policy,
     apiserver::{
-        authorize::{MastersOnly, User},
+        authorize::{DefaultRoles, User},
         loops,
         names::{GroupResource, Key},
         serve::{Check, Listener, Options, Refresh, Server, Tls, kubeconfig, pki::Pki},
@@ -112,7 +112,7 @@ impl Plane {
             store: store.clone(),
             clock,
             admission: Arc::new(OwnKinds(policy)),
-            authorizer: Arc::new(MastersOnly),
+            authorizer: Arc::new(DefaultRoles),
             metrics: metrics.clone(),
             refresh: Arc::new(move |metrics| {
                 if let Some(refresh) = gauges.gauges.get() {

@@ -8,18 +8,32 @@ use std::{
 
 use kube::{api::DynamicObject, runtime::controller::Action};
 
-use super::{context::Context, deployment, describe::describe, secret};
+use super::{
+    context::Context,
+    deployment,
+    describe::describe,
+    references::{self, Named},
+    secret,
+};
 use crate::{api::DockerSecret, engine::Engine};
 
 /// How long a reconcile waits for the first lists before it goes on with what has arrived; the rest is denied until
 /// then.
-const FIRST_LISTS: Duration = Duration::from_secs(10);
+pub(super) const FIRST_LISTS: Duration = Duration::from_secs(10);
 
 pub(super) async fn measured_deployment<E: Engine>(
     object: Arc<DynamicObject>,
     ctx: Arc<Context<E>>,
 ) -> Result<Action, deployment::Error> {
-    let _late = tokio::time::timeout(FIRST_LISTS, ctx.shelves.wait()).await;
+    let listed = async {
+        ctx.shelves.wait().await;
+        if let Some(namespace) = object.metadata.namespace.as_deref()
+            && names_config_map(&object)
+        {
+            ctx.shelves.config_maps.open(namespace).await;
+        }
+    };
+    let _late = tokio::time::timeout(FIRST_LISTS, listed).await;
     let (start, metrics) = (Instant::now(), ctx.metrics.clone());
     let result = deployment::reconcile(object, ctx).await;
     metrics.reconciled(
@@ -28,6 +42,12 @@ pub(super) async fn measured_deployment<E: Engine>(
         start.elapsed(),
     );
     result
+}
+
+fn names_config_map(deployment: &DynamicObject) -> bool {
+    let spec = deployment.data.get("spec");
+    let named = spec.map(references::of).unwrap_or_default();
+    named.iter().any(|named| matches!(named, Named::ConfigMap(_)))
 }
 
 pub(super) async fn measured_secret<E: Engine>(

@@ -1,6 +1,7 @@
 //! Shells: they watch, take an object through the seven steps, and publish what came of it. Everything that is decided is
 //! decided in pure rooms below. They hold a Kubernetes client and cannot tell which API server answers.
 
+pub mod config_maps;
 pub mod context;
 pub mod deployment;
 pub mod describe;

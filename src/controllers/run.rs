@@ -12,20 +12,20 @@ use kube::{
         Controller, WatchStreamExt,
         controller::Config as ControllerConfig,
         reflector::{self, Store},
-        watcher,
     },
 };
 use tokio::sync::{mpsc, watch};
 
 use super::{
+    config_maps::ConfigMaps,
     context::{Context, Failures, Options, Ring, Written},
     events::EventWriter,
     host::{Host, WakeUp},
-    measured::{failed_deployment, measured_deployment, measured_secret, retry},
+    measured::{FIRST_LISTS, failed_deployment, measured_deployment, measured_secret, retry},
     object::resource,
     references::Named,
     ring, secret,
-    streams::{Objects, changes_of, listed, named_by, quiet, scoped, shelve, stopped, woken_objects},
+    streams::{Objects, changes_of, follow, listed, named_by, quiet, scoped, shelve, stopped, woken_objects},
     users::Users,
     watched::Shelves,
 };
@@ -235,7 +235,9 @@ impl<E: Engine> Scope<E> {
             )
         };
         let (docker_secrets, shelf) = shelve(scoped(&setup.client, namespace), may_not("DockerSecrets"));
-        let (config_maps, config_shelf) = shelve(scoped(&setup.client, namespace), may_not("ConfigMaps"));
+        let wakes = Arc::clone(&operator.wakes);
+        let late = Arc::new(move || wake_all(&wakes, &WakeUp::All));
+        let (config_shelves, config_maps) = ConfigMaps::new(setup.client.clone(), FIRST_LISTS, late);
         let mut secrets = Vec::new();
         let mut core = std::collections::BTreeMap::new();
         for name in setup
@@ -248,7 +250,7 @@ impl<E: Engine> Scope<E> {
             core.insert(name.clone(), shelf);
         }
         let mut synced = operator.synced.lock().unwrap_or_else(PoisonError::into_inner);
-        let (one, two) = (Arc::clone(&shelf), Arc::clone(&config_shelf));
+        let (one, two) = (Arc::clone(&shelf), Arc::clone(&config_shelves));
         synced.push(("DockerSecrets".to_owned(), Box::new(move || one.is_filled())));
         synced.push(("ConfigMaps".to_owned(), Box::new(move || two.is_filled())));
         for (name, shelf) in &core {
@@ -262,7 +264,7 @@ impl<E: Engine> Scope<E> {
             executor: Executor::new(Arc::clone(&setup.engine), Arc::clone(&operator.watched)),
             shelves: Arc::new(Shelves {
                 docker_secrets: shelf,
-                config_maps: config_shelf,
+                config_maps: config_shelves,
                 secrets: core,
             }),
             ring: Arc::clone(&operator.ring),
@@ -308,10 +310,7 @@ impl<E: Engine> Scope<E> {
     fn secret_controller(&self, stop: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
         let writer = reflector::store::Writer::new(resource());
         let deployments: Store<DynamicObject> = writer.as_reader();
-        let changes = watcher(self.deployments(), quiet())
-            .default_backoff()
-            .reflect(writer)
-            .touched_objects();
+        let changes = follow(self.deployments()).reflect(writer).touched_objects();
         let (users, store) = (Users::default(), deployments.clone());
         let controller = Controller::new(
             scoped::<DockerSecret>(&self.context.client, self.namespace.as_deref()),
@@ -345,10 +344,7 @@ impl<E: Engine> Scope<E> {
     fn deployment_controller(self, stop: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
         let writer = reflector::store::Writer::new(resource());
         let store: Store<DynamicObject> = writer.as_reader();
-        let objects = watcher(self.deployments(), quiet())
-            .default_backoff()
-            .reflect(writer)
-            .applied_objects();
+        let objects = follow(self.deployments()).reflect(writer).applied_objects();
         let (wakes, woken) = mpsc::unbounded_channel();
         self.wakes
             .lock()

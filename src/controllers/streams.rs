@@ -106,16 +106,25 @@ pub(super) fn quiet() -> watcher::Config {
     watcher::Config::default()
 }
 
+/// A watch that comes back by itself. Who manages the fields of an object is nobody's business here, and would take more
+/// memory than the rest of it.
+pub(super) fn follow<K>(
+    api: Api<K>,
+) -> impl futures::Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+{
+    watcher(api, quiet())
+        .default_backoff()
+        .modify(|object| object.meta_mut().managed_fields = None)
+}
+
 /// A watch whose objects are on the shelf before anybody is told of them.
 pub(super) fn shelve<K>(api: Api<K>, denied: String) -> (Objects<K>, Arc<Shelf<K>>)
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
-    let objects = watcher(api, quiet())
-        .default_backoff()
-        .reflect(writer)
-        .touched_objects()
-        .boxed();
+    let objects = follow(api).reflect(writer).touched_objects().boxed();
     (objects, Shelf::new(store, denied))
 }

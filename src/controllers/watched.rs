@@ -12,6 +12,7 @@ use kube::{
 
 use tokio::sync::watch;
 
+use super::config_maps::ConfigMaps;
 use crate::{
     api::DockerSecret,
     secrets::source::{Lookup, Source},
@@ -61,7 +62,8 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Shelf<K> {
         self.store.state()
     }
 
-    fn get(&self, namespace: &str, name: &str) -> Lookup<K> {
+    /// An object, or why it is not known.
+    pub(super) fn get(&self, namespace: &str, name: &str) -> Lookup<K> {
         if !self.is_filled() {
             return Lookup::Denied(self.denied.clone());
         }
@@ -76,27 +78,26 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Shelf<K> {
 pub struct Shelves {
     /// Sealed secrets.
     pub docker_secrets: Arc<Shelf<DockerSecret>>,
-    /// ConfigMaps.
-    pub config_maps: Arc<Shelf<ConfigMap>>,
+    /// ConfigMaps, by the namespaces in which one is named.
+    pub config_maps: Arc<ConfigMaps>,
     /// Core Secrets, by the namespaces in which they may be read.
     pub secrets: BTreeMap<String, Arc<Shelf<Secret>>>,
 }
 
 impl Shelves {
-    /// Waits for the first list of everything. To be called once.
+    /// Waits for the first list of everything but ConfigMaps. To be called once.
     pub async fn fill(&self) {
         let mut core = FuturesUnordered::new();
         for shelf in self.secrets.values() {
             core.push(shelf.fill());
         }
         let core = async { while core.next().await.is_some() {} };
-        tokio::join!(self.docker_secrets.fill(), self.config_maps.fill(), core);
+        tokio::join!(self.docker_secrets.fill(), core);
     }
 
-    /// Waits until everything has been listed.
+    /// Waits until everything but ConfigMaps has been listed.
     pub async fn wait(&self) {
         self.docker_secrets.wait().await;
-        self.config_maps.wait().await;
         for shelf in self.secrets.values() {
             shelf.wait().await;
         }

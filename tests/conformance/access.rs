@@ -15,6 +15,7 @@ cases![
     a_missing_right_is_forbidden_and_a_grant_works_at_once,
     reviews_answer_everybody,
     impersonation_needs_a_right_of_its_own,
+    everybody_may_look_at_the_api_and_ask_about_themselves,
     nobody_grants_more_than_they_have,
     service_accounts_get_tokens,
     names_restrict_reading_one_but_not_listing,
@@ -251,6 +252,46 @@ async fn impersonation_needs_a_right_of_its_own(session: &Session) {
     session
         .send(list.header("impersonate-group", "system:masters"))
         .await;
+}
+
+// Behaviours 108 and 109.
+async fn everybody_may_look_at_the_api_and_ask_about_themselves(session: &Session) {
+    let as_joe = |ask: Ask| ask.header("impersonate-user", "joe");
+    let version = as_joe(Ask::new("GET", "/version"));
+    session.send(version).await.is(200);
+    for path in ["/api", "/apis", "/apis/coordination.k8s.io/v1", "/openapi/v3"] {
+        // What it answers differs by what is served.
+        session.quietly(as_joe(Ask::new("GET", path))).await.is(200);
+    }
+    let may = json!({
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+        "spec": { "resourceAttributes": { "namespace": session.namespace, "verb": "list", "resource": "secrets" } },
+    });
+    let base = "/apis/authorization.k8s.io/v1";
+    let reviews = format!("{base}/selfsubjectaccessreviews");
+    let answer = session
+        .send(as_joe(Ask::new("POST", &reviews).json(&may)))
+        .await
+        .is(201);
+    assert_eq!(answer.body["status"]["allowed"], false);
+    let me = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" });
+    let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    let answer = session
+        .send(as_joe(Ask::new("POST", path).json(&me)))
+        .await
+        .is(201);
+    assert_eq!(answer.body["status"]["userInfo"]["username"], "joe");
+    for closed in ["/metrics", "/", "/api/v1/namespaces"] {
+        session
+            .send(as_joe(Ask::new("GET", closed)))
+            .await
+            .refuses(403, "Forbidden");
+    }
+    let other = format!("{base}/subjectaccessreviews");
+    session
+        .send(as_joe(Ask::new("POST", &other).json(&may)))
+        .await
+        .refuses(403, "Forbidden");
 }
 
 // Behaviour 110.

@@ -12,6 +12,7 @@ cases![
     a_deleted_object_is_gone,
     a_finalizer_holds_a_deleted_object,
     what_is_being_deleted_takes_no_new_finalizer,
+    a_finalizer_of_a_built_in_object_says_whose_it_is,
     preconditions_of_a_deletion_hold,
     options_of_a_deletion_are_checked,
     foreground_waits_for_dependents,
@@ -109,6 +110,41 @@ async fn what_is_being_deleted_takes_no_new_finalizer(session: &Session) {
         .refuses(409, "AlreadyExists");
     session
         .patch(MERGE_PATCH, &path, &json!({ "metadata": { "finalizers": null } }))
+        .await
+        .is(200);
+}
+
+// Behaviour 72.
+async fn a_finalizer_of_a_built_in_object_says_whose_it_is(session: &Session) {
+    let mut map = session.config_map("a", json!({}));
+    map["metadata"]["finalizers"] = json!(["example.dev/hold", "hold"]);
+    session
+        .post(&session.core("configmaps"), &map)
+        .await
+        .refuses(422, "Invalid")
+        .because("FieldValueInvalid", "metadata.finalizers[1]");
+    map["metadata"]["finalizers"] = json!(["orphan"]);
+    session.post(&session.core("configmaps"), &map).await.is(201);
+    let path = session.core("configmaps/a");
+    let hold = json!({ "metadata": { "finalizers": ["hold"] } });
+    session
+        .patch(MERGE_PATCH, &path, &hold)
+        .await
+        .refuses(422, "Invalid")
+        .because("FieldValueInvalid", "metadata.finalizers[0]");
+    session
+        .patch(MERGE_PATCH, &path, &json!({ "metadata": { "finalizers": null } }))
+        .await
+        .is(200);
+    let mut gadget = session.gadget("a", json!({}));
+    gadget["metadata"]["finalizers"] = json!(["hold"]);
+    session.post(&session.gadgets(""), &gadget).await.is(201);
+    session
+        .patch(
+            MERGE_PATCH,
+            &session.gadgets("/a"),
+            &json!({ "metadata": { "finalizers": null } }),
+        )
         .await
         .is(200);
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::read;
 use crate::{
     apiserver::{
-        authorize::{MastersOnly, SharedAuthorizer},
+        authorize::{DefaultRoles, SharedAuthorizer},
         kinds::{Kind, builtin},
         request::{self, PatchType},
         selector::{FieldSelector, LabelSelector},
@@ -17,7 +17,7 @@ use crate::{
 
 /// The built-in kinds.
 pub static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
-    let authorizer: SharedAuthorizer = Arc::new(MastersOnly);
+    let authorizer: SharedAuthorizer = Arc::new(DefaultRoles);
     let clock: Arc<dyn Clock> = Arc::new(Fixed::at(jiff::Timestamp::UNIX_EPOCH));
     builtin::kinds(&authorizer, &clock)
 });

@@ -15,7 +15,7 @@ use super::shaping;
 use crate::{
     apiserver::{
         admission::AdmitAll,
-        authorize::{MastersOnly, User},
+        authorize::{DefaultRoles, User},
         loops,
         response::Body,
         serve::{Handler, Options, Server},
@@ -52,7 +52,7 @@ impl Lab {
                 store: Store::in_memory(store::Options::default()),
                 clock: Arc::new(Fixed::at("2026-01-02T03:04:05Z".parse().expect("a time"))),
                 admission: Arc::new(AdmitAll),
-                authorizer: Arc::new(MastersOnly),
+                authorizer: Arc::new(DefaultRoles),
                 metrics: Metrics::default(),
                 refresh: Arc::new(|_| {}),
                 address: "127.0.0.1:6443".to_owned(),

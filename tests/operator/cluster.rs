@@ -21,7 +21,7 @@ use supercargo::{
     api::crds,
     apiserver::{
         admission::AdmitAll,
-        authorize::{MastersOnly, User},
+        authorize::{DefaultRoles, User},
         kinds::Kinds,
         loops,
         names::{GroupResource, GroupVersion, Key},
@@ -47,7 +47,9 @@ struct Inner {
     people: Handler,
     made: AtomicU64,
     writes: Mutex<Vec<String>>,
+    reads: Mutex<Vec<String>>,
     away: AtomicBool,
+    unreadable: Mutex<Option<&'static str>>,
     cut: watch::Sender<()>,
 }
 
@@ -121,7 +123,7 @@ impl Cluster {
             store,
             clock,
             admission: Arc::new(AdmitAll),
-            authorizer: Arc::new(MastersOnly),
+            authorizer: Arc::new(DefaultRoles),
             metrics: Metrics::default(),
             refresh: Arc::new(|_| {}),
             address: "127.0.0.1:6443".to_owned(),
@@ -136,7 +138,9 @@ impl Cluster {
             server,
             made: AtomicU64::new(0),
             writes: Mutex::default(),
+            reads: Mutex::default(),
             away: AtomicBool::new(false),
+            unreadable: Mutex::default(),
             cut: watch::Sender::new(()),
         }))
     }
@@ -151,8 +155,15 @@ impl Cluster {
                 if this.0.away.load(Ordering::SeqCst) {
                     return Err::<Response<_>, tower::BoxError>("the API server is away".into());
                 }
-                if request.method() != Method::GET {
-                    let write = format!("{} {}", request.method(), request.uri().path());
+                let path = request.uri().path();
+                if request.method() == Method::GET {
+                    this.0.reads.lock().unwrap().push(path.to_owned());
+                    let unreadable = *this.0.unreadable.lock().unwrap();
+                    if unreadable.is_some_and(|what| path.ends_with(what)) {
+                        return Err("it cannot be read".into());
+                    }
+                } else {
+                    let write = format!("{} {path}", request.method());
                     this.0.writes.lock().unwrap().push(write);
                 }
                 let mut cut = this.0.cut.subscribe();
@@ -188,6 +199,16 @@ impl Cluster {
             }
         };
         tokio::task::unconstrained(elsewhere).now_or_never().unwrap();
+    }
+
+    /// From now on the operator cannot read what is under paths that end so; `None` ends it.
+    pub fn make_unreadable(&self, end_of_path: Option<&'static str>) {
+        *self.0.unreadable.lock().unwrap() = end_of_path;
+    }
+
+    /// The paths that the operator read.
+    pub fn reads(&self) -> Vec<String> {
+        self.0.reads.lock().unwrap().clone()
     }
 
     /// The operator's writes that reached it.

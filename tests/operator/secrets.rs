@@ -1,6 +1,6 @@
 //! Secrets on their way into containers: found, missing, rotated, taken away; the key ring.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use supercargo::engine::fake::Fake;
 
 use super::bench::{Bench, SECRETS, container, with_secret};
@@ -195,26 +195,75 @@ async fn a_restart_of_the_operator_never_says_that_a_secret_is_missing() {
         .await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_config_map_is_resolved_and_its_change_rolls() {
-    let bench = Bench::running();
+fn with_config() -> Value {
     let mut object = super::bench::web(1);
     container(&mut object)["env"] =
         json!([{ "name": "LEVEL", "valueFrom": { "configMapKeyRef": { "name": "app", "key": "level" } } }]);
-    bench.apply(object);
+    object
+}
+
+fn config(level: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "app", "namespace": "shop" },
+        "data": { "level": level } })
+}
+
+fn of_config_maps(bench: &Bench) -> Vec<String> {
+    let mut reads = bench.cluster.reads();
+    reads.retain(|path| path.ends_with("/configmaps"));
+    reads
+}
+
+#[tokio::test(start_paused = true)]
+async fn config_maps_are_read_where_one_is_named_and_nowhere_else() {
+    let bench = Bench::running();
+    bench.settle(super::bench::web(1)).await;
+    let before = of_config_maps(&bench);
+    assert!(
+        before.iter().all(|path| path.contains("/supercargo-system/")),
+        "but the public keys: {before:?}"
+    );
+    bench.cluster.put("configmaps", config("info"));
+    bench.settle(with_config()).await;
+    let after = of_config_maps(&bench);
+    assert!(
+        after.contains(&"/api/v1/namespaces/shop/configmaps".to_owned()),
+        "{after:?}"
+    );
+    assert!(!after.contains(&"/api/v1/configmaps".to_owned()), "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn config_maps_that_cannot_be_read_are_not_missing_and_are_looked_at_again() {
+    let bench = Bench::running();
+    bench.cluster.put("configmaps", config("info"));
+    bench.cluster.make_unreadable(Some("/namespaces/shop/configmaps"));
+    bench.apply(with_config());
+    let why = |b: &Bench| {
+        b.condition("web", "Ready")
+            .map_or_else(String::new, |(.., why)| why)
+    };
+    bench
+        .eventually("told why", |b| {
+            why(b).contains("has not been able to list ConfigMaps")
+        })
+        .await;
+    bench.cluster.make_unreadable(None);
+    bench.ready("web").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_map_is_resolved_and_its_change_rolls() {
+    let bench = Bench::running();
+    bench.apply(with_config());
     bench
         .eventually("told", |b| {
             b.condition("web", "Ready")
                 .is_some_and(|(_, reason, _)| reason == "ConfigResolutionError")
         })
         .await;
-    let map = |level: &str| {
-        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "app", "namespace": "shop" },
-            "data": { "level": level } })
-    };
-    bench.cluster.put("configmaps", map("info"));
+    bench.cluster.put("configmaps", config("info"));
     bench.ready("web").await;
-    bench.cluster.put("configmaps", map("debug"));
+    bench.cluster.put("configmaps", config("debug"));
     bench
         .eventually("the new value", |b| {
             b.env("web", "LEVEL") == [Fake::digest(b"debug")]

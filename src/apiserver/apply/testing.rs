@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::apiserver::{
-    kinds::{Definition, Kind, NoRules, Scale},
-    names::{GroupResource, GroupVersion},
+    kinds::{Kind, Scale},
+    names::GroupVersion,
     schema::{self, Schema},
 };
 
@@ -45,17 +45,7 @@ pub fn thing() -> Schema {
 
 /// A custom kind `test.dev/v1 Thing` with this schema, a status and a scale.
 pub fn kind(schema: Schema) -> Kind {
-    let version = GroupVersion::new("test.dev", "v1");
-    let resource = GroupResource::new("test.dev", "things");
     Kind {
-        version: version.clone(),
-        kind: "Thing".into(),
-        list_kind: "ThingList".into(),
-        resource: resource.clone(),
-        singular: "thing".into(),
-        short_names: Vec::new(),
-        categories: Vec::new(),
-        namespaced: true,
         verbs: &[],
         status: true,
         scale: Some(Scale {
@@ -63,18 +53,7 @@ pub fn kind(schema: Schema) -> Kind {
             status_replicas: ".status.count".to_owned(),
             label_selector: None,
         }),
-        stored_as: resource,
-        storage_version: version,
         schema: Arc::new(schema),
-        definition: Definition::Custom(Arc::new(Value::Null)),
-        columns: Vec::new(),
-        selectable: Vec::new(),
-        counts_generations: true,
-        unconditional_update: false,
-        create_on_update: false,
-        fills_defaults: false,
-        sealed: false,
-        custom: true,
-        rules: Arc::new(NoRules),
+        ..Kind::bare(GroupVersion::new("test.dev", "v1"), "Thing", "things")
     }
 }

@@ -1,5 +1,5 @@
-//! Discovery: which groups, versions and resources there are, and which version this server is. Owns `/api`, `/apis`,
-//! what is below them down to a version, and `/version`; says only what is served.
+//! Discovery: which groups, versions and resources there are, and which version this server is. Owns `/`, `/api`,
+//! `/apis`, what is below them down to a version, and `/version`; says only what is served.
 //! Not the schemas: those are `openapi`. Called by `serve` for a GET of a path that is no resource.
 
 mod aggregated;
@@ -7,7 +7,10 @@ mod groups;
 mod legacy;
 mod version;
 
+use std::collections::BTreeSet;
+
 use http::{HeaderMap, header};
+use serde_json::json;
 
 use super::{
     documents::{self, Document, Documents, Name},
@@ -30,6 +33,7 @@ pub fn respond(kinds: &Kinds, documents: &Documents, path: &str, headers: &Heade
     // A slash at the end means the same.
     let path = path.strip_suffix('/').unwrap_or(path);
     match path {
+        "" => return Some(response::json(200, &json!({"paths": paths(kinds)}))),
         "/version" => return Some(response::json(200, &version::info())),
         "/api" if aggregated(headers) => return Some(all(kinds, documents, "/api", headers)),
         "/apis" if aggregated(headers) => return Some(all(kinds, documents, "/apis", headers)),
@@ -52,6 +56,33 @@ pub fn respond(kinds: &Kinds, documents: &Documents, path: &str, headers: &Heade
         Some(("", _)) => Some(response::nothing_here()),
         Some((group, version)) => Some(resources(kinds, &GroupVersion::new(group, version))),
     }
+}
+
+/// Paths that lead somewhere, in order (`kubectl get --raw /`).
+fn paths(kinds: &Kinds) -> BTreeSet<String> {
+    let fixed = [
+        "/api",
+        "/apis",
+        "/healthz",
+        "/livez",
+        "/metrics",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/readyz",
+        "/version",
+    ];
+    let mut paths = BTreeSet::from(fixed.map(str::to_owned));
+    for group in groups(kinds) {
+        let above = match group.name {
+            "" => "/api".to_owned(),
+            name => format!("/apis/{name}"),
+        };
+        for version in &group.versions {
+            paths.insert(format!("{above}/{}", version.name));
+        }
+        paths.insert(above);
+    }
+    paths
 }
 
 /// Whether the client would rather have the aggregated form than plain JSON.

@@ -7,11 +7,11 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::{
-    samples::{ALL, built_in, kind, kinds},
+    samples::{built_in, kind, kinds},
     *,
 };
 use crate::{
-    apiserver::kinds::{Kind, Scale},
+    apiserver::kinds::{Kind, Scale, VERBS},
     clock::System,
 };
 
@@ -74,6 +74,30 @@ fn get(path: &str, accept: &str) -> (u16, String, Value) {
         .unwrap()
         .to_owned();
     (answer.status().as_u16(), content_type, body(answer))
+}
+
+#[test]
+fn the_root_lists_paths_that_lead_somewhere() {
+    let (code, _, body) = get("/", "*/*");
+    assert_eq!(code, 200);
+    let paths: Vec<&str> = body["paths"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(Value::as_str)
+        .collect();
+    assert!(paths.is_sorted());
+    for path in [
+        "/api/v1",
+        "/apis/example.dev",
+        "/apis/example.dev/v1alpha1",
+        "/livez",
+    ] {
+        assert!(paths.contains(&path), "{path} in {paths:?}");
+    }
+    for path in paths.iter().filter(|path| path.starts_with("/api")) {
+        assert_eq!(get(path, "*/*").0, 200, "{path}");
+    }
 }
 
 #[test]
@@ -169,7 +193,7 @@ fn resources_are_listed_with_what_is_below_their_objects() {
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "example.dev/v1",
         "resources": [
             {
-                "name": "widgets", "singularName": "widget", "namespaced": true, "kind": "Widget", "verbs": ALL,
+                "name": "widgets", "singularName": "widget", "namespaced": true, "kind": "Widget", "verbs": VERBS,
                 "shortNames": ["wd"], "categories": ["all"], "storageVersionHash": "dGliDuVrUiQ=",
             },
             below("widgets/status", json!({})),
@@ -224,7 +248,7 @@ fn the_aggregated_form_says_the_same() {
         "freshness": "Current",
         "resources": [{
             "resource": "widgets", "responseKind": own("Widget"), "scope": "Namespaced", "singularResource": "widget",
-            "verbs": ALL, "shortNames": ["wd"], "categories": ["all"],
+            "verbs": VERBS, "shortNames": ["wd"], "categories": ["all"],
             "subresources": [
                 { "subresource": "status", "responseKind": own("Widget"), "verbs": ["get", "patch", "update"] },
                 {
@@ -278,8 +302,6 @@ fn what_is_not_served_is_not_found() {
         assert_eq!((code, &body["reason"]), (404, &json!("NotFound")), "{path}");
     }
     for path in [
-        "/",
-        "",
         "/apis/example.dev/v1/widgets",
         "/api/v1/secrets",
         "/healthz",

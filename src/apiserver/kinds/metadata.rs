@@ -70,10 +70,30 @@ pub fn dns1035_label(text: &str) -> Vec<String> {
     label_1035(text)
 }
 
+/// Finalizers that belong to nobody: those of the garbage collector, which may be bare words.
+const STANDARD_FINALIZERS: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
+
+/// The findings about finalizers of a built-in object, which name whose they are: `example.com/name`. Of custom objects,
+/// and of the definitions of their kinds, other names are only warned of ([`finalizer_warnings`]).
+#[must_use]
+pub fn unqualified_finalizers(object: &Value) -> Vec<FieldError> {
+    object::finalizers(object)
+        .enumerate()
+        .filter(|(_, name)| !name.contains('/') && !STANDARD_FINALIZERS.contains(name))
+        .map(|(at, name)| {
+            let field = format!("metadata.finalizers[{at}]");
+            FieldError::invalid(
+                field,
+                name,
+                "name is neither a standard finalizer name nor is it fully qualified",
+            )
+        })
+        .collect()
+}
+
 /// Texts for `Warning` headers about finalizers that `object` has and `old` has not.
 #[must_use]
 pub fn finalizer_warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
-    const STANDARD: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
     let before: BTreeSet<&str> = old.into_iter().flat_map(object::finalizers).collect();
     let now: BTreeSet<&str> = object::finalizers(object).collect();
     let mut warnings = Vec::new();
@@ -81,7 +101,7 @@ pub fn finalizer_warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
         for wrong in qualified(finalizer) {
             warnings.push(format!("metadata.finalizers: {finalizer:?}: {wrong}"));
         }
-        if !finalizer.contains('/') && !STANDARD.contains(finalizer) {
+        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(finalizer) {
             let path = if finalizer.contains('.') {
                 " including a path (/)"
             } else {

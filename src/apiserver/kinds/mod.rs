@@ -19,6 +19,18 @@ use super::{
     status::Result,
 };
 
+/// Everything that can be done with a resource, in the order of discovery.
+pub const VERBS: &[&str] = &[
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
+
 /// One served version of one resource.
 #[derive(Clone)]
 pub struct Kind {
@@ -70,6 +82,40 @@ pub struct Kind {
     pub custom: bool,
     /// What this kind does of its own.
     pub rules: Arc<dyn Rules>,
+}
+
+impl Kind {
+    /// A namespaced kind of a CRD with these names, which says nothing else: no schema, no subresource, every verb.
+    #[must_use]
+    pub fn bare(version: GroupVersion, kind: &str, plural: &str) -> Self {
+        let resource = GroupResource::new(&version.group, plural);
+        Self {
+            kind: kind.into(),
+            list_kind: format!("{kind}List").into(),
+            singular: kind.to_lowercase().into(),
+            short_names: Vec::new(),
+            categories: Vec::new(),
+            namespaced: true,
+            verbs: VERBS,
+            status: false,
+            scale: None,
+            stored_as: resource.clone(),
+            storage_version: version.clone(),
+            schema: Arc::default(),
+            definition: Definition::Custom(Arc::default()),
+            columns: Vec::new(),
+            selectable: Vec::new(),
+            counts_generations: true,
+            unconditional_update: false,
+            create_on_update: false,
+            fills_defaults: false,
+            sealed: false,
+            custom: true,
+            rules: Arc::new(NoRules),
+            version,
+            resource,
+        }
+    }
 }
 
 impl fmt::Debug for Kind {

@@ -3,51 +3,21 @@
 
 use serde_json::{Map, Value};
 
-use super::Schema;
+use super::{Schema, descend::descend};
 use crate::apiserver::{field_error::FieldError, kinds::metadata};
 
 /// The findings of all embedded resources in `object`; the object itself is not one.
 pub(super) fn check(object: &Value, schema: &Schema) -> Vec<FieldError> {
     let mut found = Vec::new();
-    walk(object, schema, &mut String::new(), &mut found, true);
+    descend(object, schema, &mut |value, schema, path| {
+        if let Value::Object(map) = value
+            && schema.embedded_resource
+            && !path.is_empty()
+        {
+            resource(map, path, &mut found);
+        }
+    });
     found
-}
-
-fn walk(value: &Value, schema: &Schema, path: &mut String, found: &mut Vec<FieldError>, root: bool) {
-    let mark = path.len();
-    match value {
-        Value::Object(map) => {
-            if schema.embedded_resource && !root {
-                resource(map, path, found);
-            }
-            for (key, value) in map {
-                let Some(child) = schema.field(key) else { continue };
-                if !matches!(value, Value::Object(_) | Value::Array(_)) {
-                    continue;
-                }
-                if schema.properties.contains_key(key) {
-                    let dot = if path.is_empty() { "" } else { "." };
-                    path.push_str(dot);
-                    path.push_str(key);
-                } else {
-                    path.push_str(&format!("[{key}]"));
-                }
-                walk(value, child, path, found, false);
-                path.truncate(mark);
-            }
-        }
-        Value::Array(items) => {
-            let Some(child) = schema.items.as_deref() else {
-                return;
-            };
-            for (index, item) in items.iter().enumerate() {
-                path.push_str(&format!("[{index}]"));
-                walk(item, child, path, found, false);
-                path.truncate(mark);
-            }
-        }
-        _ => {}
-    }
 }
 
 fn resource(map: &Map<String, Value>, path: &str, found: &mut Vec<FieldError>) {

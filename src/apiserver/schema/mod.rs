@@ -6,6 +6,7 @@ mod cel;
 mod correlate;
 mod default;
 mod default_rules;
+mod descend;
 mod embedded;
 mod format;
 mod lists;

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     apiserver::{
-        authorize::{MastersOnly, User},
+        authorize::{DefaultRoles, User},
         request::ResourcePath,
         response::{self, Response},
     },
@@ -102,7 +102,7 @@ pub(super) fn rig() -> Rig {
     let metrics = Metrics::default();
     let handler = Handler::new(Shared {
         routes: stub.clone(),
-        authorizer: Arc::new(MastersOnly),
+        authorizer: Arc::new(DefaultRoles),
         checks: vec![Check::live("ping", || Ok(()))],
         metrics: metrics.clone(),
         stop: stopped,

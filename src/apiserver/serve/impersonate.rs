@@ -137,7 +137,7 @@ mod tests {
     use http::{HeaderName, HeaderValue};
 
     use super::*;
-    use crate::apiserver::authorize::MastersOnly;
+    use crate::apiserver::authorize::DefaultRoles;
 
     fn headers(of: &[(&'static str, &'static str)]) -> HeaderMap {
         of.iter()
@@ -152,7 +152,7 @@ mod tests {
             ("impersonate-group", "g"),
             ("impersonate-extra-a%2fb", "c"),
         ]);
-        let user = acting(User::master("admin"), &given, &MastersOnly).unwrap();
+        let user = acting(User::master("admin"), &given, &DefaultRoles).unwrap();
         assert_eq!(user.name, "x");
         assert_eq!(user.groups, ["g", "system:authenticated"]);
         assert_eq!(user.extra["a/b"], ["c"]);
@@ -164,7 +164,7 @@ mod tests {
             name: "jane".to_owned(),
             ..User::default()
         };
-        let refused = acting(plain, &headers(&[("impersonate-user", "x")]), &MastersOnly).unwrap_err();
+        let refused = acting(plain, &headers(&[("impersonate-user", "x")]), &DefaultRoles).unwrap_err();
         assert_eq!(refused.code, 403);
         assert_eq!(
             refused.message,
@@ -177,17 +177,17 @@ mod tests {
         let alone = acting(
             User::master("admin"),
             &headers(&[("impersonate-group", "g")]),
-            &MastersOnly,
+            &DefaultRoles,
         );
         assert_eq!(alone.unwrap_err().code, 400);
-        let same = acting(User::master("admin"), &HeaderMap::new(), &MastersOnly).unwrap();
+        let same = acting(User::master("admin"), &HeaderMap::new(), &DefaultRoles).unwrap();
         assert_eq!(same, User::master("admin"));
     }
 
     #[test]
     fn a_service_account_gets_its_groups() {
         let given = headers(&[("impersonate-user", "system:serviceaccount:a:b")]);
-        let user = acting(User::master("admin"), &given, &MastersOnly).unwrap();
+        let user = acting(User::master("admin"), &given, &DefaultRoles).unwrap();
         assert_eq!(
             user.groups,
             [

@@ -1,43 +1,14 @@
 //! Tests of tables: columns and cells of tests/vectors/table.json are those that a real API server gave for the same
 //! printer columns and objects; the ages there are as of its `now`.
 
-use std::sync::Arc;
-
 use super::*;
-use crate::apiserver::{
-    kinds::{Definition, NoRules},
-    names::{GroupResource, GroupVersion},
-    schema::Schema,
-};
+use crate::apiserver::names::GroupVersion;
 
 fn kind(columns: Vec<Column>, custom: bool) -> Kind {
-    let of = GroupResource::new("g", "things");
-    let version = GroupVersion::new("g", "v1");
     Kind {
-        version: version.clone(),
-        kind: "Thing".into(),
-        list_kind: "ThingList".into(),
-        resource: of.clone(),
-        singular: "thing".into(),
-        short_names: Vec::new(),
-        categories: Vec::new(),
-        namespaced: true,
-        verbs: &[],
-        status: true,
-        scale: None,
-        stored_as: of,
-        storage_version: version,
-        schema: Arc::new(Schema::default()),
-        definition: Definition::Custom(Arc::new(Value::Null)),
         columns,
-        selectable: Vec::new(),
-        counts_generations: true,
-        unconditional_update: false,
-        create_on_update: false,
-        fills_defaults: false,
-        sealed: false,
         custom,
-        rules: Arc::new(NoRules),
+        ..Kind::bare(GroupVersion::new("g", "v1"), "Thing", "things")
     }
 }
 

@@ -14,10 +14,10 @@ use super::{Api, respond};
 use crate::{
     apiserver::{
         admission::AdmitAll,
-        authorize::{MastersOnly, User},
+        authorize::{DefaultRoles, User},
         field_error::FieldError,
-        kinds::{CellSource, Column, Definition, Kind, Kinds, NoRules, Rules, Scale},
-        names::{GroupResource, GroupVersion},
+        kinds::{CellSource, Column, Definition, Kind, Kinds, Rules, Scale},
+        names::GroupVersion,
         object, request, schema,
         status::Result,
         store::{self, Store},
@@ -112,7 +112,7 @@ impl Server {
                 1,
             ))),
             admission: Arc::new(AdmitAll),
-            authorizer: Arc::new(MastersOnly),
+            authorizer: Arc::new(DefaultRoles),
             clock: Arc::new(clock.clone()),
         };
         let server = Self { api, clock };
@@ -281,41 +281,12 @@ fn kinds() -> Vec<Kind> {
 }
 
 fn kind(group: &str, name: &str, plural: &str) -> Kind {
-    let resource = GroupResource::new(group, plural);
     Kind {
-        version: GroupVersion::new(group, "v1"),
-        kind: name.into(),
-        list_kind: format!("{name}List").into(),
-        resource: resource.clone(),
-        singular: name.to_lowercase().into(),
-        short_names: Vec::new(),
-        categories: Vec::new(),
-        namespaced: true,
-        verbs: &[
-            "create",
-            "delete",
-            "deletecollection",
-            "get",
-            "list",
-            "patch",
-            "update",
-            "watch",
-        ],
-        status: false,
-        scale: None,
-        stored_as: resource,
-        storage_version: GroupVersion::new(group, "v1"),
-        schema: Arc::default(),
         definition: Definition::BuiltIn("test"),
-        columns: Vec::new(),
-        selectable: Vec::new(),
         counts_generations: false,
         unconditional_update: true,
-        create_on_update: false,
-        fills_defaults: false,
-        sealed: false,
         custom: false,
-        rules: Arc::new(NoRules),
+        ..Kind::bare(GroupVersion::new(group, "v1"), name, plural)
     }
 }
 

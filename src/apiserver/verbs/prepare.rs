@@ -9,7 +9,10 @@ use super::{
     super::{
         apply,
         field_error::{FieldError, FieldErrorKind},
-        kinds::{Kind, builtin, metadata::finalizer_warnings, metadata::validate_metadata},
+        kinds::{
+            Kind, builtin,
+            metadata::{finalizer_warnings, unqualified_finalizers, validate_metadata},
+        },
         object, schema,
         status::{Result, Status},
     },
@@ -219,6 +222,9 @@ impl Incoming<'_> {
         if kind.custom {
             findings = schema::validate_further(findings, own, (new, live), &kind.schema);
         } else {
+            if &*kind.resource.group != "apiextensions.k8s.io" {
+                findings.extend(unqualified_finalizers(new));
+            }
             let of_schema = schema::validate(new, live, &kind.schema);
             screen::check_decodes(&of_schema, kind, self.origin)?;
             findings.extend(of_schema);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::typed::render;
 use crate::{
     apiserver::{
-        authorize::{Attributes, Decision, SharedAuthorizer, User},
+        authorize::{Attributes, DISCOVERY, Decision, SELF_REVIEWS, SharedAuthorizer, User},
         field_error::FieldError,
         kinds::Rules,
         object,
@@ -150,19 +150,16 @@ impl ReviewRules {
         if may("*", "*", "*", "") {
             resources.push(json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}));
         }
-        for (group, names) in [
-            (
-                "authorization.k8s.io",
-                &["selfsubjectaccessreviews", "selfsubjectrulesreviews"][..],
-            ),
-            ("authentication.k8s.io", &["selfsubjectreviews"][..]),
-        ] {
+        for (group, names) in SELF_REVIEWS {
             if names.iter().all(|name| may(group, name, "create", "")) {
                 resources.push(json!({"verbs": ["create"], "apiGroups": [group], "resources": names}));
             }
         }
         if may("", "", "*", "*") {
             paths.push(json!({"verbs": ["*"], "nonResourceURLs": ["*"]}));
+        }
+        if DISCOVERY.iter().all(|path| may("", "", "get", path)) {
+            paths.push(json!({"verbs": ["get"], "nonResourceURLs": DISCOVERY}));
         }
         let status = json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false});
         let mut answer = answered(review, status);

@@ -21,16 +21,6 @@ use crate::{
     clock::Clock,
 };
 
-const ALL: &[&str] = &[
-    "create",
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "update",
-    "watch",
-];
 /// Namespaces are not deleted by the dozen.
 const SINGLY: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
 const ANSWERED: &[&str] = &["create"];
@@ -96,34 +86,16 @@ fn plain(
     columns: Vec<Column>,
 ) -> Kind {
     let kind = definition.rsplit('.').next().unwrap_or(definition);
-    let singular = kind.to_lowercase();
-    let resource = GroupResource::new(group, &format!("{singular}s"));
-    let version = GroupVersion::new(group, "v1");
+    let plural = format!("{}s", kind.to_lowercase());
     Kind {
-        kind: kind.into(),
-        list_kind: format!("{kind}List").into(),
-        singular: singular.into(),
-        short_names: Vec::new(),
-        categories: Vec::new(),
-        namespaced: true,
-        verbs: ALL,
-        status: false,
-        scale: None,
-        stored_as: resource.clone(),
-        resource,
-        storage_version: version.clone(),
-        version,
         schema: maker.of(definition),
         definition: Definition::BuiltIn(definition),
         columns,
-        selectable: Vec::new(),
         counts_generations: false,
         unconditional_update: true,
-        create_on_update: false,
-        fills_defaults: false,
-        sealed: false,
         custom: false,
         rules: Arc::new(rules),
+        ..Kind::bare(GroupVersion::new(group, "v1"), kind, &plural)
     }
 }
 

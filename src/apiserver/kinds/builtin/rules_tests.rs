@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{decode, kinds};
 use crate::{
     apiserver::{
-        authorize::{MastersOnly, SharedAuthorizer, User},
+        authorize::{AUTHENTICATED, DISCOVERY, DefaultRoles, SharedAuthorizer, User},
         kinds::{CellSource, Kind},
         names::GroupVersion,
         object,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 fn all() -> Vec<Kind> {
-    let authorizer: SharedAuthorizer = Arc::new(MastersOnly);
+    let authorizer: SharedAuthorizer = Arc::new(DefaultRoles);
     let clock: Arc<dyn Clock> = Arc::new(Fixed::at("2024-01-02T03:04:05Z".parse().unwrap()));
     kinds(&authorizer, &clock)
 }
@@ -627,12 +627,32 @@ fn who_asks_is_told_who_it_is_and_what_it_may() {
     );
     assert_eq!(
         rules["nonResourceRules"],
-        json!([{"verbs": ["*"], "nonResourceURLs": ["*"]}])
+        json!([
+            {"verbs": ["*"], "nonResourceURLs": ["*"]},
+            {"verbs": ["get"], "nonResourceURLs": DISCOVERY},
+        ])
     );
     let none = review("SelfSubjectRulesReview", &json!({"namespace": "a"}), &joe).unwrap();
     assert_eq!(
         none,
         json!({"resourceRules": [], "nonResourceRules": [], "incomplete": false})
+    );
+    let anybody = User {
+        groups: vec![AUTHENTICATED.to_owned()],
+        ..joe
+    };
+    let own = review("SelfSubjectRulesReview", &json!({"namespace": "a"}), &anybody).unwrap();
+    assert_eq!(
+        own["resourceRules"],
+        json!([
+            {"verbs": ["create"], "apiGroups": ["authorization.k8s.io"],
+                "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]},
+            {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"]},
+        ])
+    );
+    assert_eq!(
+        own["nonResourceRules"],
+        json!([{"verbs": ["get"], "nonResourceURLs": DISCOVERY}])
     );
 }
 

@@ -18,13 +18,13 @@ pub use rules::DefinitionRules;
 
 use super::{CellSource, Column, Definition, Kind, Scale};
 use crate::apiserver::{
-    names::{GroupResource, GroupVersion},
+    names::GroupVersion,
     object,
     schema::{self, Schema},
 };
 
 /// In the order in which the real server names those of a custom resource, which `kubectl api-resources` shows.
-const VERBS: &[&str] = &[
+const IN_UPSTREAM_ORDER: &[&str] = &[
     "delete",
     "deletecollection",
     "get",
@@ -135,7 +135,6 @@ fn one(
     let source =
         source.unwrap_or_else(|| json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}));
     let subresources = map(version.get("subresources"), &empty);
-    let resource = GroupResource::new(group, text(names, "plural"));
     let scale = subresources
         .get("scale")
         .and_then(Value::as_object)
@@ -146,34 +145,26 @@ fn one(
                 .filter(|path| !path.is_empty())
                 .map(str::to_owned),
         });
+    let served = GroupVersion::new(group, text(version, "name"));
     Kind {
-        version: GroupVersion::new(group, text(version, "name")),
-        kind: text(names, "kind").into(),
         list_kind: text(names, "listKind").into(),
         singular: text(names, "singular").into(),
         short_names: texts(names, "shortNames"),
         categories: texts(names, "categories"),
         namespaced: text(spec, "scope") == "Namespaced",
-        verbs: VERBS,
+        verbs: IN_UPSTREAM_ORDER,
         status: subresources.get("status").is_some_and(Value::is_object),
         rules: Arc::new(rules::CustomRules::new(
             scale.clone(),
             deprecation(group, names, version),
         )),
         scale,
-        stored_as: resource.clone(),
-        resource,
         storage_version: GroupVersion::new(group, storage),
         schema: Arc::new(whole(schema::read(&source))),
         definition: Definition::Custom(Arc::new(source)),
         columns: columns(version),
         selectable: selectable(version),
-        counts_generations: true,
-        unconditional_update: false,
-        create_on_update: false,
-        fills_defaults: false,
-        sealed: false,
-        custom: true,
+        ..Kind::bare(served, text(names, "kind"), text(names, "plural"))
     }
 }
 
