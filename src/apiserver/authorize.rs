@@ -71,6 +71,8 @@ pub trait Authorizer: Send + Sync + 'static {
     fn decide(&self, user: &User, asked: &Attributes) -> Decision;
 }
 
+/// What `system:public-info-viewer` lets everybody read, also without credentials.
+pub const PUBLIC: [&str; 5] = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
 /// The paths that `system:discovery` lets every authenticated user read; `/*` stands for all below.
 pub const DISCOVERY: [&str; 11] = [
     "/api",
@@ -96,7 +98,8 @@ pub const SELF_REVIEWS: [(&str, &[&str]); 2] = [
 
 /// The default roles that need no binding by anybody
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/#default-roles-and-role-bindings>): `cluster-admin`
-/// for members of [`MASTERS`], `system:basic-user` and `system:discovery` for [`AUTHENTICATED`].
+/// for members of [`MASTERS`], `system:basic-user` and `system:discovery` for [`AUTHENTICATED`],
+/// `system:public-info-viewer` for everybody.
 #[derive(Debug, Clone, Copy)]
 pub struct DefaultRoles;
 
@@ -106,17 +109,21 @@ impl Authorizer for DefaultRoles {
         if is_in(MASTERS) {
             return Decision::Allowed(String::new());
         }
-        let role = if asked.resource.is_empty() {
-            is_discovery(asked).then_some("system:discovery")
-        } else {
-            is_about_self(asked).then_some("system:basic-user")
-        };
-        match role.filter(|_| is_in(AUTHENTICATED)) {
-            Some(role) => {
-                Decision::Allowed(format!("allowed by the role {role:?} of group {AUTHENTICATED:?}"))
-            }
-            None => Decision::Denied,
+        let by =
+            |role: &str| Decision::Allowed(format!("allowed by the role {role:?} that every cluster has"));
+        if asked.verb == "get" && PUBLIC.contains(&&*asked.path) {
+            return by("system:public-info-viewer");
         }
+        if !is_in(AUTHENTICATED) {
+            return Decision::Denied;
+        }
+        if is_discovery(asked) {
+            return by("system:discovery");
+        }
+        if is_about_self(asked) {
+            return by("system:basic-user");
+        }
+        Decision::Denied
     }
 }
 
@@ -125,7 +132,7 @@ fn is_discovery(asked: &Attributes) -> bool {
         Some(above) => asked.path.starts_with(above),
         None => asked.path == **known,
     };
-    asked.verb == "get" && DISCOVERY.iter().any(covers)
+    asked.verb == "get" && asked.resource.is_empty() && DISCOVERY.iter().any(covers)
 }
 
 fn is_about_self(asked: &Attributes) -> bool {
@@ -200,13 +207,13 @@ mod tests {
             path("get", "/api"),
             path("get", "/apis/apps/v1"),
             path("get", "/openapi/v3"),
-            path("get", "/version"),
             resource("create", "authorization.k8s.io", "selfsubjectaccessreviews"),
             resource("create", "authentication.k8s.io", "selfsubjectreviews"),
         ] {
             assert!(may(&authenticated, &allowed), "{allowed}");
             assert!(!may(&[], &allowed), "{allowed}");
         }
+        assert!(may(&[], &path("get", "/version")));
         for denied in [
             path("post", "/api"),
             path("get", "/apiary"),

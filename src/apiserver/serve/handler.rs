@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     apiserver::{
-        authorize::{Attributes, Decision, SharedAuthorizer, User},
+        authorize::{Attributes, Decision, PUBLIC, SharedAuthorizer, User},
         names::GroupResource,
         request::{self, Path},
         response::{self, Response},
@@ -42,8 +42,6 @@ pub const WRITES: usize = 200;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
-/// What may be asked without credentials.
-const PUBLIC: [&str; 5] = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
 
 /// What all requests share.
 pub(super) struct Shared {

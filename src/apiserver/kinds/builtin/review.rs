@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::typed::render;
 use crate::{
     apiserver::{
-        authorize::{Attributes, DISCOVERY, Decision, SELF_REVIEWS, SharedAuthorizer, User},
+        authorize::{Attributes, DISCOVERY, Decision, PUBLIC, SELF_REVIEWS, SharedAuthorizer, User},
         field_error::FieldError,
         kinds::Rules,
         object,
@@ -158,8 +158,10 @@ impl ReviewRules {
         if may("", "", "*", "*") {
             paths.push(json!({"verbs": ["*"], "nonResourceURLs": ["*"]}));
         }
-        if DISCOVERY.iter().all(|path| may("", "", "get", path)) {
-            paths.push(json!({"verbs": ["get"], "nonResourceURLs": DISCOVERY}));
+        for readable in [&DISCOVERY[..], &PUBLIC[..]] {
+            if readable.iter().all(|path| may("", "", "get", path)) {
+                paths.push(json!({"verbs": ["get"], "nonResourceURLs": readable}));
+            }
         }
         let status = json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false});
         let mut answer = answered(review, status);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{decode, kinds};
 use crate::{
     apiserver::{
-        authorize::{AUTHENTICATED, DISCOVERY, DefaultRoles, SharedAuthorizer, User},
+        authorize::{AUTHENTICATED, DISCOVERY, DefaultRoles, PUBLIC, SharedAuthorizer, User},
         kinds::{CellSource, Kind},
         names::GroupVersion,
         object,
@@ -630,12 +630,13 @@ fn who_asks_is_told_who_it_is_and_what_it_may() {
         json!([
             {"verbs": ["*"], "nonResourceURLs": ["*"]},
             {"verbs": ["get"], "nonResourceURLs": DISCOVERY},
+            {"verbs": ["get"], "nonResourceURLs": PUBLIC},
         ])
     );
     let none = review("SelfSubjectRulesReview", &json!({"namespace": "a"}), &joe).unwrap();
     assert_eq!(
         none,
-        json!({"resourceRules": [], "nonResourceRules": [], "incomplete": false})
+        json!({"resourceRules": [], "nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": PUBLIC}], "incomplete": false})
     );
     let anybody = User {
         groups: vec![AUTHENTICATED.to_owned()],
@@ -652,7 +653,10 @@ fn who_asks_is_told_who_it_is_and_what_it_may() {
     );
     assert_eq!(
         own["nonResourceRules"],
-        json!([{"verbs": ["get"], "nonResourceURLs": DISCOVERY}])
+        json!([
+            {"verbs": ["get"], "nonResourceURLs": DISCOVERY},
+            {"verbs": ["get"], "nonResourceURLs": PUBLIC},
+        ])
     );
 }
 
