@@ -272,6 +272,7 @@ pub async fn kill_minus_nine(rounds: usize) {
         .collect();
     assert_eq!(seen.state, there, "what the watch adds up to");
     let asked: u64 = diaries.iter().map(|diary| diary.count).sum();
+    let forgotten = seen.revisions.first().copied().unwrap_or(last);
     println!(
         "{rounds} kills: {asked} writes asked for, {} creates and updates acknowledged, all there; the watch resumed {} times \
          with {} gaps; slowest restart {slowest:?}",
@@ -280,4 +281,48 @@ pub async fn kill_minus_nine(rounds: usize) {
         seen.gaps,
     );
     assert!(acknowledged.len() >= rounds * 10, "hardly anything was written");
+    drop(seen);
+    forget(&mut server, wire, forgotten).await;
+}
+
+/// Writes more than the history holds, kills once more, and goes on from where nothing and from where all is known.
+async fn forget(server: &mut Standalone, wire: Wire, forgotten: u64) {
+    let mut revision = None;
+    let path = format!("{OBJECTS}/large");
+    let mut before = 0;
+    for number in 0..24 {
+        let mut large = object("large", number, revision);
+        // Twenty of them weigh more than the bytes that the history may.
+        large["data"]["filler"] = "x".repeat(900_000).into();
+        let asked = match revision {
+            None => wire.send("POST", OBJECTS, &large).await,
+            Some(_) => wire.send("PUT", &path, &large).await,
+        };
+        before = revision.unwrap_or_default();
+        revision = Some(asked.unwrap().revision());
+    }
+    server.kill();
+    let wire = server.start().await;
+    let first = async |from: u64| {
+        let path = format!("{OBJECTS}?watch=true&labelSelector=kill&resourceVersion={from}");
+        let mut events = wire.line().await.unwrap().watch(&path).await.unwrap();
+        tokio::time::timeout(SOON, events.next())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap()
+    };
+    let too_old = first(forgotten).await;
+    assert_eq!(
+        (
+            &too_old["type"],
+            &too_old["object"]["code"],
+            &too_old["object"]["reason"]
+        ),
+        (&json!("ERROR"), &json!(410), &json!("Expired")),
+        "{too_old}"
+    );
+    let next = first(before).await;
+    assert_eq!(next["type"], "MODIFIED", "{}", next["type"]);
+    assert_eq!(Some(super::wire::revision(&next["object"])), revision);
 }
