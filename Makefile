@@ -1,6 +1,6 @@
 # What people and CI run. Recipes stay short: what is longer is a script in tests/scripts.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test conformance bench check fmt fmt-check lint arch doc verify generate chaos image release-check install needs
+.PHONY: help demo demo-down test conformance bench check fmt fmt-check lint arch doc verify generate chaos image build install needs
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 
@@ -57,7 +57,7 @@ chaos: needs ## Kill standalone at random moments and look at what is left; ROUN
 image: ## Make the local image supercargo:VERSION from a static release build, without a registry
 	tests/scripts/release image
 
-release-check: ## Build the release binary and check that it is static
+build: ## Build the release binary, and fail unless it is static
 	tests/scripts/release check
 
 install: ## Install the binary to PREFIX/bin (default /usr/local), and as a kubectl plugin beside it
