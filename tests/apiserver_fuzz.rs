@@ -120,5 +120,6 @@ fuzzed! {
     any_cel_rule_is_run_or_refused: "cel", 400;
     any_column_shows_a_cell: "columns", 4_000;
     any_crd_is_read_or_refused: "definition", 300;
+    any_continue_token_goes_on_or_is_refused: "continue_token", 1_500;
     any_request_is_answered_well: "request", 1_500;
 }

@@ -16,7 +16,7 @@ use crate::apiserver::status::{Result, Status};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// One per parser, and whole requests last.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     ("path", reading::path),
     ("query", reading::query),
     ("label_selector", reading::label_selector),
@@ -34,6 +34,7 @@ pub const TARGETS: [Target; 18] = [
     ("cel", shaping::cel),
     ("columns", shaping::columns),
     ("definition", shaping::definition),
+    ("continue_token", requests::continue_token),
     ("request", requests::request),
 ];
 

@@ -59,6 +59,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
                 .collect()
         }
         "accept" => lines(&ACCEPTS),
+        "continue_token" => lines(&TOKENS),
         "json" => chosen(objects()),
         "yaml" => chosen([objects(), lines(&YAML)].concat()),
         "protobuf" => protobuf(),
@@ -178,6 +179,16 @@ const QUERIES: [&str; 9] = [
     "gracePeriodSeconds=0&propagationPolicy=Background&orphanDependents=true",
     "includeObject=Metadata&resourceVersionMatch=Exact&resourceVersion=7&limit=0",
     "timeout=1s&pretty=true&limit=-1",
+];
+
+const TOKENS: [&str; 7] = [
+    r#"{"v":"meta.k8s.io/v1","rv":2,"start":"/a/c\u0000"}"#,
+    r#"{"v":"meta.k8s.io/v1","rv":-1,"start":"/a/c\u0000"}"#,
+    r#"{"v":"meta.k8s.io/v1","rv":-1,"start":"/a\u0000"}"#,
+    r#"{"v":"meta.k8s.io/v1","rv":9223372036854775807,"start":"a/../b/\u0000x"}"#,
+    r#"{"v":"meta.k8s.io/v2","rv":0,"start":"//"}"#,
+    r#"!eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MTIsInN0YXJ0IjoiYSJ9"#,
+    "!",
 ];
 
 const ACCEPTS: [&str; 6] = [

@@ -99,8 +99,9 @@ impl Start {
     }
 
     fn refuse(&self, error: &RevisionError) -> Status {
-        match (error, &self.after) {
-            (RevisionError::Expired { .. }, Some(after)) if self.continues => {
+        match &self.after {
+            // One from the future is of a store that is gone: it is as useless, and the client can begin anew.
+            Some(after) if self.continues => {
                 let mut status = Status::expired(TOO_OLD);
                 let token = Token {
                     revision: None,

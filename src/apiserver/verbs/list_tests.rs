@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::fixture::{CONFIG_MAPS, METADATA, NAMESPACES, Server, TABLE, WIDGETS, config_map, widget};
+use super::{
+    fixture::{CONFIG_MAPS, METADATA, NAMESPACES, Server, TABLE, WIDGETS, config_map, widget},
+    token::Token,
+};
 
 async fn with_widgets(count: usize) -> Server {
     let server = Server::new().await;
@@ -83,6 +86,17 @@ async fn what_remains_is_not_counted_with_a_selector() {
 async fn a_token_that_is_none_is_400_and_goes_with_no_version() {
     let server = with_widgets(3).await;
     server.get(&format!("{WIDGETS}?continue=garbage")).await.is(400);
+    let foreign = Token {
+        revision: Some(u64::from(u32::MAX)),
+        after: ("default".into(), "a".into()),
+    };
+    let path = format!("{WIDGETS}?continue={}", foreign.encode());
+    let gone = server.get(&path).await.is(410);
+    assert_ne!(
+        gone.meta("continue"),
+        "",
+        "from a store that is gone: the list can go on without it"
+    );
     let page = server.get(&format!("{WIDGETS}?limit=1")).await.is(200);
     let token = page.meta("continue");
     let refused = server
