@@ -165,8 +165,8 @@ pub fn write(rows: &[Row], machine: &Machine, peer: &str) -> String {
 const NOTES: &str = "
 How it is measured: *ready* is from exec to the first 200 of `/readyz` over a new TLS connection, on a store that is there
 already, the median of several starts. *Resident* is `VmRSS` ten seconds after a start, with nothing asked meanwhile. Objects
-are ConfigMaps of 1 KB, and custom objects of 1 KB whose schema has a list map, a default and a CEL rule. A write counts when
-its answer is there, and both servers answer when it is on disk; every writer has a connection of its own (HTTP/1.1) and one
+are ConfigMaps of 1 KB, which no deployment names, so that the operator has none of them in memory; and custom objects of 1 KB
+whose schema has a list map, a default and a CEL rule. A write counts when its answer is there, and both servers answer when it is on disk; every writer has a connection of its own (HTTP/1.1) and one
 write under way. Rates are medians of rounds in which the servers take turns; quantiles are of all rounds. A list is complete
 when its last byte was read. Watchers share h2 connections, 100 streams each; their time begins before the write is sent.
 ";
