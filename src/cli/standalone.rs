@@ -176,7 +176,7 @@ fn greet(data: &DataDir, plane: &Plane, instance: &str) {
         eprint!(
             "\nThe control plane listens on https://{}. Use it:\n\n    export KUBECONFIG={}\n    kubectl get all -A\n\n\
              Back up, and keep the first two as you keep a root password:\n\n    {}   opens every sealed value; without it they are lost\n    \
-             {}       who holds these is admin\n    {}   what was applied (stop standalone, or copy while it runs not)\n\n",
+             {}       who holds these is admin\n    {}   what was applied; copy it while standalone is stopped\n\n",
             plane.address,
             data.kubeconfig().display(),
             data.keyring().display(),

@@ -251,7 +251,12 @@ pub async fn kill_minus_nine(rounds: usize) {
     tokio::time::timeout(SOON, watch(wire.clone(), Arc::clone(&seen), Some(last)))
         .await
         .unwrap();
-    let seen = seen.lock().unwrap();
+    let forgotten = verdict(rounds, &diaries, &seen.lock().unwrap(), last, slowest);
+    forget(&mut server, wire, forgotten).await;
+}
+
+/// Whether the watch saw all that was acknowledged; answers the first revision that it saw.
+fn verdict(rounds: usize, diaries: &[Diary], seen: &Seen, last: u64, slowest: Duration) -> u64 {
     let acknowledged: Vec<u64> = diaries
         .iter()
         .flat_map(|diary| &diary.revisions)
@@ -272,7 +277,6 @@ pub async fn kill_minus_nine(rounds: usize) {
         .collect();
     assert_eq!(seen.state, there, "what the watch adds up to");
     let asked: u64 = diaries.iter().map(|diary| diary.count).sum();
-    let forgotten = seen.revisions.first().copied().unwrap_or(last);
     println!(
         "{rounds} kills: {asked} writes asked for, {} creates and updates acknowledged, all there; the watch resumed {} times \
          with {} gaps; slowest restart {slowest:?}",
@@ -281,8 +285,7 @@ pub async fn kill_minus_nine(rounds: usize) {
         seen.gaps,
     );
     assert!(acknowledged.len() >= rounds * 10, "hardly anything was written");
-    drop(seen);
-    forget(&mut server, wire, forgotten).await;
+    seen.revisions.first().copied().unwrap_or(last)
 }
 
 /// Writes more than the history holds, kills once more, and goes on from where nothing and from where all is known.
