@@ -7,7 +7,7 @@ pub mod apiserver;
 pub mod clock;
 #[path = "../../tests/fuzzing/mod.rs"]
 pub mod fuzzing;
+#[path = "../../src/telemetry"]
 pub mod telemetry {
-    #[path = "../../../src/telemetry/metrics.rs"]
     pub mod metrics;
 }

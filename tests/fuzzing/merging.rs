@@ -9,6 +9,7 @@ use crate::apiserver::{
     apply::{self, Write},
     patch,
     request::{self, PatchType},
+    schema,
 };
 
 /// The object, and the rest.
@@ -88,7 +89,12 @@ pub fn apply(bytes: &[u8]) {
             // What names no field owns none, and then what is there is somebody else's.
             continue;
         }
-        let twice = apply::apply(Some(&once), &config, force, &write).expect("it was applied before");
+        let twice = match read(apply::apply(Some(&once), &config, force, &write)) {
+            Some(twice) => twice,
+            // A list map whose items have no keys is not stored, and nobody can own what is in it.
+            None if !schema::validate(&live, None, &THING.schema).is_empty() => continue,
+            None => panic!("it was applied before: {once}"),
+        };
         assert!(
             !apply::differs(&once, &twice),
             "applied twice: {once} then {twice}"
