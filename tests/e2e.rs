@@ -26,6 +26,8 @@ mod faults;
 mod harness;
 #[path = "e2e/kubectl.rs"]
 mod kubectl;
+#[path = "e2e/leadership.rs"]
+mod leadership;
 #[path = "e2e/lifecycle.rs"]
 mod lifecycle;
 #[path = "e2e/secrets.rs"]
@@ -39,6 +41,10 @@ type Test = (&'static str, fn());
 
 /// Side by side. Those that wait longest first.
 const TOGETHER: &[Test] = &[
+    (
+        "a_stopped_leader_is_replaced_and_makes_nothing_twice",
+        leadership::a_stopped_leader,
+    ),
     (
         "docker_away_damages_no_status_and_work_goes_on_after",
         faults::docker_away,
@@ -86,6 +92,11 @@ const TOGETHER: &[Test] = &[
 /// The cases of one form alone, and why there is nothing to hold on the other. Where a case of both differs by form, its
 /// harness says so: `Case::refused`, for what standalone refuses already when it is written.
 const ONE_FORM: &[(&str, Form, &str)] = &[
+    (
+        "a_stopped_leader_is_replaced_and_makes_nothing_twice",
+        Form::Cluster,
+        "one process has the store, so that there is no second operator",
+    ),
     (
         "an_idle_control_plane_writes_nothing",
         Form::Standalone,

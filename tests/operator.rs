@@ -18,6 +18,8 @@ mod cluster;
 mod deletion;
 #[path = "operator/faults.rs"]
 mod faults;
+#[path = "operator/leadership.rs"]
+mod leadership;
 #[path = "operator/repair.rs"]
 mod repair;
 #[path = "operator/secrets.rs"]

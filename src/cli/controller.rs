@@ -10,6 +10,7 @@ use tokio::{net::TcpListener, sync::watch};
 use super::{
     Failure, Outcome,
     connect::{self, Docker, DockerArgs},
+    leading::{self, Leading},
 };
 use crate::{
     api::validate::Policy,
@@ -21,7 +22,7 @@ use crate::{
         run::{Operator, Setup},
     },
     engine::{
-        Kind, Op,
+        Kind, Op, Term, Termed,
         limited::{DEFAULT_CONCURRENCY, Limited},
     },
     plan::subnet::Cidr,
@@ -44,6 +45,10 @@ pub(super) struct Args {
     /// The Secret with the key ring; made at the first start
     #[arg(long, value_name = "NAME", default_value = KEYRING_SECRET)]
     keyring_secret: String,
+    /// Work only while holding the Lease supercargo-controller of the operator's namespace, so that several can run and one
+    /// works. Who stops gives it back at once; who dies is replaced after a minute
+    #[arg(long)]
+    leader_elect: bool,
     /// Where /healthz, /readyz and /metrics are served
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     metrics_addr: SocketAddr,
@@ -142,7 +147,7 @@ impl PolicyArgs {
 }
 
 /// The engine, bounded and measured.
-pub(super) type Measured = Limited<Docker, Box<dyn Fn(Op, Result<(), Kind>, Duration) + Send + Sync>>;
+pub(super) type Measured = Limited<Termed<Docker>, Box<dyn Fn(Op, Result<(), Kind>, Duration) + Send + Sync>>;
 
 impl OperatorArgs {
     /// Starts logging.
@@ -154,14 +159,14 @@ impl OperatorArgs {
         logs::start(format, &self.log).map_err(|e| Failure::Usage(format!("--log {:?}: {e}", self.log)))
     }
 
-    /// A client of the engine whose calls are bounded and counted.
-    pub(super) fn engine(&self, metrics: &Metrics) -> Result<Measured, Failure> {
+    /// A client of the engine whose calls are bounded and counted, and which changes something only while `term` runs.
+    pub(super) fn engine(&self, metrics: &Metrics, term: Term) -> Result<Measured, Failure> {
         let meter = metrics.clone();
         let measure = move |op: Op, outcome: Result<(), Kind>, took: Duration| {
             meter.engine_call(op.as_str(), outcome.map_or_else(Kind::as_str, |()| "ok"), took);
         };
         Ok(Limited::new(
-            self.docker.connect()?,
+            Termed::new(self.docker.connect()?, term),
             self.engine_concurrency,
             Box::new(measure),
         ))
@@ -181,7 +186,8 @@ pub(super) fn run(args: Args) -> Outcome {
 
 async fn operate(args: Args) -> Outcome {
     let metrics = Metrics::default();
-    let engine = args.operator.engine(&metrics)?;
+    let term = leading::term(args.leader_elect);
+    let engine = args.operator.engine(&metrics, term.clone())?;
     let stop = signals()?;
     let client = connect::kube().await?;
     let listener = TcpListener::bind(args.metrics_addr).await.with_context(|| {
@@ -203,6 +209,7 @@ async fn operate(args: Args) -> Outcome {
         metrics = %listener.local_addr()?,
         "the operator starts"
     );
+    let leading = Leading::new(args.leader_elect, &client, &flags.operator_namespace, term);
     let operator = Operator::new(Setup {
         client,
         engine: Arc::new(engine),
@@ -221,15 +228,17 @@ async fn operate(args: Args) -> Outcome {
     let endpoints = http::serve(
         listener,
         metrics,
-        operator.readiness(),
+        leading.readiness(operator.readiness()),
         operator.gauges(),
         async move {
             let _gone_is_stopped = ended.wait_for(|stop| *stop).await;
         },
     );
     let serving = tokio::spawn(endpoints);
-    finish(operator.run(stop.clone()), stop, GRACE).await;
+    let working = finish(operator.run(stop.clone()), stop.clone(), GRACE);
+    let outcome = leading.during(working, stop).await;
     serving.abort();
+    outcome?;
     tracing::info!("the operator has stopped; containers run on");
     Ok(ExitCode::SUCCESS)
 }

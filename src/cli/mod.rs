@@ -14,6 +14,7 @@ mod doctor_standalone;
 mod explain;
 mod keys;
 mod keys_source;
+mod leading;
 mod logs;
 mod logs_args;
 mod logs_lines;

@@ -77,7 +77,7 @@ async fn stand(args: Args) -> Outcome {
     let metrics = Metrics::default();
     let data = DataDir::choose(args.data_dir)?;
     let flags = args.operator;
-    let engine = flags.engine(&metrics)?;
+    let engine = flags.engine(&metrics, crate::engine::Term::endless())?;
     // The flags are checked before anything is made.
     let unnamed = crate::state::owner::Instance::new("");
     let options = flags

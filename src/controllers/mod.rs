@@ -7,6 +7,7 @@ pub mod deployment;
 pub mod describe;
 pub mod events;
 pub mod host;
+pub mod leadership;
 mod measured;
 pub mod object;
 mod publish;

@@ -19,9 +19,11 @@ pub mod decorate;
 pub mod fake;
 pub mod faulty;
 pub mod limited;
+pub mod termed;
 
 pub use faulty::{Fault, FaultKind, Faulty};
 pub use limited::{Limited, Meter};
+pub use termed::{Term, Termed};
 
 pub use crate::state::{
     fault::{self as error, Error, Kind, Op, Result},

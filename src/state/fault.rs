@@ -36,6 +36,24 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether the call changes something on the host.
+    #[must_use]
+    pub fn changes(self) -> bool {
+        !matches!(
+            self,
+            Self::Connect
+                | Self::Ping
+                | Self::Info
+                | Self::Events
+                | Self::ListContainers
+                | Self::InspectContainer
+                | Self::Logs
+                | Self::InspectImage
+                | Self::ListNetworks
+                | Self::ListVolumes
+        )
+    }
+
     /// Whether the call is about a network.
     #[must_use]
     pub fn is_network(self) -> bool {

@@ -85,6 +85,13 @@ impl Case {
         *self.operator.lock().unwrap() = Some(started);
     }
 
+    /// Another operator with the same flags, which is the caller's.
+    pub fn start_another(&self) -> Controller {
+        let mut how = self.how_to_start();
+        how.log = self.dir.join(format!("operator-{}.log", word()));
+        Controller::start(&how)
+    }
+
     fn how_to_start(&self) -> Start {
         let docker = format!("unix://{}", self.proxy.path.display());
         let mut args: Vec<&str> = vec!["--docker-host", &docker, "--metrics-addr", "127.0.0.1:0"];

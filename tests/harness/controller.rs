@@ -117,6 +117,27 @@ impl Controller {
         });
     }
 
+    /// `kill -NAME`.
+    pub fn signal(&self, name: &str) {
+        let said = run(
+            Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]),
+            b"",
+        );
+        assert!(said.ok, "{}", said.err);
+    }
+
+    /// Waits until it ends by itself, with a failure; the last of what it said.
+    pub fn end(mut self) -> String {
+        until("the operator's end", SOON, || {
+            match self.child.try_wait().unwrap() {
+                Some(status) if !status.success() => Ok(()),
+                Some(_) => panic!("it ended as if all were well: {}", tail(&self.log)),
+                None => Err("it runs on".to_owned()),
+            }
+        });
+        tail(&self.log)
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
