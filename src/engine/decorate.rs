@@ -1,5 +1,6 @@
 //! What the decorators of an engine share: a call is passed, unpolled, to one function, which may run it, delay it or
-//! drop it. Owns the delegation of all five traits and nothing else; `faulty` and `limited` own what happens to a call.
+//! drop it. Owns the delegation of all five traits and nothing else; `faulty`, `limited` and `termed` own what happens to a
+//! call. A call is in a box, because every decorator holds it by value: three of them filled a thread's stack.
 
 use std::future::Future;
 
@@ -35,15 +36,19 @@ pub trait Decorator: Send + Sync + 'static {
 
 impl<D: Decorator> Containers for D {
     async fn list_containers(&self, filter: &LabelFilter) -> Result<Vec<ContainerId>> {
-        self.around(Op::ListContainers, "", self.inner().list_containers(filter))
-            .await
+        self.around(
+            Op::ListContainers,
+            "",
+            Box::pin(self.inner().list_containers(filter)),
+        )
+        .await
     }
 
     async fn inspect_container(&self, id_or_name: &str) -> Result<ContainerView> {
         self.around(
             Op::InspectContainer,
             id_or_name,
-            self.inner().inspect_container(id_or_name),
+            Box::pin(self.inner().inspect_container(id_or_name)),
         )
         .await
     }
@@ -52,21 +57,25 @@ impl<D: Decorator> Containers for D {
         self.around(
             Op::CreateContainer,
             &spec.name,
-            self.inner().create_container(spec, env),
+            Box::pin(self.inner().create_container(spec, env)),
         )
         .await
     }
 
     async fn start_container(&self, id: &ContainerId) -> Result<()> {
-        self.around(Op::StartContainer, id.as_str(), self.inner().start_container(id))
-            .await
+        self.around(
+            Op::StartContainer,
+            id.as_str(),
+            Box::pin(self.inner().start_container(id)),
+        )
+        .await
     }
 
     async fn stop_container(&self, id: &ContainerId, grace_seconds: i64) -> Result<()> {
         self.around(
             Op::StopContainer,
             id.as_str(),
-            self.inner().stop_container(id, grace_seconds),
+            Box::pin(self.inner().stop_container(id, grace_seconds)),
         )
         .await
     }
@@ -75,7 +84,7 @@ impl<D: Decorator> Containers for D {
         self.around(
             Op::UnpauseContainer,
             id.as_str(),
-            self.inner().unpause_container(id),
+            Box::pin(self.inner().unpause_container(id)),
         )
         .await
     }
@@ -84,7 +93,7 @@ impl<D: Decorator> Containers for D {
         self.around(
             Op::RemoveContainer,
             id.as_str(),
-            self.inner().remove_container(id, force),
+            Box::pin(self.inner().remove_container(id, force)),
         )
         .await
     }
@@ -93,7 +102,7 @@ impl<D: Decorator> Containers for D {
         self.around(
             Op::RenameContainer,
             id.as_str(),
-            self.inner().rename_container(id, name),
+            Box::pin(self.inner().rename_container(id, name)),
         )
         .await
     }
@@ -102,7 +111,7 @@ impl<D: Decorator> Containers for D {
         self.around(
             Op::UpdateContainer,
             id.as_str(),
-            self.inner().update_container(id, limits),
+            Box::pin(self.inner().update_container(id, limits)),
         )
         .await
     }
@@ -112,22 +121,26 @@ impl<D: Decorator> Containers for D {
         id: &ContainerId,
         options: &LogOptions,
     ) -> Result<BoxStream<'static, Result<LogChunk>>> {
-        self.around(Op::Logs, id.as_str(), self.inner().logs(id, options))
+        self.around(Op::Logs, id.as_str(), Box::pin(self.inner().logs(id, options)))
             .await
     }
 }
 
 impl<D: Decorator> Images for D {
     async fn inspect_image(&self, reference: &str) -> Result<ImageView> {
-        self.around(Op::InspectImage, reference, self.inner().inspect_image(reference))
-            .await
+        self.around(
+            Op::InspectImage,
+            reference,
+            Box::pin(self.inner().inspect_image(reference)),
+        )
+        .await
     }
 
     async fn pull_image(&self, reference: &str, credential: Option<&RegistryCredential>) -> Result<()> {
         self.around(
             Op::PullImage,
             reference,
-            self.inner().pull_image(reference, credential),
+            Box::pin(self.inner().pull_image(reference, credential)),
         )
         .await
     }
@@ -135,17 +148,21 @@ impl<D: Decorator> Images for D {
 
 impl<D: Decorator> Networks for D {
     async fn list_networks(&self) -> Result<Vec<NetworkView>> {
-        self.around(Op::ListNetworks, "", self.inner().list_networks())
+        self.around(Op::ListNetworks, "", Box::pin(self.inner().list_networks()))
             .await
     }
 
     async fn create_network(&self, spec: &NetworkSpec) -> Result<String> {
-        self.around(Op::CreateNetwork, &spec.name, self.inner().create_network(spec))
-            .await
+        self.around(
+            Op::CreateNetwork,
+            &spec.name,
+            Box::pin(self.inner().create_network(spec)),
+        )
+        .await
     }
 
     async fn remove_network(&self, id: &str) -> Result<()> {
-        self.around(Op::RemoveNetwork, id, self.inner().remove_network(id))
+        self.around(Op::RemoveNetwork, id, Box::pin(self.inner().remove_network(id)))
             .await
     }
 
@@ -158,7 +175,7 @@ impl<D: Decorator> Networks for D {
         self.around(
             Op::ConnectNetwork,
             network,
-            self.inner().connect_network(network, container, aliases),
+            Box::pin(self.inner().connect_network(network, container, aliases)),
         )
         .await
     }
@@ -167,7 +184,7 @@ impl<D: Decorator> Networks for D {
         self.around(
             Op::DisconnectNetwork,
             network,
-            self.inner().disconnect_network(network, container),
+            Box::pin(self.inner().disconnect_network(network, container)),
         )
         .await
     }
@@ -175,31 +192,36 @@ impl<D: Decorator> Networks for D {
 
 impl<D: Decorator> Volumes for D {
     async fn list_volumes(&self, filter: &LabelFilter) -> Result<Vec<Volume>> {
-        self.around(Op::ListVolumes, "", self.inner().list_volumes(filter))
+        self.around(Op::ListVolumes, "", Box::pin(self.inner().list_volumes(filter)))
             .await
     }
 
     async fn create_volume(&self, volume: &Volume) -> Result<()> {
-        self.around(Op::CreateVolume, &volume.name, self.inner().create_volume(volume))
-            .await
+        self.around(
+            Op::CreateVolume,
+            &volume.name,
+            Box::pin(self.inner().create_volume(volume)),
+        )
+        .await
     }
 
     async fn remove_volume(&self, name: &str) -> Result<()> {
-        self.around(Op::RemoveVolume, name, self.inner().remove_volume(name))
+        self.around(Op::RemoveVolume, name, Box::pin(self.inner().remove_volume(name)))
             .await
     }
 }
 
 impl<D: Decorator> Daemon for D {
     async fn ping(&self) -> Result<()> {
-        self.around(Op::Ping, "", self.inner().ping()).await
+        self.around(Op::Ping, "", Box::pin(self.inner().ping())).await
     }
 
     async fn info(&self) -> Result<EngineInfo> {
-        self.around(Op::Info, "", self.inner().info()).await
+        self.around(Op::Info, "", Box::pin(self.inner().info())).await
     }
 
     async fn events(&self, filter: &LabelFilter) -> Result<BoxStream<'static, Result<Event>>> {
-        self.around(Op::Events, "", self.inner().events(filter)).await
+        self.around(Op::Events, "", Box::pin(self.inner().events(filter)))
+            .await
     }
 }
