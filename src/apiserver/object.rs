@@ -111,3 +111,19 @@ fn strings<'a>(object: &'a Value, field: &str) -> impl Iterator<Item = (&'a str,
         .flatten()
         .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_read_and_written_stays_the_same_number() {
+        for text in ["9.223377580872037e24", "0.1", "1e-7", "123456789.12345679"] {
+            let number: Value = serde_json::from_str(text).unwrap();
+            let exact: f64 = text.parse().unwrap();
+            assert_eq!(number.as_f64(), Some(exact), "{text}");
+            let again: Value = serde_json::from_str(&number.to_string()).unwrap();
+            assert_eq!(again, number, "{text}");
+        }
+    }
+}

@@ -1,7 +1,12 @@
 //! What a store promises, whatever it stands on: the same cases run in memory and on disk, also across a restart.
 //! Owns no case that only one of them can have: those are in `disk_tests` and `fault_tests`.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -16,6 +21,18 @@ pub(super) enum Ground {
     /// Memory as the disk is used: behind the thread.
     Queued(Memory),
     Disk(tempfile::TempDir),
+}
+
+/// Opens a store that was closed a moment ago: another test that starts a process holds our locks, too, from its fork to
+/// its exec.
+pub(super) fn open_again(path: &Path, options: &Options) -> Result<Store, OpenError> {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        match Store::open(path, options.clone()) {
+            Err(OpenError::InUse(_)) if Instant::now() < end => std::thread::yield_now(),
+            other => return other,
+        }
+    }
 }
 
 impl Ground {
@@ -35,7 +52,7 @@ impl Ground {
         match self {
             Self::Memory(memory) => Store::inside(memory.clone(), options),
             Self::Queued(memory) => Store::behind_thread(Box::new(memory.clone()), options).unwrap(),
-            Self::Disk(dir) => Store::open(&dir.path().join("state"), options).unwrap(),
+            Self::Disk(dir) => open_again(&dir.path().join("state"), &options).unwrap(),
         }
     }
 

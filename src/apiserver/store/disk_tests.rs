@@ -14,7 +14,7 @@ use std::{
 use redb::{Database, TableDefinition};
 use serde_json::{Value, json};
 
-use super::*;
+use super::{contract_tests::open_again, *};
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const HISTORY: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("history");
@@ -29,7 +29,7 @@ fn object(count: u64) -> Value {
 }
 
 fn open(path: &Path) -> Result<Store, OpenError> {
-    Store::open(path, Options::default())
+    open_again(path, &Options::default())
 }
 
 async fn filled(path: &Path) {
@@ -41,7 +41,13 @@ async fn filled(path: &Path) {
 }
 
 fn change(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
-    let database = Database::open(path).unwrap();
+    // As in `open_again`: a process that is just being started has the lock, too.
+    let database = loop {
+        match Database::open(path) {
+            Err(redb::DatabaseError::DatabaseAlreadyOpen) => std::thread::yield_now(),
+            other => break other.unwrap(),
+        }
+    };
     let transaction = database.begin_write().unwrap();
     change(&transaction);
     transaction.commit().unwrap();
@@ -52,7 +58,7 @@ async fn a_second_opener_is_refused_until_the_first_closes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state");
     let store = open(&path).unwrap();
-    let refused = open(&path).err().unwrap();
+    let refused = Store::open(&path, Options::default()).err().unwrap();
     assert!(
         matches!(&refused, OpenError::InUse(of) if *of == path),
         "{refused}"

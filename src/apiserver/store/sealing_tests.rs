@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{record::Body, *};
+use super::{contract_tests::open_again, record::Body, *};
 
 /// Binds to the place and turns every byte around.
 struct Inverse;
@@ -50,7 +50,7 @@ fn options(at_rest: Option<Arc<dyn AtRest>>) -> Options {
 }
 
 fn open(path: &Path) -> Store {
-    Store::open(path, options(Some(Arc::new(Inverse)))).unwrap()
+    open_again(path, &options(Some(Arc::new(Inverse)))).unwrap()
 }
 
 fn secret(text: &str) -> Value {
@@ -145,7 +145,7 @@ async fn a_missing_key_costs_only_what_it_sealed() {
     store.create(key("s"), secret("x")).await.unwrap();
     store.create(map.clone(), json!({"data": {}})).await.unwrap();
     store.close().await;
-    let store = Store::open(&path, options(None)).unwrap();
+    let store = open_again(&path, &options(None)).unwrap();
     let record = store.get(&key("s")).unwrap();
     let why = store.object(&record).unwrap_err();
     assert!(why.contains("no key"), "{why}");
