@@ -12,6 +12,7 @@ pub mod network;
 pub mod observed;
 pub mod owner;
 pub mod plaintext;
+pub mod probe;
 pub mod resolved;
 pub mod revision;
 pub mod volume;
