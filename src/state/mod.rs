@@ -13,6 +13,7 @@ pub mod observed;
 pub mod owner;
 pub mod plaintext;
 pub mod probe;
+mod probes;
 pub mod resolved;
 pub mod revision;
 pub mod volume;
