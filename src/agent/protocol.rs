@@ -14,6 +14,8 @@ use crate::state::{
 
 /// The version of these words. An agent of another version is replaced.
 pub const VERSION: u32 = 1;
+/// The abstract unix socket at which an agent is spoken to. Its network namespace is its own, and so is the name.
+pub const SOCKET: &str = "supercargo-agent";
 /// No line is longer; a longer one ends the session.
 pub const LONGEST_LINE: usize = 4 << 20;
 
