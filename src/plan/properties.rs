@@ -447,7 +447,6 @@ type Change = Box<dyn FnOnce(&mut ContainerView)>;
 #[test]
 fn each_kind_of_drift_has_its_remedy() {
     let desired = wish(1, "t1-new", Rollout::NEW_FIRST);
-    let ours = fixtures::network().name;
     let table: Vec<(&str, Change, &[&str])> = vec![
         ("nothing", Box::new(|_| {}), &[]),
         ("killed", Box::new(exit), &["start Exited"]),
