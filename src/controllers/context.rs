@@ -9,7 +9,7 @@ use std::{
 
 use kube::Client;
 
-use super::{agents::Agents, events::EventWriter, host::Host, watched::Shelves};
+use super::{agents::Agents, commands::Commands, events::EventWriter, host::Host, watched::Shelves};
 use crate::{
     api::{status::DockerDeploymentStatus, validate::Policy},
     clock::Clock,
@@ -72,6 +72,8 @@ pub struct Context<E> {
     pub host: Arc<Host<E>>,
     /// The agents on it.
     pub agents: Arc<Agents<E>>,
+    /// Probes that are commands.
+    pub commands: Arc<Commands<E>>,
     /// Runs plans on it.
     pub executor: Executor<E>,
     /// What the API server has.

@@ -241,9 +241,11 @@ impl<E: Engine> Pass<'_, E> {
         );
         // What an agent says is newer than what the status remembers.
         let told = remembered_health(&self.before, &observed);
-        Ok(observed
+        let observed = observed
             .with_health(&told)
-            .with_health(&self.ctx.agents.known(&self.subject())))
+            .with_health(&self.ctx.agents.known(&self.subject()));
+        let answers = self.ctx.commands.watch(&self.subject(), &observed);
+        Ok(observed.with_answers(&answers))
     }
 
     fn pull(&self, wish: &Wish) -> (Pull, Option<engine::Error>) {

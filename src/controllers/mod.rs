@@ -2,6 +2,7 @@
 //! decided in pure rooms below. They hold a Kubernetes client and cannot tell which API server answers.
 
 pub mod agents;
+pub mod commands;
 pub mod config_maps;
 pub mod context;
 pub mod deployment;

@@ -27,20 +27,23 @@ pub(super) fn members(
             started_at: view.started_at?,
             address,
             serving: !withdrawn.contains(&view.id),
-            gate: true,
-            probes: asked(&replica.probes),
+            gate: replica.gate,
+            probes: asked(replica),
             known: replica.health.clone(),
         })
     };
     observed.replicas.iter().filter_map(member).collect()
 }
 
-/// The probes that an agent can ask: all but commands.
-fn asked(probes: &Probes) -> Probes {
-    let network = |probe: &Option<Probe>| {
-        let probe = probe.clone()?;
-        (!matches!(probe.check, Check::Exec { .. })).then_some(probe)
-    };
+fn is_command(probe: &Probe) -> bool {
+    matches!(probe.check, Check::Exec { .. })
+}
+
+/// The probes that an agent can ask: all but commands; after a startup probe that is one, the others once it said yes.
+fn asked(replica: &Replica) -> Probes {
+    let probes = &replica.probes;
+    let held = probes.startup.as_ref().is_some_and(is_command) && !replica.health.started;
+    let network = |probe: &Option<Probe>| probe.clone().filter(|probe| !is_command(probe) && !held);
     Probes {
         startup: network(&probes.startup),
         readiness: network(&probes.readiness),

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     agents::Agents,
+    commands::Commands,
     config_maps::ConfigMaps,
     context::{Context, Failures, Options, Ring, Written},
     events::EventWriter,
@@ -71,6 +72,7 @@ pub struct Operator<E> {
     setup: Setup<E>,
     host: Arc<Host<E>>,
     agents: Arc<Agents<E>>,
+    commands: Arc<Commands<E>>,
     executor: Executor<E>,
     ring: Arc<Ring>,
     ring_changes: watch::Sender<u64>,
@@ -112,6 +114,9 @@ impl<E: Engine> Operator<E> {
         let to_agents = Arc::clone(&wakes);
         let wake_agents = Box::new(move |wake| wake_all(&to_agents, &wake));
         let agents = Agents::new(Arc::clone(&host), Arc::clone(&setup.clock), wake_agents);
+        let to_commands = Arc::clone(&wakes);
+        let wake_commands = Arc::new(move |wake| wake_all(&to_commands, &wake));
+        let commands = Commands::new(Arc::clone(&host), Arc::clone(&setup.clock), wake_commands);
         let executor = Executor::new(
             Arc::clone(&setup.engine),
             watched,
@@ -122,6 +127,7 @@ impl<E: Engine> Operator<E> {
             setup,
             host,
             agents,
+            commands,
             executor,
             ring,
             ring_changes: watch::channel(0).0,
@@ -274,6 +280,7 @@ impl<E: Engine> Scope<E> {
             client: setup.client.clone(),
             host: Arc::clone(&operator.host),
             agents: Arc::clone(&operator.agents),
+            commands: Arc::clone(&operator.commands),
             executor: operator.executor.clone(),
             shelves: Arc::new(Shelves {
                 docker_secrets: shelf,

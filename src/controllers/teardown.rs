@@ -50,6 +50,7 @@ pub(super) async fn run<E: Engine>(pass: &Pass<'_, E>) -> Result<Action, Error> 
     }
     // Nobody is to be sent to what is about to end.
     pass.ctx.agents.forget(&pass.subject());
+    pass.ctx.commands.forget(&pass.subject());
     let mut reports: Vec<Report> = Vec::new();
     for _ in 0..ROUNDS {
         let observed = pass.observe(&desired).await?;

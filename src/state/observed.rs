@@ -33,6 +33,8 @@ pub struct Replica {
     pub probes: Probes,
     /// What was found about its present run.
     pub health: Health,
+    /// Whether those of its probes that are commands say yes.
+    pub gate: bool,
     /// The container.
     pub view: ContainerView,
 }
@@ -51,6 +53,7 @@ impl Replica {
                 view.label(label::FINGERPRINTS),
             ),
             health: Health::beginning(&probes, view.started_at),
+            gate: true,
             probes,
             view,
         }
@@ -153,6 +156,24 @@ impl Observed {
                 .filter(|k| Some(k.started_at) == replica.view.started_at);
             if let Some(known) = found {
                 replica.health.clone_from(&known.health);
+            }
+        }
+        self
+    }
+}
+
+impl Observed {
+    /// Adds what others have found who were asked something else about the same run: all must say yes.
+    #[must_use]
+    pub fn with_answers(mut self, answers: &BTreeMap<ContainerId, Known>) -> Self {
+        for replica in &mut self.replicas {
+            let id = &replica.view.id;
+            let found = answers
+                .get(id)
+                .filter(|k| Some(k.started_at) == replica.view.started_at);
+            if let Some(known) = found {
+                replica.gate = known.health.started && known.health.ready && known.health.alive;
+                replica.health = replica.health.and(&known.health);
             }
         }
         self

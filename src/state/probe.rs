@@ -135,6 +135,23 @@ pub struct Health {
 }
 
 impl Health {
+    /// What two observers know who asked different things: yes is what both say.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let ready = self.ready && other.ready;
+        Self {
+            started: self.started && other.started,
+            ready,
+            ready_since: self.ready_since.max(other.ready_since).filter(|_| ready),
+            alive: self.alive && other.alive,
+            message: if self.message.is_empty() {
+                other.message.clone()
+            } else {
+                self.message.clone()
+            },
+        }
+    }
+
     /// Of a container whose run has just begun: not asked yet.
     #[must_use]
     pub fn beginning(probes: &Probes, started_at: Option<Timestamp>) -> Self {
