@@ -30,6 +30,8 @@ mod kubectl;
 mod leadership;
 #[path = "e2e/lifecycle.rs"]
 mod lifecycle;
+#[path = "e2e/rollouts.rs"]
+mod rollouts;
 #[path = "e2e/secrets.rs"]
 mod secrets;
 #[path = "e2e/standalone.rs"]
@@ -41,6 +43,14 @@ type Test = (&'static str, fn());
 
 /// Side by side. Those that wait longest first.
 const TOGETHER: &[Test] = &[
+    (
+        "twenty_rollouts_and_three_broken_versions_lose_no_request",
+        rollouts::hammered,
+    ),
+    (
+        "a_killed_agent_harms_no_connection_and_comes_back",
+        rollouts::agent_killed,
+    ),
     (
         "a_stopped_leader_is_replaced_and_makes_nothing_twice",
         leadership::a_stopped_leader,
