@@ -9,7 +9,7 @@ use std::{
 
 use kube::Client;
 
-use super::{events::EventWriter, host::Host, watched::Shelves};
+use super::{events::EventWriter, history::History, host::Host, watched::Shelves};
 use crate::{
     api::{status::DockerDeploymentStatus, validate::Policy},
     clock::Clock,
@@ -78,6 +78,8 @@ pub struct Context<E> {
     pub clock: Arc<dyn Clock>,
     /// Writes events.
     pub events: EventWriter,
+    /// Keeps the history of templates.
+    pub history: Arc<History>,
     /// Counts.
     pub metrics: Metrics,
     /// The flags.

@@ -20,6 +20,7 @@ use crate::state::{
 
 pub mod action;
 pub mod heal;
+pub mod history;
 pub mod outcome;
 pub mod prepare;
 pub mod restart;
