@@ -30,6 +30,8 @@ mod kubectl;
 mod leadership;
 #[path = "e2e/lifecycle.rs"]
 mod lifecycle;
+#[path = "e2e/rollouts.rs"]
+mod rollouts;
 #[path = "e2e/secrets.rs"]
 mod secrets;
 #[path = "e2e/standalone.rs"]
@@ -66,6 +68,7 @@ const TOGETHER: &[Test] = &[
         "an_apps_v1_deployment_with_two_lines_changed_runs",
         kubectl::apps_v1,
     ),
+    ("a_rollout_goes_back_and_what_runs_already_stays", rollouts::undo),
     ("drift_is_repaired", lifecycle::drift),
     ("a_host_port_that_is_taken_is_waited_for", faults::host_port),
     ("volumes_of_three_kinds", delivery::volumes),
