@@ -111,3 +111,47 @@ fn is_later(version: &str, than: &str) -> bool {
         _ => version != than,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_count_as_numbers() {
+        assert!(is_later("10", "9") && !is_later("9", "10") && !is_later("9", "9"));
+        assert!(is_later("b", "a") && !is_later("a", "a"));
+    }
+
+    #[test]
+    fn an_entry_is_forgotten_once() {
+        let kept = super::super::history::read(&revision("web-1", 1)).unwrap().1;
+        let mut known = Known::from([("u".to_owned(), BTreeMap::from([("web-1".to_owned(), kept)]))]);
+        assert_eq!(forget(&mut known, "u", "web-2"), None);
+        let owner = forget(&mut known, "u", "web-1").unwrap();
+        assert_eq!((owner.namespace.as_str(), owner.name.as_str()), ("shop", "web"));
+        assert_eq!(forget(&mut known, "u", "web-1"), None);
+        assert!(known.is_empty());
+    }
+
+    fn revision(name: &str, number: i64) -> ControllerRevision {
+        let object = serde_json::json!({
+            "apiVersion": "apps/v1", "kind": "ControllerRevision",
+            "metadata": {
+                "name": name, "namespace": "shop", "resourceVersion": "5",
+                "ownerReferences": [{
+                    "apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerDeployment", "name": "web", "uid": "u",
+                    "controller": true,
+                }],
+            },
+            "revision": number, "data": {},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn what_is_nobodys_is_no_entry() {
+        let mut orphan = revision("web-1", 1);
+        orphan.metadata.owner_references = None;
+        assert_eq!(read(&orphan), None);
+    }
+}

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use supercargo::{api::DockerDeployment, state::history::Snapshot};
 
-use super::bench::{Bench, NS, container, web};
+use super::bench::{Bench, NS, container, named, web};
 
 const REVISIONS: &str = "controllerrevisions";
 
@@ -251,6 +251,25 @@ async fn an_operator_that_starts_again_writes_no_history() {
     bench.cluster.forget_writes();
     bench.start();
     bench.always(90, "ready", |b| b.is_ready("web")).await;
+    assert_eq!(bench.cluster.writes(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_history_is_one_request_in_some_minutes() {
+    let bench = Bench::running();
+    for name in ["web", "api", "worker"] {
+        bench.settle(named(name, 1)).await;
+    }
+    becomes(&bench, &[(1, "app:1")]).await;
+    let asked = |bench: &Bench| {
+        let reads = bench.cluster.reads();
+        reads.iter().filter(|path| path.ends_with(REVISIONS)).count()
+    };
+    let before = asked(&bench);
+    bench.cluster.forget_writes();
+    bench.always(1_200, "ready", |b| b.is_ready("web")).await;
+    let more = asked(&bench) - before;
+    assert!((1..=6).contains(&more), "{more} requests in 20 minutes");
     assert_eq!(bench.cluster.writes(), Vec::<String>::new());
 }
 
