@@ -36,6 +36,8 @@ mod pair;
 mod protobuf;
 #[path = "conformance/reading.rs"]
 mod reading;
+#[path = "conformance/revisions.rs"]
+mod revisions;
 #[path = "conformance/servers.rs"]
 mod servers;
 #[path = "conformance/session.rs"]
@@ -99,6 +101,7 @@ async fn run_all(servers: &Servers, words: &[String]) -> ExitCode {
         reading::CASES,
         watching::CASES,
         shapes::CASES,
+        revisions::CASES,
         access::CASES,
         definitions::CASES,
     ];

@@ -23,6 +23,8 @@ mod chaos;
 mod delivery;
 #[path = "e2e/faults.rs"]
 mod faults;
+#[path = "e2e/hammer.rs"]
+mod hammer;
 mod harness;
 #[path = "e2e/kubectl.rs"]
 mod kubectl;
@@ -45,11 +47,11 @@ type Test = (&'static str, fn());
 const TOGETHER: &[Test] = &[
     (
         "twenty_rollouts_and_three_broken_versions_lose_no_request",
-        rollouts::hammered,
+        hammer::hammered,
     ),
     (
         "a_killed_agent_harms_no_connection_and_comes_back",
-        rollouts::agent_killed,
+        hammer::agent_killed,
     ),
     (
         "a_stopped_leader_is_replaced_and_makes_nothing_twice",
@@ -76,6 +78,7 @@ const TOGETHER: &[Test] = &[
         "an_apps_v1_deployment_with_two_lines_changed_runs",
         kubectl::apps_v1,
     ),
+    ("a_rollout_goes_back_and_what_runs_already_stays", rollouts::undo),
     ("drift_is_repaired", lifecycle::drift),
     ("a_host_port_that_is_taken_is_waited_for", faults::host_port),
     ("volumes_of_three_kinds", delivery::volumes),

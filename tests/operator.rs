@@ -18,6 +18,8 @@ mod cluster;
 mod deletion;
 #[path = "operator/faults.rs"]
 mod faults;
+#[path = "operator/history.rs"]
+mod history;
 #[path = "operator/leadership.rs"]
 mod leadership;
 #[path = "operator/repair.rs"]

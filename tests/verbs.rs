@@ -11,6 +11,8 @@
 mod apiserver;
 #[path = "verbs/lab.rs"]
 mod lab;
+#[path = "verbs/rollouts.rs"]
+mod rollouts;
 
 use lab::{Lab, Running, binary, docker, run};
 use serde_json::Value;
@@ -59,6 +61,12 @@ fn wrong_usage_is_told_on_stderr_with_exit_code_2() {
         &["doctor", "--network-pool", "x"],
         &["version", "-o", "xml"],
         &["prune"],
+        &["rollout"],
+        &["rollout", "status"],
+        &["rollout", "restart", "web", "-l", "app=web"],
+        &["rollout", "undo", "pod/web"],
+        &["rollout", "undo", "web", "--to-revision=-1"],
+        &["rollout", "status", "web", "--timeout", "soon"],
         &["prune", "--orphans", "--instance", "one"],
     ] {
         let ran = run(binary(dir.path()).args(args), b"");

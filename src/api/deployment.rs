@@ -108,6 +108,11 @@ pub struct DockerDeploymentSpec {
     #[schemars(range(min = 1, max = 86400))]
     pub progress_deadline_seconds: Option<i32>,
 
+    /// How many old templates are kept in the history, for `supercargo rollout undo`, besides those that still run. 10 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub revision_history_limit: Option<i32>,
+
     /// How values of secrets reach environment variables. Plain (also if absent): as in Kubernetes, visible in `docker inspect`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_env: Option<SecretEnv>,
@@ -252,6 +257,12 @@ impl DockerDeploymentSpec {
     #[must_use]
     pub fn progress_deadline_seconds(&self) -> i32 {
         self.progress_deadline_seconds.unwrap_or(600)
+    }
+
+    /// Old templates that the history keeps; 10 if absent.
+    #[must_use]
+    pub fn revision_history_limit(&self) -> i32 {
+        self.revision_history_limit.unwrap_or(10)
     }
 
     /// Seconds that an instance must stay ready to be available; 0 if absent.

@@ -5,7 +5,7 @@
 /// Prefix of everything that is ours; users cannot set labels under it.
 pub const PREFIX: &str = "supercargo.dev/";
 
-/// Labels of Docker containers, networks and volumes.
+/// Labels of Docker containers, networks and volumes; some of them are on ControllerRevisions, too.
 pub mod label {
     /// Identity of the control plane: uid of its namespace `kube-system`. Objects of another instance are foreign.
     pub const INSTANCE: &str = "supercargo.dev/instance";
@@ -47,6 +47,8 @@ pub mod annotation {
     pub const SUSPEND: &str = "supercargo.dev/suspend";
     /// On the template: a new value is a new revision, as `kubectl rollout restart` does.
     pub const RESTARTED_AT: &str = "supercargo.dev/restartedAt";
+    /// Why the template is as it is, in a person's words: shown by `rollout history`, as for every workload.
+    pub const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
     /// Any new value asks for a reconcile now.
     pub const RECONCILE_AT: &str = "supercargo.dev/reconcile-at";
 }

@@ -81,6 +81,13 @@ fn needs(args: &Args) -> Vec<Need> {
         }
         needs.push(need("", "configmaps", None, namespace, &["get", "list", "watch"]));
         needs.push(need(
+            "apps",
+            "controllerrevisions",
+            None,
+            namespace,
+            &["list", "watch", "create", "patch", "delete"],
+        ));
+        needs.push(need(
             "events.k8s.io",
             "events",
             None,

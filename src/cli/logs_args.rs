@@ -75,7 +75,7 @@ impl Since {
 }
 
 /// The name out of `NAME` or `deployment/NAME`.
-fn deployment(text: &str) -> Result<String, String> {
+pub(super) fn deployment(text: &str) -> Result<String, String> {
     let name = match text.split_once('/') {
         None => text,
         Some((kind, name)) => match kind.split('.').next().unwrap_or_default() {

@@ -25,6 +25,11 @@ mod plan;
 mod plan_manifest;
 mod prune;
 mod ring_source;
+mod rollout;
+mod rollout_change;
+mod rollout_history;
+mod rollout_status;
+mod rollout_undo;
 mod seal;
 mod seal_manifest;
 mod seal_merge;
@@ -82,6 +87,8 @@ enum Verb {
     Explain(explain::Args),
     /// Print the output of a deployment's instances, straight from the engine
     Logs(logs_args::Args),
+    /// Wait for a rollout, show the history, go back, restart, pause and resume: as `kubectl rollout` does for its kinds
+    Rollout(rollout::Args),
     /// Remove what a control plane that is gone left on the Docker host; shows it first
     Prune(prune::Args),
     /// Check engine, API server, CRDs, rights, key ring, clocks, networks and leftovers; exit 1 if anything fails
@@ -138,6 +145,7 @@ pub fn main() -> ExitCode {
         Verb::Plan(args) => plan::run(*args),
         Verb::Explain(args) => explain::run(args),
         Verb::Logs(args) => logs::run(args),
+        Verb::Rollout(args) => rollout::run(args),
         Verb::Prune(args) => prune::run(&args),
         Verb::Doctor(args) => doctor::run(*args),
         Verb::Crds => crds::run(),

@@ -9,7 +9,9 @@ use std::{
 
 use kube::Client;
 
-use super::{agents::Agents, commands::Commands, events::EventWriter, host::Host, watched::Shelves};
+use super::{
+    agents::Agents, commands::Commands, events::EventWriter, history::History, host::Host, watched::Shelves,
+};
 use crate::{
     api::{status::DockerDeploymentStatus, validate::Policy},
     clock::Clock,
@@ -84,6 +86,8 @@ pub struct Context<E> {
     pub clock: Arc<dyn Clock>,
     /// Writes events.
     pub events: EventWriter,
+    /// Keeps the history of templates.
+    pub history: Arc<History>,
     /// Counts.
     pub metrics: Metrics,
     /// The flags.

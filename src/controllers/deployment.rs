@@ -20,6 +20,7 @@ use tokio::sync::MutexGuard;
 
 use super::{
     context::{Context, LOCAL_HOST},
+    history,
     host::Subject,
     object::{Identity, ObjectError},
     publish, roster, teardown,
@@ -110,6 +111,7 @@ pub async fn reconcile<E: Engine>(object: Arc<DynamicObject>, ctx: Arc<Context<E
 impl<E: Engine> Pass<'_, E> {
     async fn run(mut self) -> Result<Action, Error> {
         let wish = self.wish();
+        history::keep(&self, &wish);
         if self.ctx.host.containers(&self.id.owner.namespace).is_err() {
             return publish::host_away(&self, &wish.desired).await;
         }

@@ -8,6 +8,8 @@ pub mod context;
 pub mod deployment;
 pub mod describe;
 pub mod events;
+pub mod history;
+mod history_watch;
 pub mod host;
 pub mod leadership;
 mod measured;

@@ -22,6 +22,7 @@ use super::{
     config_maps::ConfigMaps,
     context::{Context, Failures, Options, Ring, Written},
     events::EventWriter,
+    history::History,
     host::{Host, WakeUp},
     measured::{FIRST_LISTS, failed_deployment, measured_deployment, measured_secret, retry},
     object::resource,
@@ -290,6 +291,11 @@ impl<E: Engine> Scope<E> {
             ring: Arc::clone(&operator.ring),
             clock: Arc::clone(&setup.clock),
             events: EventWriter::new(setup.client.clone(), setup.reporter.clone()),
+            history: {
+                let wakes = Arc::clone(&operator.wakes);
+                let wake = move |subject| wake_all(&wakes, &WakeUp::One(subject));
+                History::new(setup.client.clone(), Box::new(wake))
+            },
             metrics: setup.metrics.clone(),
             options: setup.options.clone(),
             written: Written::default(),
@@ -323,6 +329,8 @@ impl<E: Engine> Scope<E> {
                 _ = stopping.wait_for(|stop| *stop) => {}
             }
         });
+        let revisions = scoped(&self.context.client, self.namespace.as_deref());
+        tasks.spawn(Arc::clone(&self.context.history).follow(revisions, stop.clone()));
         tasks.spawn(self.secret_controller(stop.clone()));
         tasks.spawn(self.deployment_controller(stop.clone()));
     }

@@ -17,6 +17,7 @@ use crate::state::{container::ContainerId, desired::Desired, observed::Observed}
 pub mod action;
 pub mod agent;
 pub mod heal;
+pub mod history;
 pub mod leave;
 pub mod outcome;
 pub mod prepare;

@@ -6,6 +6,7 @@ pub mod container;
 pub mod desired;
 pub mod fault;
 pub mod hash;
+pub mod history;
 pub mod image;
 pub mod names;
 pub mod network;

@@ -13,7 +13,7 @@ use crate::harness::{
 };
 
 const EVERYTHING: &str = "namespaces,configmaps,secrets,serviceaccounts,events,leases.coordination.k8s.io,\
-                          customresourcedefinitions,dockerdeployments,dockersecrets";
+                          controllerrevisions.apps,customresourcedefinitions,dockerdeployments,dockersecrets";
 
 /// Every object with its version, and the store's own revision, which every write moves.
 fn versions(case: &Case) -> Vec<String> {

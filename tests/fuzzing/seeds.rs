@@ -286,6 +286,7 @@ const REQUESTS: [&str; 56] = [
     "POST /api/v1/namespaces/a/events\ncontent-type: application/json\n\n{\"metadata\":{\"generateName\":\"e-\",\"namespace\":\"a\"},\"involvedObject\":{\"namespace\":\"a\",\"name\":\"x\"},\"reason\":\"R\",\"type\":\"Normal\"}",
     "POST /apis/events.k8s.io/v1/namespaces/a/events\ncontent-type: application/json\n\n{\"metadata\":{\"generateName\":\"e-\"},\"eventTime\":\"2026-01-01T00:00:00.000000Z\",\"reportingController\":\"a.b/c\",\"reportingInstance\":\"i\",\"action\":\"A\",\"reason\":\"R\",\"type\":\"Normal\"}",
     "POST /apis/coordination.k8s.io/v1/namespaces/a/leases\ncontent-type: application/json\n\n{\"metadata\":{\"generateName\":\"l-\"},\"spec\":{\"holderIdentity\":\"x\",\"leaseDurationSeconds\":15,\"renewTime\":\"2026-01-01T00:00:00.000000Z\"}}",
+    "POST /apis/apps/v1/namespaces/a/controllerrevisions\ncontent-type: application/json\n\n{\"metadata\":{\"generateName\":\"r-\"},\"revision\":1,\"data\":{\"spec\":{\"template\":null}}}",
     "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews\ncontent-type: application/json\n\n{\"spec\":{\"resourceAttributes\":{\"verb\":\"get\",\"resource\":\"pods\"}}}",
     "POST /apis/authorization.k8s.io/v1/subjectaccessreviews\ncontent-type: application/json\n\n{\"spec\":{\"user\":\"u\",\"nonResourceAttributes\":{\"verb\":\"get\",\"path\":\"/x\"}}}",
     "POST /apis/authentication.k8s.io/v1/selfsubjectreviews\ncontent-type: application/json\n\n{}",

@@ -373,6 +373,7 @@ fn group_of(plural: &str) -> (&'static str, &'static str) {
     match plural {
         "dockerdeployments" | "dockersecrets" => ("supercargo.dev", "v1alpha1"),
         "events" => ("events.k8s.io", "v1"),
+        "controllerrevisions" => ("apps", "v1"),
         "leases" => ("coordination.k8s.io", "v1"),
         _ => ("", "v1"),
     }

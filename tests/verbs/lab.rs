@@ -238,6 +238,11 @@ impl Running {
         self.lines.try_iter().collect()
     }
 
+    /// Waits until it ends by itself; answers its exit code.
+    pub fn ended(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
     /// Ends it as Ctrl-C does; answers its exit code.
     pub fn interrupt(mut self) -> Option<i32> {
         let kill = run(

@@ -24,7 +24,7 @@ pub const TABLES: &[Table] = &[
             f("paused", Used),
             f("progressDeadlineSeconds", Used),
             f("replicas", Used),
-            f("revisionHistoryLimit", Ignored(Int)),
+            f("revisionHistoryLimit", Used),
             f("selector", Used),
             f("strategy", Used),
             f("template", Used),

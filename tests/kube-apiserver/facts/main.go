@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
@@ -36,6 +37,7 @@ import (
 var roots = []any{
 	corev1.ConfigMap{}, corev1.ConfigMapList{}, corev1.Event{}, corev1.EventList{}, corev1.Namespace{},
 	corev1.NamespaceList{}, corev1.Secret{}, corev1.SecretList{}, corev1.ServiceAccount{}, corev1.ServiceAccountList{},
+	appsv1.ControllerRevision{}, appsv1.ControllerRevisionList{},
 	eventsv1.Event{}, eventsv1.EventList{}, coordinationv1.Lease{}, coordinationv1.LeaseList{}, autoscalingv1.Scale{},
 	authenticationv1.SelfSubjectReview{}, authorizationv1.LocalSubjectAccessReview{},
 	authorizationv1.SelfSubjectAccessReview{}, authorizationv1.SelfSubjectRulesReview{},
@@ -46,7 +48,7 @@ var roots = []any{
 
 // Kinds that every group registers count for these.
 var served = []schema.GroupVersion{
-	{Version: "v1"}, {Group: "apiextensions.k8s.io", Version: "v1"}, {Group: "authentication.k8s.io", Version: "v1"},
+	{Version: "v1"}, {Group: "apps", Version: "v1"}, {Group: "apiextensions.k8s.io", Version: "v1"}, {Group: "authentication.k8s.io", Version: "v1"},
 	{Group: "authorization.k8s.io", Version: "v1"}, {Group: "coordination.k8s.io", Version: "v1"},
 	{Group: "events.k8s.io", Version: "v1"},
 }

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -117,6 +118,10 @@ var objects = []struct {
 			HolderIdentity: to(""), LeaseDurationSeconds: to(int32(-15)), AcquireTime: &micro,
 			LeaseTransitions: to(int32(0)), Strategy: to(coordinationv1.OldestEmulationVersion), PreferredHolder: to("p"),
 		},
+	}},
+	{"apps/v1", "ControllerRevision", &appsv1.ControllerRevision{}},
+	{"apps/v1", "ControllerRevision", &appsv1.ControllerRevision{
+		ObjectMeta: meta, Data: runtime.RawExtension{Raw: []byte(`{"spec":{"b":[1,null],"a":"\u00e9"}}`)}, Revision: 1 << 40,
 	}},
 	{"authorization.k8s.io/v1", "SelfSubjectAccessReview", &authorizationv1.SelfSubjectAccessReview{
 		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{

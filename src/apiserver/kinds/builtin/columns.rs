@@ -83,6 +83,40 @@ pub(super) fn leases() -> Vec<Column> {
     vec![cell("Holder", "Who holds the lease.", holder), age()]
 }
 
+pub(super) fn controller_revisions() -> Vec<Column> {
+    vec![
+        cell(
+            "Controller",
+            "The object whose history it is part of.",
+            |revision| controller(revision).into(),
+        ),
+        cell("Revision", "Its number in that history.", |revision| {
+            revision
+                .get("revision")
+                .and_then(Value::as_i64)
+                .unwrap_or_default()
+                .into()
+        }),
+        age(),
+    ]
+}
+
+/// `dockerdeployment.supercargo.dev/web`.
+fn controller(object: &Value) -> String {
+    let owners = object
+        .pointer("/metadata/ownerReferences")
+        .and_then(Value::as_array);
+    let mut owners = owners.into_iter().flatten();
+    let Some(owner) = owners.find(|owner| owner["controller"] == true) else {
+        return "<none>".to_owned();
+    };
+    let kind = text(owner, "/kind").to_lowercase();
+    match text(owner, "/apiVersion").split_once('/') {
+        Some((group, _)) => format!("{kind}.{}/{}", group.to_lowercase(), text(owner, "/name")),
+        None => format!("{kind}/{}", text(owner, "/name")),
+    }
+}
+
 pub(super) fn definitions() -> Vec<Column> {
     let created = cell("Created At", "When the object was created.", |crd| {
         object::meta(crd, "creationTimestamp").into()

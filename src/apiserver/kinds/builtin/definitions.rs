@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::OnceLock};
 
 use k8s_openapi::{
     api::{
+        apps::v1::ControllerRevision,
         authentication::v1::SelfSubjectReview,
         authorization::v1::{
             LocalSubjectAccessReview, SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReview,
@@ -51,7 +52,13 @@ pub fn definitions() -> &'static BTreeMap<String, Value> {
 fn described() -> Map<String, Value> {
     let mut generator = SchemaSettings::openapi3().into_generator();
     include::<(ConfigMap, Event, Namespace, Secret, ServiceAccount)>(&mut generator);
-    include::<(NewEvent, Lease, Scale, CustomResourceDefinition)>(&mut generator);
+    include::<(
+        NewEvent,
+        Lease,
+        Scale,
+        ControllerRevision,
+        CustomResourceDefinition,
+    )>(&mut generator);
     include::<(SelfSubjectReview, LocalSubjectAccessReview)>(&mut generator);
     include::<(
         SelfSubjectAccessReview,

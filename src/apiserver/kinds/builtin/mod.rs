@@ -1,8 +1,9 @@
-//! The kinds that are there without a CRD: namespaces, config maps, secrets, service accounts, events, leases, CRDs and
-//! the reviews. Owns what is published of them, their schemas, their protobuf, and what each does of its own.
+//! The kinds that are there without a CRD: namespaces, config maps, secrets, service accounts, events, leases, controller
+//! revisions, CRDs and the reviews. Owns what is published of them, their schemas, their protobuf, and what each does of its own.
 //! Stores nothing and serves nothing. Read by `request` (protobuf), `verbs` (rules) and whoever publishes OpenAPI.
 
 mod columns;
+mod controller_revision;
 mod data;
 mod definitions;
 mod event;

@@ -105,11 +105,11 @@ fn a_schema_nested_without_end_is_a_400_and_no_overflow() {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_give_an_object_or_a_400(raw in prop::collection::vec(any::<u8>(), 0..300), of in 0..8_usize) {
+    fn arbitrary_bytes_give_an_object_or_a_400(raw in prop::collection::vec(any::<u8>(), 0..300), of in 0..9_usize) {
         let kinds = [
             ("v1", "Secret"), ("v1", "Event"), ("events.k8s.io/v1", "Event"), ("coordination.k8s.io/v1", "Lease"),
             ("authorization.k8s.io/v1", "SubjectAccessReview"), ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
-            ("v1", "DeleteOptions"), ("v1", "WatchEvent"),
+            ("v1", "DeleteOptions"), ("v1", "WatchEvent"), ("apps/v1", "ControllerRevision"),
         ];
         let (version, kind) = kinds[of];
         match decode(version, kind, &raw) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{
     columns,
+    controller_revision::ControllerRevisionRules,
     data::{ConfigMapRules, SecretRules},
     event::{self, EventRules, NewEventRules},
     lease::{LeaseRules, ServiceAccountRules},
@@ -35,6 +36,7 @@ pub fn kinds(authorizer: &SharedAuthorizer, clock: &Arc<dyn Clock>) -> Vec<Kind>
         namespace(maker),
         service_account(maker),
         lease(maker),
+        controller_revision(maker),
         core_event(maker),
         new_event(maker),
         definition(maker),
@@ -147,6 +149,12 @@ fn lease(maker: &mut Maker) -> Kind {
         create_on_update: true,
         ..plain(maker, name, "coordination.k8s.io", LeaseRules, columns::leases())
     }
+}
+
+fn controller_revision(maker: &mut Maker) -> Kind {
+    let name = "io.k8s.api.apps.v1.ControllerRevision";
+    let columns = columns::controller_revisions();
+    plain(maker, name, "apps", ControllerRevisionRules, columns)
 }
 
 fn core_event(maker: &mut Maker) -> Kind {

@@ -70,6 +70,7 @@ fn the_kinds_are_named_and_scoped_as_kubernetes_does() {
             "namespaces namespace false 7",
             "serviceaccounts serviceaccount true 8",
             "leases.coordination.k8s.io lease true 8",
+            "controllerrevisions.apps controllerrevision true 8",
             "events event true 8",
             "events.events.k8s.io event true 8",
             "customresourcedefinitions.apiextensions.k8s.io customresourcedefinition false 8",
@@ -291,6 +292,51 @@ fn namespaces_of_the_server_are_not_deleted() {
             "namespaces \"default\" is forbidden: this namespace may not be deleted"
         )
     );
+}
+
+#[test]
+fn the_data_of_a_controller_revision_is_an_object_and_stays() {
+    let kind = kind("apps/v1", "ControllerRevision");
+    let of = |data: Value, number: i64| json!({"data": data, "revision": number});
+    assert_eq!(findings(&kind, &of(json!({}), 0), None), [""; 0]);
+    for (data, why) in [
+        (json!(null), "data is mandatory"),
+        (json!([1]), "data must be a valid JSON object"),
+        (json!("x"), "data must be a valid JSON object"),
+    ] {
+        assert_eq!(
+            findings(&kind, &of(data, -1), None),
+            [
+                "revision: Invalid value: -1: must be greater than or equal to 0".to_owned(),
+                format!("data: Required value: {why}"),
+            ]
+        );
+    }
+    let old = of(json!({"a": 1}), 1);
+    assert_eq!(findings(&kind, &of(json!({"a": 1}), 7), Some(&old)), [""; 0]);
+    assert_eq!(
+        findings(&kind, &of(json!({"a": 2}), 1), Some(&old)),
+        ["data: Invalid value: \"<value omitted>\": field is immutable"]
+    );
+}
+
+#[test]
+fn a_controller_revision_shows_whose_it_is() {
+    let columns = kind("apps/v1", "ControllerRevision").columns;
+    let CellSource::Computed(cell) = &columns[0].source else {
+        panic!("{columns:?}")
+    };
+    let owned = |owners: Value| cell(&json!({"metadata": {"ownerReferences": owners}}));
+    let web = |version: &str, kind: &str, controller: bool| json!({"apiVersion": version, "kind": kind, "name": "web", "controller": controller});
+    assert_eq!(
+        owned(json!([
+            web("v1", "ConfigMap", false),
+            web("supercargo.dev/v1alpha1", "DockerDeployment", true)
+        ])),
+        "dockerdeployment.supercargo.dev/web"
+    );
+    assert_eq!(owned(json!([web("v1", "ConfigMap", true)])), "configmap/web");
+    assert_eq!(owned(json!([web("v1", "ConfigMap", false)])), "<none>");
 }
 
 #[test]

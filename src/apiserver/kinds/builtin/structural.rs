@@ -36,6 +36,13 @@ impl Maker {
         };
         match definition.special {
             Some(Special::Time | Special::MicroTime) => return plain(Json::String),
+            // Of one owner as a whole: nothing says what is in it.
+            Some(Special::Raw) => {
+                return Schema {
+                    atomic_map: true,
+                    ..anything
+                };
+            }
             Some(_) => return anything,
             None if name.ends_with(".JSONSchemaProps") => {
                 return Schema {
@@ -136,6 +143,13 @@ mod tests {
         let finalizers = &account.properties["metadata"].properties["finalizers"];
         assert_eq!(finalizers.list, ListType::Set);
         assert!(finalizers.merge_patch);
+    }
+
+    #[test]
+    fn raw_data_has_one_owner_as_a_whole() {
+        let revision = Maker::default().of("io.k8s.api.apps.v1.ControllerRevision");
+        let data = &revision.properties["data"];
+        assert!(data.atomic_map && data.preserve_unknown);
     }
 
     #[test]
