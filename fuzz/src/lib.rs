@@ -7,6 +7,8 @@ pub mod apiserver;
 pub mod clock;
 #[path = "../../tests/fuzzing/mod.rs"]
 pub mod fuzzing;
+#[path = "../../src/tls/mod.rs"]
+pub mod tls;
 #[path = "../../src/telemetry"]
 pub mod telemetry {
     pub mod metrics;
