@@ -40,6 +40,7 @@ mod standalone_plane;
 mod standalone_ring;
 mod verify;
 mod version;
+mod webhook;
 
 use std::process::ExitCode;
 
