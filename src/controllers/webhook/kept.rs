@@ -32,7 +32,8 @@ pub(super) fn names(service: &str, namespace: &str) -> Vec<String> {
 }
 
 /// What a Secret keeps; `None` when that is no certificate.
-pub(super) fn read(secret: &Secret) -> Option<Kept> {
+#[must_use]
+pub fn read(secret: &Secret) -> Option<Kept> {
     let data = secret.data.as_ref()?;
     let pair = |keys: [&str; 2]| {
         let [certificate, key] = keys.map(|key| data.get(key).map(|bytes| bytes.0.as_slice()));
@@ -78,7 +79,7 @@ pub(super) fn secret(name: &str, kept: &Kept, over: Option<&Secret>) -> Secret {
 }
 
 /// The bundles that a configuration has, one for each of its webhooks.
-pub(super) fn bundles(configuration: &ValidatingWebhookConfiguration) -> impl Iterator<Item = &[u8]> {
+pub fn bundles(configuration: &ValidatingWebhookConfiguration) -> impl Iterator<Item = &[u8]> {
     let webhooks = configuration.webhooks.iter().flatten();
     webhooks.map(|webhook| {
         let bundle = webhook.client_config.ca_bundle.as_ref();

@@ -4,7 +4,7 @@
 
 mod answer;
 mod keeper;
-mod kept;
+pub mod kept;
 mod lookup;
 mod server;
 #[cfg(test)]
