@@ -55,16 +55,26 @@ impl Need {
     }
 }
 
-/// Everything that the operator asks of the API server. `webhooks`: it answers reviews, too.
-fn needs(args: &Args, webhooks: bool) -> Vec<Need> {
-    let need = |group, resource, subresource, namespace: Option<&String>, verbs| Need {
+/// Some verbs on a resource.
+fn need(
+    group: &'static str,
+    resource: &'static str,
+    subresource: Option<&'static str>,
+    namespace: Option<&String>,
+    verbs: &'static [&'static str],
+) -> Need {
+    Need {
         group,
         resource,
         subresource,
         namespace: namespace.cloned(),
         name: None,
         verbs,
-    };
+    }
+}
+
+/// Everything that the operator asks of the API server. `webhooks`: it answers reviews, too.
+fn needs(args: &Args, webhooks: bool) -> Vec<Need> {
     let watched: Vec<Option<&String>> = match args.namespace.as_slice() {
         [] => vec![None],
         some => some.iter().map(Some).collect(),
@@ -111,6 +121,17 @@ fn needs(args: &Args, webhooks: bool) -> Vec<Need> {
             &["get", "list", "watch", "create"],
         ));
     }
+    needs.extend(chosen(args, webhooks));
+    for namespace in &args.core_secrets_namespace {
+        needs.push(need("", "secrets", None, Some(namespace), &["list", "watch"]));
+    }
+    needs
+}
+
+/// What it asks of it when it shares its work, and when it answers reviews.
+fn chosen(args: &Args, webhooks: bool) -> Vec<Need> {
+    let mut needs = Vec::new();
+    let own = Some(&args.ring.operator_namespace);
     if args.leader_elect {
         needs.push(Need {
             name: Some(LEASE.to_owned()),
@@ -134,9 +155,6 @@ fn needs(args: &Args, webhooks: bool) -> Vec<Need> {
         for resource in ["dockerdeployments", "dockersecrets"] {
             needs.push(need(GROUP, resource, None, None, &["list"]));
         }
-    }
-    for namespace in &args.core_secrets_namespace {
-        needs.push(need("", "secrets", None, Some(namespace), &["list", "watch"]));
     }
     needs
 }
