@@ -44,12 +44,12 @@ arch: ## Hold the rooms against their plan
 doc: ## Build the documentation, which opens with ARCHITECTURE.md; warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-generate: ## Write crds/ from the types
+generate: ## Write crds/ and charts/supercargo-crds from the types
 	SUPERCARGO_GENERATE=1 cargo test --locked --quiet --test crds
 
-verify: generate ## Fail when crds/ is not what the types say
-	git diff --exit-code crds
-	test -z "$$(git status --porcelain crds)"
+verify: generate ## Fail when crds/ or charts/supercargo-crds are not what the types say
+	git diff --exit-code crds charts/supercargo-crds
+	test -z "$$(git status --porcelain crds charts/supercargo-crds)"
 
 chaos: needs ## Kill standalone at random moments and look at what is left; ROUNDS=100 by default
 	tests/scripts/chaos

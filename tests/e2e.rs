@@ -199,7 +199,12 @@ fn main() -> ExitCode {
         one(test, results);
     }
     let left = harness::world().end();
-    let failed = failed.into_inner().unwrap();
+    let mut failed = failed.into_inner().unwrap();
+    let denied = cluster.map(harness::cluster::Cluster::denied).unwrap_or_default();
+    if !denied.is_empty() {
+        println!("the chart's rights are too few: an operator was denied {denied:#?}");
+        failed.push("the_rights_of_the_chart_are_enough");
+    }
     if !left.is_empty() {
         println!("left behind in Docker: {}", left.join(" "));
     }
@@ -210,7 +215,7 @@ fn main() -> ExitCode {
     };
     println!(
         "\ntest result: {word}. {} passed; {} failed; 0 ignored; 0 measured; {} filtered out; finished in {:.1}s",
-        count - failed.len(),
+        count.saturating_sub(failed.len()),
         failed.len(),
         TOGETHER.len() + ALONE.len() - count - elsewhere,
         begun.elapsed().as_secs_f64()

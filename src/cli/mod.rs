@@ -11,6 +11,7 @@ mod doctor_engine;
 mod doctor_keys;
 mod doctor_rights;
 mod doctor_standalone;
+mod doctor_uninstall;
 mod explain;
 mod keys;
 mod keys_source;
