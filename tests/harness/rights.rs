@@ -40,15 +40,6 @@ pub fn helm(major: &str) -> String {
 
 /// Grants a release of this name what the chart renders with these values; the kubeconfig of its account.
 pub fn grant(admin: &Path, kubectl: &str, dir: &Path, release: &str, values: &[String]) -> PathBuf {
-    let ask = |args: &[&str], stdin: &str| {
-        let mut command = Command::new(kubectl);
-        let said = run(
-            command.arg("--kubeconfig").arg(admin).args(args),
-            stdin.as_bytes(),
-        );
-        assert!(said.ok, "kubectl {args:?}: {}", said.err);
-        said.out
-    };
     let mut render = Command::new(helm("4"));
     render
         .args([
@@ -68,29 +59,21 @@ pub fn grant(admin: &Path, kubectl: &str, dir: &Path, release: &str, values: &[S
     }
     let rendered = run(&mut render, b"");
     assert!(rendered.ok, "helm template: {}", rendered.err);
-    ask(&["apply", "-f", "-"], &rendered.out);
+    ask(admin, kubectl, &["apply", "-f", "-"], &rendered.out);
     let name = if release.contains("supercargo") {
         release.to_owned()
     } else {
         format!("{release}-supercargo")
     };
-    let token = ask(
-        &[
-            "create",
-            "token",
-            &name,
-            "--namespace",
-            "supercargo-system",
-            "--duration",
-            "4h",
-        ],
-        "",
-    );
-    let view = ask(
-        &["config", "view", "--raw", "--minify", "--flatten", "-o", "json"],
-        "",
-    );
-    let view: Value = serde_json::from_str(&view).unwrap();
+    account(admin, kubectl, dir, &name)
+}
+
+/// The kubeconfig of an account of the operator's namespace, with a token for it.
+pub fn account(admin: &Path, kubectl: &str, dir: &Path, name: &str) -> PathBuf {
+    let create = ["create", "token", name, "--namespace", "supercargo-system"];
+    let token = ask(admin, kubectl, &[&create[..], &["--duration", "4h"]].concat(), "");
+    let view = ["config", "view", "--raw", "--minify", "--flatten", "-o", "json"];
+    let view: Value = serde_json::from_str(&ask(admin, kubectl, &view, "")).unwrap();
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "operator",
         "clusters": [{"name": "server", "cluster": view["clusters"][0]["cluster"]}],
@@ -100,4 +83,14 @@ pub fn grant(admin: &Path, kubectl: &str, dir: &Path, release: &str, values: &[S
     let path = dir.join(format!("{name}.kubeconfig"));
     std::fs::write(&path, config.to_string()).unwrap();
     path
+}
+
+fn ask(admin: &Path, kubectl: &str, args: &[&str], stdin: &str) -> String {
+    let mut command = Command::new(kubectl);
+    let said = run(
+        command.arg("--kubeconfig").arg(admin).args(args),
+        stdin.as_bytes(),
+    );
+    assert!(said.ok, "kubectl {args:?}: {}", said.err);
+    said.out
 }

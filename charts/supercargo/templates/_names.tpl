@@ -5,6 +5,10 @@
 {{- $name | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
+{{- define "supercargo.webhookService" -}}
+{{ include "supercargo.name" . }}-webhook
+{{- end -}}
+
 {{- define "supercargo.selector" -}}
 app.kubernetes.io/name: supercargo
 app.kubernetes.io/instance: {{ .Release.Name }}
