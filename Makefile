@@ -1,6 +1,6 @@
 # What people and CI run. Recipes stay short: what is longer is a script in tests/scripts.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test conformance bench check fmt fmt-check lint arch doc verify generate chaos image build install needs
+.PHONY: help demo demo-down test conformance chart-test bench check fmt fmt-check lint arch doc verify generate chaos image build install needs
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 
@@ -23,6 +23,10 @@ conformance: ## Hold the embedded API server against a real one, and run the end
 	@tests/scripts/needs conformance
 	tests/scripts/conformance
 
+chart-test: ## Hold the charts and what is shipped beside them against Helm, a real kube-apiserver, Prometheus and Lua; needs Go
+	@tests/scripts/needs conformance
+	CONFORMANCE_PARTS=charts tests/scripts/conformance
+
 bench: needs ## Measure the embedded API server beside a real one, and write docs/benchmarks.md
 	tests/scripts/bench
 
@@ -36,7 +40,7 @@ fmt-check: ## Fail when a source is not formatted
 
 lint: ## Lint everything, warnings are errors
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --test conformance --test transcripts -- -D warnings
+	cargo clippy --locked --test conformance --test transcripts --test charts -- -D warnings
 
 arch: ## Hold the rooms against their plan
 	cargo test --locked --quiet --test architecture

@@ -239,5 +239,14 @@ fn people_get_our_kinds_with_the_clusters_roles_only_where_that_is_asked_for() {
             && may("admin", "create", "dockersecrets");
         done.then_some(()).ok_or_else(|| "not yet".to_owned())
     });
-    assert!(!may("view", "create", "dockerdeployments") && !may("edit", "patch", "dockerdeployments/status"));
+    assert!(!may("view", "create", "dockerdeployments"));
+    let status = [
+        "auth",
+        "can-i",
+        "patch",
+        "dockerdeployments.supercargo.dev",
+        "--subresource=status",
+    ];
+    let status = lab.admin(&[&status[..], &["-n", "a", "--as", "edit"]].concat());
+    assert_eq!(status.out.trim(), "no", "who edits does not forge a status");
 }
