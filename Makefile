@@ -1,6 +1,6 @@
 # What people and CI run. Recipes stay short: what is longer is a script in tests/scripts.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test conformance bench check fmt fmt-check lint arch doc verify generate chaos image build install needs
+.PHONY: help demo demo-down test conformance chart-test bench check fmt fmt-check lint arch doc verify generate chaos image build install needs
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 
@@ -23,6 +23,10 @@ conformance: ## Hold the embedded API server against a real one, and run the end
 	@tests/scripts/needs conformance
 	tests/scripts/conformance
 
+chart-test: ## Hold the charts and what is shipped beside them against Helm, a real kube-apiserver, Prometheus and Lua; needs Go
+	@tests/scripts/needs conformance
+	CONFORMANCE_PARTS=charts tests/scripts/conformance
+
 bench: needs ## Measure the embedded API server beside a real one, and write docs/benchmarks.md
 	tests/scripts/bench
 
@@ -36,7 +40,7 @@ fmt-check: ## Fail when a source is not formatted
 
 lint: ## Lint everything, warnings are errors
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --test conformance --test transcripts -- -D warnings
+	cargo clippy --locked --test conformance --test transcripts --test charts -- -D warnings
 
 arch: ## Hold the rooms against their plan
 	cargo test --locked --quiet --test architecture
@@ -44,12 +48,12 @@ arch: ## Hold the rooms against their plan
 doc: ## Build the documentation, which opens with ARCHITECTURE.md; warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-generate: ## Write crds/ from the types
+generate: ## Write crds/ and charts/supercargo-crds from the types
 	SUPERCARGO_GENERATE=1 cargo test --locked --quiet --test crds
 
-verify: generate ## Fail when crds/ is not what the types say
-	git diff --exit-code crds
-	test -z "$$(git status --porcelain crds)"
+verify: generate ## Fail when crds/ or charts/supercargo-crds are not what the types say
+	git diff --exit-code crds charts/supercargo-crds
+	test -z "$$(git status --porcelain crds charts/supercargo-crds)"
 
 chaos: needs ## Kill standalone at random moments and look at what is left; ROUNDS=100 by default
 	tests/scripts/chaos

@@ -46,19 +46,32 @@ fn faults(fault: impl Fn(&str, &Value) -> bool) -> Vec<String> {
     found
 }
 
+/// The definition as Helm is to have it: what is installed stays when the release goes, and every object with it.
+fn kept(text: &str) -> String {
+    let keep = "\nmetadata:\n  annotations:\n    helm.sh/resource-policy: keep\n";
+    let kept = text.replacen("\nmetadata:\n", keep, 1);
+    assert!(
+        kept != text && !kept.contains("{{"),
+        "a template of Helm's would read it otherwise"
+    );
+    kept
+}
+
 #[test]
 fn generated_files_are_current() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
     for (name, text) in crd::files().expect("files") {
-        let file = folder.join(name);
-        if std::env::var_os("SUPERCARGO_GENERATE").is_some() {
-            std::fs::write(&file, &text).expect("write");
+        let (chart, kept) = ("charts/supercargo-crds/templates", kept(&text));
+        for (folder, text) in [("crds", text), (chart, kept)] {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(name);
+            if std::env::var_os("SUPERCARGO_GENERATE").is_some() {
+                std::fs::write(&file, &text).expect("write");
+            }
+            let stored = std::fs::read_to_string(&file).unwrap_or_default();
+            assert!(
+                stored == text,
+                "{folder}/{name} is not what src/api says: run `make generate` and commit the result"
+            );
         }
-        let stored = std::fs::read_to_string(&file).unwrap_or_default();
-        assert!(
-            stored == text,
-            "crds/{name} is not what src/api says: run `make generate` and commit the result"
-        );
     }
 }
 

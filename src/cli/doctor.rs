@@ -14,7 +14,10 @@ use super::output::{self, Format};
 use super::ring_source::RingArgs;
 use super::standalone_data::DataDir;
 use super::{Failure, Outcome, block_on};
-use super::{doctor_cluster, doctor_engine, doctor_keys, doctor_rights, doctor_standalone, doctor_webhook};
+use super::{
+    doctor_cluster, doctor_engine, doctor_keys, doctor_rights, doctor_standalone, doctor_uninstall,
+    doctor_webhook,
+};
 use crate::admission::configuration;
 use crate::controllers::webhook::CERTIFICATE_SECRET;
 use crate::plan::subnet::Cidr;
@@ -53,6 +56,9 @@ pub(super) struct Args {
     /// Look at standalone's data directory, too. Without it the usual one, if it is there
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Look only at what would be stranded if the operator were uninstalled: objects that nobody could delete any more
+    #[arg(long)]
+    before_uninstall: bool,
     /// How to print; name prints what is not ok
     #[arg(long, short, value_enum, default_value_t = Format::Table)]
     output: Format,
@@ -184,6 +190,13 @@ pub(super) fn run(args: Args) -> Outcome {
 
 async fn examine(args: &Args) -> Result<Report, Failure> {
     let mut report = Report::default();
+    if args.before_uninstall {
+        match client(args).await {
+            Ok(client) => doctor_uninstall::stranded(&mut report, &client, &args.namespace).await,
+            Err(why) => no_server(&mut report, why),
+        }
+        return Ok(report);
+    }
     let data = DataDir::choose(args.data_dir.clone());
     if let Some(data) = data
         .ok()
@@ -196,11 +209,7 @@ async fn examine(args: &Args) -> Result<Report, Failure> {
     let cluster = match client(args).await {
         Ok(client) => doctor_cluster::server(&mut report, client).await,
         Err(why) => {
-            report.fail(
-                "API server",
-                why,
-                "set KUBECONFIG to a kubeconfig that can be read, or run in a cluster",
-            );
+            no_server(&mut report, why);
             None
         }
     };
@@ -214,6 +223,11 @@ async fn examine(args: &Args) -> Result<Report, Failure> {
         doctor_engine::leftovers(&mut report, engine, cluster.as_ref(), args).await;
     }
     Ok(report)
+}
+
+fn no_server(report: &mut Report, why: String) {
+    let next = "set KUBECONFIG to a kubeconfig that can be read, or run in a cluster";
+    report.fail("API server", why, next);
 }
 
 async fn client(args: &Args) -> Result<Client, String> {

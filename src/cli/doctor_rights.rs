@@ -8,7 +8,7 @@ use k8s_openapi::api::authorization::v1::{
 use kube::{Api, Client, api::PostParams};
 
 use super::doctor::{Args, Report, patiently};
-use crate::api::GROUP;
+use crate::api::{GROUP, keys::PUBLIC_KEYS_CONFIG_MAP};
 use crate::controllers::leadership::LEASE;
 
 /// What is needed of one resource.
@@ -107,26 +107,25 @@ fn needs(args: &Args, webhooks: bool) -> Vec<Need> {
             &["get", "create", "patch"],
         ));
     }
+    // A request for a namespace is one in that namespace, so that a Role there permits it.
+    let identity = "kube-system".to_owned();
     needs.push(Need {
-        name: Some("kube-system".to_owned()),
-        ..need("", "namespaces", None, None, &["get"])
+        name: Some(identity.clone()),
+        ..need("", "namespaces", None, Some(&identity), &["get"])
     });
+    // What is asked for by name may be permitted by name.
     let own = Some(&args.ring.operator_namespace);
-    needs.push(need(
-        "",
-        "configmaps",
-        None,
-        own,
-        &["list", "watch", "create", "patch"],
-    ));
+    let maps = &["list", "watch", "create", "patch"];
+    needs.push(Need {
+        name: Some(PUBLIC_KEYS_CONFIG_MAP.to_owned()),
+        ..need("", "configmaps", None, own, maps)
+    });
     if args.ring.keyring.is_none() {
-        needs.push(need(
-            "",
-            "secrets",
-            None,
-            own,
-            &["get", "list", "watch", "create"],
-        ));
+        needs.push(Need {
+            name: Some(args.ring.keyring_secret.clone()),
+            ..need("", "secrets", None, own, &["get", "list", "watch"])
+        });
+        needs.push(need("", "secrets", None, own, &["create"]));
     }
     needs.extend(chosen(args, webhooks));
     for namespace in &args.core_secrets_namespace {

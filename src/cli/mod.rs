@@ -12,6 +12,7 @@ mod doctor_engine;
 mod doctor_keys;
 mod doctor_rights;
 mod doctor_standalone;
+mod doctor_uninstall;
 mod doctor_webhook;
 mod explain;
 mod keys;

@@ -300,7 +300,7 @@ const PATHS: [&str; 9] = [
     ".spec.set[0:2:1]",
 ];
 
-const REQUESTS: [&str; 56] = [
+const REQUESTS: [&str; 57] = [
     "GET /api\naccept: application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList\n\n",
     "GET /apis\n\n",
     "GET /api/v1\n\n",

@@ -26,6 +26,8 @@ pub struct Case {
     pub kubeconfig: PathBuf,
     pub instance: String,
     flags: Vec<String>,
+    /// Who the operator is, in cluster form.
+    account: Option<PathBuf>,
     operator: Mutex<Option<Controller>>,
     /// Where the case's own API server was, so that it is there again after a restart.
     listen: Mutex<Option<String>>,
@@ -41,13 +43,14 @@ impl Case {
         let dir = world().dir.path().join(&ns);
         std::fs::create_dir(&dir).unwrap();
         let cluster = world().cluster.as_ref();
-        let case = Self {
+        let mut case = Self {
             proxy: Proxy::start(&dir),
             kubeconfig: cluster.map_or_else(|| dir.join("data/kubeconfig"), |c| c.kubeconfig.clone()),
             instance: cluster.map_or_else(uid, |c| c.instance.clone()),
             flags: flags.iter().map(|f| f.replace("{ns}", &ns)).collect(),
             ns,
             dir,
+            account: None,
             operator: Mutex::default(),
             listen: Mutex::default(),
             values: Mutex::default(),
@@ -62,7 +65,8 @@ impl Case {
         }
         let said = case.ask(&["create", "namespace", &case.ns], "");
         assert!(said.ok, "{}", said.err);
-        if cluster.is_some() {
+        if let Some(cluster) = cluster {
+            case.account = Some(cluster.operator(&world().kubectl, &case.ns, &case.flags));
             case.start_operator();
         }
         case
@@ -113,7 +117,7 @@ impl Case {
                 .map(str::to_owned)
                 .chain(self.flags.iter().cloned())
                 .collect(),
-            kubeconfig: world().cluster.as_ref().map(|c| c.kubeconfig.clone()),
+            kubeconfig: self.account.clone(),
             log: self.log(),
         }
     }

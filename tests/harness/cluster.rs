@@ -2,17 +2,26 @@
 //! Owns its start with our resources, its end, and who it is. `standalone` needs none of this.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Mutex,
     time::{Duration, Instant},
 };
 
-use super::{free_port, project, run, script, until};
+use serde_json::Value;
+
+use super::{
+    free_port, project,
+    rights::{Rights, grant, rights},
+    run, script, until,
+};
 
 pub struct Cluster {
     pub kubeconfig: PathBuf,
     pub instance: String,
+    /// Of operators whose rights are those that the chart gives by default.
+    operator: PathBuf,
     dir: PathBuf,
     port: u16,
     child: Mutex<Option<Child>>,
@@ -34,6 +43,7 @@ impl Cluster {
         let mut cluster = Self {
             kubeconfig: given_kubeconfig().unwrap_or_else(|| dir.join("kubeconfig")),
             instance: String::new(),
+            operator: PathBuf::new(),
             dir: dir.to_owned(),
             port: free_port(),
             child: Mutex::default(),
@@ -66,7 +76,24 @@ impl Cluster {
             "jsonpath={.metadata.uid}",
         ];
         cluster.instance = ask(&uid);
+        cluster.operator = grant(&cluster.kubeconfig, kubectl, dir, "supercargo", &[]);
         cluster
+    }
+
+    /// The kubeconfig of the operator of one namespace, which may be there with these flags and nothing more.
+    pub fn operator(&self, kubectl: &str, namespace: &str, flags: &[String]) -> PathBuf {
+        let core = flags.iter().any(|flag| flag == "--core-secrets-namespace");
+        if rights() == Rights::Cluster && !core {
+            return self.operator.clone();
+        }
+        let mut values = Vec::new();
+        if rights() == Rights::Namespaces {
+            values.push(format!("watchNamespaces={{{namespace}}}"));
+        }
+        if core {
+            values.push(format!("coreSecretNamespaces={{{namespace}}}"));
+        }
+        grant(&self.kubeconfig, kubectl, &self.dir, namespace, &values)
     }
 
     pub fn is_ours(&self) -> bool {
@@ -88,6 +115,9 @@ impl Cluster {
             .arg(self.dir.join("data"))
             .arg("--port")
             .arg(self.port.to_string())
+            .arg("--")
+            .arg(format!("--audit-policy-file={}", self.policy().display()))
+            .arg(format!("--audit-log-path={}", self.audit().display()))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -103,6 +133,54 @@ impl Cluster {
                 Err("no kubeconfig".to_owned())
             }
         });
+    }
+
+    /// What the server is to write down: requests of operators, without what is in them.
+    fn policy(&self) -> PathBuf {
+        let path = self.dir.join("audit-policy.json");
+        let accounts = ["system:serviceaccounts:supercargo-system"];
+        let policy = serde_json::json!({
+            "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+            "rules": [{"level": "Metadata", "userGroups": accounts}, {"level": "None"}],
+        });
+        std::fs::write(&path, policy.to_string()).unwrap();
+        path
+    }
+
+    fn audit(&self) -> PathBuf {
+        self.dir.join("audit.log")
+    }
+
+    /// What operators asked for and were never permitted. Empty, or the chart grants too little. (A server that has just
+    /// started forbids what it permits a moment later, when it has read its roles.)
+    pub fn denied(&self) -> BTreeSet<String> {
+        if !self.is_ours() {
+            return BTreeSet::new();
+        }
+        let log = std::fs::read_to_string(self.audit()).unwrap_or_default();
+        let mut asked = [BTreeSet::new(), BTreeSet::new()];
+        for line in log.lines() {
+            let request: Value = serde_json::from_str(line).unwrap();
+            let allowed = request["annotations"]["authorization.k8s.io/decision"] == "allow";
+            let object = &request["objectRef"];
+            let words = [
+                &request["user"]["username"],
+                &request["verb"],
+                &object["apiGroup"],
+                &object["resource"],
+                &object["subresource"],
+                &object["namespace"],
+                &object["name"],
+            ];
+            let words = words.map(|word| word.as_str().unwrap_or("-"));
+            asked[usize::from(allowed)].insert(words.join(" "));
+        }
+        let [forbidden, allowed] = asked;
+        assert!(
+            !allowed.is_empty(),
+            "the server wrote down no request of an operator"
+        );
+        forbidden.difference(&allowed).cloned().collect()
     }
 
     pub fn stop(&self) {

@@ -17,6 +17,7 @@ pub mod case;
 pub mod cluster;
 pub mod controller;
 pub mod proxy;
+pub mod rights;
 
 pub const INSTANCE: &str = "supercargo.dev/instance";
 pub const IMAGE: &str = "supercargo-test/busybox:1";

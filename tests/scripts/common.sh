@@ -93,3 +93,24 @@ build_go() {
   mv "$tmp" "$out"
   say "built $out in $((SECONDS - started)) s"
 }
+
+# build_tool NAME [TAGS [LDFLAGS]]: prints the path of the tool of tests/tools/NAME, which is built once into the cache. Its
+# go.mod names the tool and pins it with all that it is made of.
+build_tool() {
+  local name=$1 tags=${2:-} flags=${3:-} folder=$tests/tools/$1 out go package
+  out=$cache/$name-$( (cd "$folder" && { cat go.mod go.sum; printf '%s\n' "$tags" "$flags"; }) | sha256sum | cut -c1-16)/$name
+  if [ ! -x "$out" ]; then
+    lock "$name"
+    if [ ! -x "$out" ]; then
+      go=$(command -v go || echo /usr/local/go/bin/go)
+      package=$(sed -n 's/^tool //p' "$folder/go.mod")
+      say "building $package, which takes a few minutes of processor time"
+      mkdir -p "${out%/*}"
+      (cd "$folder" && CGO_ENABLED=0 "$go" build -trimpath -buildvcs=false -tags "$tags" -ldflags "-s -w $flags" -o "$out.new" "$package") >&2 9>&- ||
+        die "$name was not built: see the messages above (it needs Go and the Go module proxy)"
+      mv "$out.new" "$out"
+    fi
+    exec 9>&-
+  fi
+  printf '%s\n' "$out"
+}
