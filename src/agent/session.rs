@@ -118,3 +118,7 @@ pub fn read_order(line: &[u8]) -> Result<Option<Order>, String> {
             }
         })
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
