@@ -34,7 +34,7 @@ use crate::state::container::ContainerView;
 use crate::state::desired::Desired;
 use crate::state::observed::Observed;
 use crate::state::resolved::Resolution;
-use crate::status::deployment::remembered;
+use crate::status::remembered::remembered;
 
 /// Stands for the uid of an object that does not exist yet.
 const NOT_STORED: &str = "not-stored-yet";

@@ -39,7 +39,7 @@ use crate::{
     },
     status::{
         self, Facts,
-        deployment::{remembered, remembered_health},
+        remembered::{remembered, remembered_health},
     },
 };
 

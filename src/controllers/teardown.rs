@@ -128,7 +128,7 @@ async fn publish_progress<E: Engine>(
     reports: &[Report],
 ) -> Result<(), Error> {
     let resolution = Resolution::default();
-    let restarts: BTreeMap<ContainerId, Restarts> = status::deployment::remembered(&pass.before, observed);
+    let restarts: BTreeMap<ContainerId, Restarts> = status::remembered::remembered(&pass.before, observed);
     let facts = Facts {
         before: &pass.before,
         desired,

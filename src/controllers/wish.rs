@@ -66,7 +66,7 @@ pub fn wish(owner: Owner, generation: i64, raw: &Value, means: &Means<'_>) -> Wi
             };
             let replicas = replicas(&owner, raw, means.views);
             return Wish {
-                desired: build::blocked(owner, generation, replicas, why),
+                desired: build::blocked(owner, generation, replicas, why, means.settings),
                 valid: None,
                 violations,
                 resolution: Resolution::default(),

@@ -9,6 +9,7 @@ use super::Inputs;
 use crate::{
     api::keys::label,
     state::{
+        build::Settings,
         container::{Attachment, ContainerId, ContainerSpec, ContainerView, Limits, RunState},
         desired::{AgentImage, Desired, Prototype, PullPolicy, Rollout, Template},
         names,
@@ -80,6 +81,14 @@ pub(crate) fn desired(replicas: u32, template: &str) -> Desired {
             volumes: Vec::new(),
         })),
         network: names::network(&owner().instance, "shop"),
+        agent: agent_image(),
+        dns: Vec::new(),
+    }
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        publish_address: "0.0.0.0".into(),
         agent: agent_image(),
         dns: Vec::new(),
     }

@@ -305,7 +305,7 @@ proptest! {
         wanted.template = Template::Blocked(Blocked::SecretsUnresolved);
         wanted.fingerprints = None;
         if invalid {
-            wanted = build::blocked(fixtures::owner(), 2, replicas, Blocked::InvalidSpec);
+            wanted = build::blocked(fixtures::owner(), 2, replicas, Blocked::InvalidSpec, &fixtures::settings());
         }
         for _ in 0..8 {
             let plan = world.plan(&wanted);

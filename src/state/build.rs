@@ -80,11 +80,13 @@ pub fn desired(owner: Owner, valid: &Validated, resolution: &Resolution, setting
 
 /// The deployment as wanted while its object is invalid or forbidden: as many as before or as it says, nothing new.
 #[must_use]
-pub fn blocked(owner: Owner, generation: i64, replicas: u32, why: Blocked) -> Desired {
+pub fn blocked(owner: Owner, generation: i64, replicas: u32, why: Blocked, settings: &Settings) -> Desired {
     Desired {
         deleting: false,
         replicas,
         template: Template::Blocked(why),
+        agent: settings.agent.clone(),
+        dns: settings.dns.clone(),
         ..Desired::nothing(owner, generation, DEFAULT_GRACE)
     }
 }

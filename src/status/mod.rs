@@ -6,6 +6,7 @@ pub mod conditions;
 pub mod deployment;
 pub mod events;
 pub mod problem;
+pub mod remembered;
 pub mod secret;
 
 pub use deployment::{Facts, summarize};

@@ -33,12 +33,13 @@ async fn two_operators_on_one_engine_do_not_touch_each_other() {
     two.start();
     one.settle(web(2)).await;
     two.settle(web(1)).await;
-    assert_eq!(one.fake.containers().len(), 3);
+    // Each has its agent besides.
+    assert_eq!(one.fake.containers().len(), 3 + 2);
     one.delete("web");
     one.eventually("gone", |b| b.deployment("web").is_null()).await;
     assert_eq!(
         (one.fake.containers().len(), one.fake.world().networks.len()),
-        (1, 1)
+        (1 + 1, 1)
     );
 }
 
