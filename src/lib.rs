@@ -8,6 +8,7 @@ pub mod telemetry;
 
 pub mod state;
 
+pub mod agent;
 pub mod engine;
 pub mod plan;
 pub mod secrets;

@@ -17,6 +17,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
     ("telemetry", 0, &[]),
     ("apiserver", 1, &["clock", "telemetry"]),
     ("state", 1, &["api", "seal"]),
+    ("agent", 2, &["clock", "state"]),
     ("plan", 2, &["api", "state"]),
     ("engine", 2, &["clock", "seal", "state"]),
     ("secrets", 2, &["api", "clock", "seal", "state"]),
@@ -26,6 +27,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
         "controllers",
         4,
         &[
+            "agent",
             "api",
             "clock",
             "engine",
@@ -42,6 +44,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
         "cli",
         5,
         &[
+            "agent",
             "api",
             "apiserver",
             "clock",
@@ -78,12 +81,13 @@ const CRATES: &[(&str, &[&str])] = &[
     ("axum", &["telemetry"]),
     ("clap", &["cli"]),
     ("hpke", &["seal"]),
-    ("hyper", &["apiserver", "engine"]),
+    ("hyper", &["agent", "apiserver", "engine"]),
     ("kube", &["api", "cli", "controllers"]),
     ("prometheus_client", &["telemetry"]),
     (
         "tokio",
         &[
+            "agent",
             "apiserver",
             "cli",
             "controllers",

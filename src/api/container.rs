@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::probe::Probe;
 use super::reference::{EnvFromSource, EnvVar};
 use super::schema::{QuantityText, quantity_map};
 
@@ -74,6 +75,18 @@ pub struct Container {
     /// User, privileges and capabilities of the process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_context: Option<SecurityContext>,
+
+    /// Has it started? Until it has, the two other probes are not asked; when it fails, the container is restarted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub startup_probe: Option<Probe>,
+
+    /// May it be sent traffic? While not, the deployment's name does not lead to it, and a rollout waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness_probe: Option<Probe>,
+
+    /// Does it still work? When it fails, the container is restarted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub liveness_probe: Option<Probe>,
 }
 
 /// When an image is pulled.
@@ -204,6 +217,26 @@ pub struct Capabilities {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 32)), extend("x-kubernetes-list-type" = "atomic"))]
     pub drop: Vec<String>,
+}
+
+impl Container {
+    /// The probes that are written, by the names of their fields.
+    pub fn probes(&self) -> impl Iterator<Item = (&'static str, &Probe)> {
+        [
+            ("startupProbe", &self.startup_probe),
+            ("readinessProbe", &self.readiness_probe),
+            ("livenessProbe", &self.liveness_probe),
+        ]
+        .into_iter()
+        .filter_map(|(name, probe)| Some((name, probe.as_ref()?)))
+    }
+
+    /// The number of the port of this name, when there is one.
+    #[must_use]
+    pub fn named_port(&self, name: &str) -> Option<i32> {
+        let named = |port: &&ContainerPort| !name.is_empty() && port.name.as_deref() == Some(name);
+        self.ports.iter().find(named).map(|port| port.container_port)
+    }
 }
 
 impl ContainerPort {

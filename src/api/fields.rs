@@ -3,6 +3,7 @@
 //! A test holds it complete against the schema of `apps/v1`: a field that Kubernetes gains breaks the build until it is decided here.
 
 mod pod;
+mod probe;
 mod tables;
 
 pub use tables::TABLES;

@@ -29,6 +29,10 @@ pub mod label {
     pub const FINGERPRINTS: &str = "supercargo.dev/fingerprints";
     /// `metadata.generation` that the container was made for.
     pub const GENERATION: &str = "supercargo.dev/generation";
+    /// How the container is asked whether it has started, is ready and is alive, as JSON; absent without probes.
+    pub const PROBES: &str = "supercargo.dev/probes";
+    /// On a namespace's agent, which is nobody's replica: what it was made from. Another value is another agent.
+    pub const AGENT: &str = "supercargo.dev/agent";
 }
 
 /// Annotations of Kubernetes objects that users may set.

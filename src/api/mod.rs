@@ -11,6 +11,7 @@ pub mod fields;
 pub mod image;
 pub mod keys;
 pub mod pod;
+pub mod probe;
 pub mod quantity;
 pub mod reference;
 mod rules;
@@ -34,6 +35,7 @@ pub use deployment::{
 };
 pub use image::{ImageError, ImageReference};
 pub use pod::{DockerVolume, EmptyDir, HostPath, ImagePullSecret, PodSpec, RestartPolicy, Volume};
+pub use probe::{ExecAction, HttpGet, HttpHeader, Probe, Scheme, TcpSocket};
 pub use quantity::{Quantity, QuantityError};
 pub use reference::{
     ConfigMapEnvSource, ConfigMapKeySelector, EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector,

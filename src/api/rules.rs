@@ -257,6 +257,58 @@ pub(super) const DEPLOYMENT_RULES: &[Rule] = &[
     ),
 ];
 
+/// The rules of one probe; the field that is named is the probe's.
+macro_rules! probe_rules {
+    ($at:literal, $threshold:literal) => {
+        [
+            r(
+                $at,
+                "",
+                "[has(self.httpGet), has(self.tcpSocket), has(self.exec), has(self.grpc)].exists_one(present, present)",
+                "must have exactly one of httpGet, tcpSocket and exec",
+            ),
+            r($at, "", $threshold, PROBE_MESSAGE),
+            r(
+                $at,
+                "exec",
+                "!has(self.exec) || has(self.exec.command) && size(self.exec.command) > 0 && self.exec.command[0] != ''",
+                "has no command: write the command and its arguments",
+            ),
+            r(
+                $at,
+                "httpGet",
+                "!has(self.httpGet) || type(self.httpGet.port) != int || self.httpGet.port >= 1 && self.httpGet.port <= 65535",
+                PORT_MESSAGE,
+            ),
+            r(
+                $at,
+                "tcpSocket",
+                "!has(self.tcpSocket) || type(self.tcpSocket.port) != int || self.tcpSocket.port >= 1 && self.tcpSocket.port <= 65535",
+                PORT_MESSAGE,
+            ),
+        ]
+    };
+}
+const PROBE_MESSAGE: &str = "successThreshold must be 1 for startup and liveness, and terminationGracePeriodSeconds has no \
+     meaning for readiness: remove it";
+const PORT_MESSAGE: &str = "the port must be from 1 to 65535, or the name of a port: correct it";
+
+/// The rules of the three probes.
+pub(super) const PROBE_RULES: [[Rule; 5]; 3] = [
+    probe_rules!(
+        "spec.template.spec.containers[].startupProbe",
+        "!has(self.successThreshold) || self.successThreshold == 1"
+    ),
+    probe_rules!(
+        "spec.template.spec.containers[].readinessProbe",
+        "!has(self.terminationGracePeriodSeconds)"
+    ),
+    probe_rules!(
+        "spec.template.spec.containers[].livenessProbe",
+        "!has(self.successThreshold) || self.successThreshold == 1"
+    ),
+];
+
 /// Objects of which exactly one field must be set: `at`, and the message. The fields are those of the table, so that a
 /// refused kind gets its own message and not this one besides.
 pub(super) const EXACTLY_ONE: &[(&str, &str)] = &[

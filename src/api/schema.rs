@@ -48,6 +48,11 @@ pub(super) fn int_or_percent(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "x-kubernetes-int-or-string": true, "maxLength": 16 })
 }
 
+/// A port from 1 to 65535, or the name of one.
+pub(super) fn port_or_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "x-kubernetes-int-or-string": true, "maxLength": 15 })
+}
+
 /// Quantities by name of the resource.
 pub(super) fn quantity_map(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -97,10 +97,20 @@ pub struct InstanceStatus {
     #[serde(default)]
     pub ready: bool,
 
-    /// Why it is not ready, such as BackOff.
+    /// Since when it has been ready without a break.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "time")]
+    pub ready_since: Option<MicroTime>,
+
+    /// Why it is not ready, such as BackOff, Starting, Unready or Unhealthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub reason: Option<String>,
+
+    /// What its probes say, while they say no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
 
     /// How often this container was started again.
     #[serde(default)]

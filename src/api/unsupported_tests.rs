@@ -201,8 +201,8 @@ fn other_values_of_harmless_fields_are_refused() {
 
 #[test]
 fn the_container_of_a_list_is_named_by_its_index() {
-    let object = deployment(json!({ "containers": [{}, { "livenessProbe": { "exec": {} } }] }));
-    assert_eq!(paths(&object), ["spec.template.spec.containers[1].livenessProbe"]);
+    let object = deployment(json!({ "containers": [{}, { "lifecycle": { "preStop": {} } }] }));
+    assert_eq!(paths(&object), ["spec.template.spec.containers[1].lifecycle"]);
 }
 
 #[test]

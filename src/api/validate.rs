@@ -5,6 +5,7 @@
 mod container;
 mod environment;
 mod pod;
+mod probe;
 mod syntax;
 
 pub use environment::FieldPath;

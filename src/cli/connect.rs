@@ -189,6 +189,29 @@ pub(super) fn host_routes() -> Vec<String> {
         .unwrap_or_default()
 }
 
+/// Name servers of this machine that a container can reach, as the Docker Engine chooses them; none where there are none.
+pub(super) fn name_servers() -> Vec<std::net::IpAddr> {
+    // Where systemd answers on a loopback address, the real ones are in its own file.
+    ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"]
+        .into_iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .map(|text| reachable(&text))
+        .find(|found| !found.is_empty())
+        .unwrap_or_default()
+}
+
+fn reachable(resolv_conf: &str) -> Vec<std::net::IpAddr> {
+    let server = |line: &str| {
+        let mut words = line.split_whitespace();
+        let address: std::net::IpAddr = (words.next() == Some("nameserver"))
+            .then(|| words.next())??
+            .parse()
+            .ok()?;
+        (!address.is_loopback()).then_some(address)
+    };
+    resolv_conf.lines().filter_map(server).collect()
+}
+
 /// The kernel writes addresses as hex in the machine's byte order.
 fn routes(table: &str) -> Vec<String> {
     let parse = |line: &str| {
@@ -205,6 +228,13 @@ fn routes(table: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn name_servers_on_a_loopback_address_are_nobodys_in_a_container() {
+        let text =
+            "# nameserver 1.1.1.1\nsearch a\nnameserver 127.0.0.53\nnameserver 10.0.0.2\nnameserver x\n";
+        assert_eq!(reachable(text), ["10.0.0.2".parse::<std::net::IpAddr>().unwrap()]);
+    }
 
     #[test]
     fn the_kernels_table_is_read_without_the_default_route() {

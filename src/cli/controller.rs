@@ -25,6 +25,7 @@ use crate::{
         Kind, Op, Term, Termed,
         limited::{DEFAULT_CONCURRENCY, Limited},
     },
+    execute::Program,
     plan::subnet::Cidr,
     secrets::keyring::{KEYRING_SECRET, OPERATOR_NAMESPACE},
     state::{build::Settings, owner::Instance},
@@ -53,6 +54,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     metrics_addr: SocketAddr,
 }
+
+/// Name servers of a container besides its agent.
+const MOST_FALLBACKS: usize = 2;
 
 /// Flags of whatever runs the operator.
 #[derive(Debug, clap::Args)]
@@ -102,6 +106,13 @@ pub(super) struct PolicyArgs {
     /// Where networks of namespaces get their /24 from
     #[arg(long, value_name = "CIDR", default_value = "10.213.0.0/16")]
     network_pool: Cidr,
+    /// Image of the agents, which answer for names and ask probes; made of this program without it
+    #[arg(long, value_name = "IMAGE")]
+    agent_image: Option<String>,
+    /// Name server of containers for when their agent is away (may be given several times, at most twice). Those of the
+    /// host without it, where the Docker Engine is on this host
+    #[arg(long, value_name = "IP")]
+    fallback_dns: Vec<std::net::IpAddr>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -129,6 +140,7 @@ impl PolicyArgs {
                 "--allow-host-path {path} is not an absolute path of the host"
             )));
         }
+        let program = self.program()?;
         Ok(Options {
             instance,
             policy: Policy {
@@ -138,11 +150,39 @@ impl PolicyArgs {
             },
             settings: Settings {
                 publish_address: self.publish_address.to_string(),
+                agent: program.image().clone(),
+                dns: self.name_servers(local)?,
             },
+            program,
             pool: self.network_pool,
             host_routes: if local { connect::host_routes() } else { Vec::new() },
             operator_namespace: operator_namespace.to_owned(),
         })
+    }
+}
+
+impl PolicyArgs {
+    /// What agents are made of.
+    fn program(&self) -> Result<Program, Failure> {
+        if let Some(image) = &self.agent_image {
+            return Ok(Program::of_image(image));
+        }
+        let own = std::env::current_exe().and_then(|path| Program::of_file(&path));
+        Ok(own.context("this program cannot read itself to make agents of; give --agent-image")?)
+    }
+
+    /// Name servers after the agent: three are all that a container can have.
+    fn name_servers(&self, local: bool) -> Result<Vec<std::net::IpAddr>, Failure> {
+        if self.fallback_dns.len() > MOST_FALLBACKS {
+            return Err(Failure::Usage(format!(
+                "--fallback-dns is given {} times; {MOST_FALLBACKS} are all that is of use",
+                self.fallback_dns.len()
+            )));
+        }
+        if self.fallback_dns.is_empty() && local {
+            return Ok(connect::name_servers().into_iter().take(MOST_FALLBACKS).collect());
+        }
+        Ok(self.fallback_dns.clone())
     }
 }
 

@@ -2,6 +2,7 @@
 //! Data goes to stdout, everything else to stderr; 0 is done, 1 failed, 2 wrong usage.
 //! The only room that reads the environment: every long flag is also `SUPERCARGO_<FLAG>`. Called by `main`.
 
+mod agent;
 mod connect;
 mod controller;
 mod crds;
@@ -94,6 +95,9 @@ enum Verb {
     Doctor(Box<doctor::Args>),
     /// Print the custom resource definitions: `supercargo crds | kubectl apply --server-side -f -`
     Crds,
+    /// Answer for the names of one namespace and ask its probes; the operator starts it in a container of its own
+    #[command(hide = true)]
+    Agent(agent::Args),
     /// Print the version of this program and of the API that it serves
     Version(version::Args),
 }
@@ -145,6 +149,7 @@ pub fn main() -> ExitCode {
         Verb::Prune(args) => prune::run(&args),
         Verb::Doctor(args) => doctor::run(*args),
         Verb::Crds => crds::run(),
+        Verb::Agent(args) => agent::run(args),
         Verb::Version(args) => version::run(&args),
     };
     match outcome {

@@ -26,7 +26,7 @@ use crate::clock::{Clock, System};
 use crate::controllers::context::Options;
 use crate::controllers::object::{Identity, resource};
 use crate::controllers::wish::{Means, Wish, account_restarts, surroundings, wish};
-use crate::plan::{self, Plan, Pull};
+use crate::plan::{self, Plan};
 use crate::seal::Ring;
 use crate::secrets::open::Opener;
 use crate::state::build::DEFAULT_GRACE;
@@ -260,10 +260,8 @@ impl World {
         let mut restarts = BTreeMap::new();
         account_restarts(observed, &remembered(&status, observed), &mut restarts);
         let inputs = plan::Inputs {
-            now: System.now(),
             restarts,
-            pull: Pull::NotAsked,
-            pool: self.options.pool,
+            ..plan::Inputs::at(System.now(), self.options.pool)
         };
         plan::plan(desired, observed, &inputs)
     }

@@ -9,11 +9,11 @@ use std::{
 
 use kube::Client;
 
-use super::{events::EventWriter, history::History, host::Host, watched::Shelves};
+use super::{agents::Agents, events::EventWriter, history::History, host::Host, watched::Shelves};
 use crate::{
     api::{status::DockerDeploymentStatus, validate::Policy},
     clock::Clock,
-    execute::Executor,
+    execute::{Executor, Program},
     plan::subnet::Cidr,
     secrets::open::Opener,
     state::{build::Settings, owner::Instance},
@@ -32,6 +32,8 @@ pub struct Options {
     pub policy: Policy,
     /// What containers get when manifests do not say.
     pub settings: Settings,
+    /// What agents are made of.
+    pub program: Program,
     /// Where networks get their subnets from.
     pub pool: Cidr,
     /// Routes of the host, which no subnet may overlap.
@@ -68,6 +70,8 @@ pub struct Context<E> {
     pub client: Client,
     /// The Docker host.
     pub host: Arc<Host<E>>,
+    /// The agents on it.
+    pub agents: Arc<Agents<E>>,
     /// Runs plans on it.
     pub executor: Executor<E>,
     /// What the API server has.

@@ -8,7 +8,11 @@
 //! After an execution it observes and plans again, until there is nothing left to do now; then it publishes. `Err` means
 //! "could not find out, or could not write"; not being ready is an outcome. Deletion is in `teardown`.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use kube::{api::DynamicObject, runtime::controller::Action};
 use serde_json::Value;
@@ -17,14 +21,15 @@ use tokio::sync::MutexGuard;
 use super::{
     context::{Context, LOCAL_HOST},
     history,
+    host::Subject,
     object::{Identity, ObjectError},
-    publish, teardown,
+    publish, roster, teardown,
     wish::{self, Means, Wish},
 };
 use crate::{
     api::{keys, status::DockerDeploymentStatus},
     engine::{self, Engine, Kind},
-    execute::{Outcome, Report, Supplies, pull_key},
+    execute::{Outcome, Report, Supplies, pull_key, stop_target},
     plan::{self, Plan, Pull, restart::Restarts},
     secrets::{pull, resolve},
     state::{
@@ -32,7 +37,10 @@ use crate::{
         desired::{Desired, Template},
         observed::Observed,
     },
-    status::{self, Facts, deployment::remembered},
+    status::{
+        self, Facts,
+        deployment::{remembered, remembered_health},
+    },
 };
 
 /// How many times in one reconcile it observes, plans and executes; the next reconcile goes on.
@@ -183,9 +191,34 @@ impl<E: Engine> Pass<'_, E> {
             restarts: memory.restarts.clone(),
             pull: self.pull(wish).0,
             pool: self.ctx.options.pool,
+            out_of_service: self.ctx.agents.out_of_service(&self.subject()),
+            ending: self.ending(),
         };
         let plan = plan::plan(&wish.desired, &observed, &inputs);
+        let nobody = BTreeSet::new();
+        let withdrawn = if self.id.suspended {
+            &nobody
+        } else {
+            &plan.withdrawn
+        };
+        let members = roster::members(&wish.desired, &observed, withdrawn);
+        self.ctx.agents.publish(&self.subject(), members);
         Ok((observed, plan))
+    }
+
+    /// The object, as the host and the agents know it.
+    pub(super) fn subject(&self) -> Subject {
+        Subject {
+            namespace: self.id.owner.namespace.clone(),
+            name: self.id.owner.name.clone(),
+        }
+    }
+
+    /// Containers that have been told to end.
+    fn ending(&self) -> BTreeSet<ContainerId> {
+        let owner = &self.id.owner;
+        let calls = self.ctx.executor.watched().under_way(&owner.uid);
+        calls.iter().filter_map(|key| stop_target(owner, key)).collect()
     }
 
     pub(super) async fn observe(&self, desired: &Desired) -> Result<Observed, Error> {
@@ -201,13 +234,18 @@ impl<E: Engine> Pass<'_, E> {
                 kind: Kind::Unreachable,
                 message: away.to_string(),
             })?;
-        Ok(Observed::of(
+        let observed = Observed::of(
             &self.id.owner,
             views,
             &networks,
             &self.ctx.options.host_routes,
             image_present,
-        ))
+        );
+        // What an agent says is newer than what the status remembers.
+        let told = remembered_health(&self.before, &observed);
+        Ok(observed
+            .with_health(&told)
+            .with_health(&self.ctx.agents.known(&self.subject())))
     }
 
     fn pull(&self, wish: &Wish) -> (Pull, Option<engine::Error>) {

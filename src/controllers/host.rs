@@ -20,7 +20,8 @@ use crate::{
     clock::Clock,
     engine::{self, Engine, Kind, LabelFilter},
     state::{
-        container::{ContainerId, ContainerView},
+        container::{ContainerId, ContainerView, RunState},
+        observed::{is_agent, namespace_of},
         owner::Instance,
     },
 };
@@ -57,6 +58,8 @@ impl Subject {
 pub enum WakeUp {
     /// One object.
     One(Subject),
+    /// All of a namespace: its agent is gone.
+    Namespace(String),
     /// All: the engine went away or came back.
     All,
 }
@@ -86,6 +89,8 @@ pub struct Host<E> {
     wake: Box<dyn Fn(WakeUp) + Send + Sync>,
     connected: watch::Sender<bool>,
     networks: tokio::sync::Mutex<()>,
+    /// Counts changes of agents.
+    agents: watch::Sender<u64>,
 }
 
 impl<E: Engine> Host<E> {
@@ -116,6 +121,7 @@ impl<E: Engine> Host<E> {
             wake,
             connected: watch::channel(false).0,
             networks: tokio::sync::Mutex::default(),
+            agents: watch::channel(0).0,
         })
     }
 
@@ -156,6 +162,23 @@ impl<E: Engine> Host<E> {
             .collect())
     }
 
+    /// The agent of a namespace, while it runs.
+    #[must_use]
+    pub fn agent(&self, namespace: &str) -> Option<ContainerId> {
+        let seen = self.lock();
+        let mut views = seen.containers.values().filter_map(|(_, view)| view.as_ref());
+        let agent = |view: &&ContainerView| {
+            is_agent(view) && namespace_of(view) == namespace && view.state == RunState::Running
+        };
+        views.find(agent).map(|view| view.id.clone())
+    }
+
+    /// Tells when an agent has come, gone or changed.
+    #[must_use]
+    pub fn agent_changes(&self) -> watch::Receiver<u64> {
+        self.agents.subscribe()
+    }
+
     /// How many of our containers run, and how many there are.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<&'static str, i64> {
@@ -165,6 +188,7 @@ impl<E: Engine> Host<E> {
             .containers
             .values()
             .filter_map(|(_, view)| view.as_ref())
+            .filter(|view| !is_agent(view))
         {
             *counts.entry(state_word(view.state)).or_insert(0) += 1;
         }
@@ -190,6 +214,7 @@ impl<E: Engine> Host<E> {
     fn remember(&self, id: &ContainerId, ticket: u64, view: Option<ContainerView>) {
         let view = view.filter(|v| v.label(label::INSTANCE) == self.filter.value);
         let mut owners = Vec::new();
+        let mut agent_of = None;
         {
             let mut seen = self.lock();
             let before = seen.containers.get(id);
@@ -198,10 +223,22 @@ impl<E: Engine> Host<E> {
             }
             let before = before.and_then(|(_, view)| view.clone());
             if before != view {
+                agent_of = before
+                    .iter()
+                    .chain(&view)
+                    .find(|v| is_agent(v))
+                    .map(|v| namespace_of(v).to_owned());
                 owners.extend(before.as_ref().and_then(|v| Subject::of(&v.labels)));
                 owners.extend(view.as_ref().and_then(|v| Subject::of(&v.labels)));
             }
             seen.containers.insert(id.clone(), (ticket, view));
+        }
+        if let Some(namespace) = agent_of {
+            self.agents.send_modify(|n| *n += 1);
+            // One that runs needs nobody; one that does not is mended by the deployments that it serves.
+            if self.agent(&namespace).is_none() {
+                (self.wake)(WakeUp::Namespace(namespace));
+            }
         }
         owners.dedup();
         for owner in owners {

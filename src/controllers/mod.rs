@@ -1,6 +1,7 @@
 //! Shells: they watch, take an object through the seven steps, and publish what came of it. Everything that is decided is
 //! decided in pure rooms below. They hold a Kubernetes client and cannot tell which API server answers.
 
+pub mod agents;
 pub mod config_maps;
 pub mod context;
 pub mod deployment;
@@ -15,8 +16,10 @@ pub mod object;
 mod publish;
 pub mod references;
 pub mod ring;
+mod roster;
 pub mod run;
 pub mod secret;
+mod session;
 mod streams;
 mod teardown;
 mod users;

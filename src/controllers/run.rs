@@ -17,6 +17,7 @@ use kube::{
 use tokio::sync::{mpsc, watch};
 
 use super::{
+    agents::Agents,
     config_maps::ConfigMaps,
     context::{Context, Failures, Options, Ring, Written},
     events::EventWriter,
@@ -70,7 +71,8 @@ type Wakes = Arc<Mutex<Vec<mpsc::UnboundedSender<WakeUp>>>>;
 pub struct Operator<E> {
     setup: Setup<E>,
     host: Arc<Host<E>>,
-    watched: Arc<Watched>,
+    agents: Arc<Agents<E>>,
+    executor: Executor<E>,
     ring: Arc<Ring>,
     ring_changes: watch::Sender<u64>,
     wakes: Wakes,
@@ -108,11 +110,20 @@ impl<E: Engine> Operator<E> {
                 );
             }),
         );
+        let to_agents = Arc::clone(&wakes);
+        let wake_agents = Box::new(move |wake| wake_all(&to_agents, &wake));
+        let agents = Agents::new(Arc::clone(&host), Arc::clone(&setup.clock), wake_agents);
+        let executor = Executor::new(
+            Arc::clone(&setup.engine),
+            watched,
+            Arc::new(setup.options.program.clone()),
+        );
         let ring = Arc::new(Ring::missing("the key ring has not been read yet"));
         Self {
             setup,
             host,
-            watched,
+            agents,
+            executor,
             ring,
             ring_changes: watch::channel(0).0,
             wakes,
@@ -166,6 +177,7 @@ impl<E: Engine> Operator<E> {
         };
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Arc::clone(&self.host).run(stop.clone()));
+        tasks.spawn(Arc::clone(&self.agents).run(stop.clone()));
         let mut first = true;
         for namespace in scopes {
             let scope = Scope::new(&self, namespace.as_deref());
@@ -262,7 +274,8 @@ impl<E: Engine> Scope<E> {
         let context = Context {
             client: setup.client.clone(),
             host: Arc::clone(&operator.host),
-            executor: Executor::new(Arc::clone(&setup.engine), Arc::clone(&operator.watched)),
+            agents: Arc::clone(&operator.agents),
+            executor: operator.executor.clone(),
             shelves: Arc::new(Shelves {
                 docker_secrets: shelf,
                 config_maps: config_shelves,

@@ -60,6 +60,12 @@ pub(super) fn woken_objects(
                 let object = ObjectRef::new_with(&subject.name, resource()).within(&subject.namespace);
                 store.get(&object).map(|_| object).into_iter().collect()
             }
+            WakeUp::Namespace(namespace) => store
+                .state()
+                .iter()
+                .filter(|d| d.metadata.namespace.as_ref() == Some(&namespace))
+                .map(|d| ObjectRef::from_obj_with(&**d, resource()))
+                .collect::<Vec<_>>(),
             WakeUp::All => store
                 .state()
                 .iter()

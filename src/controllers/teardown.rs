@@ -15,7 +15,7 @@ use crate::{
     api::{condition::Reason, keys::label},
     engine::{Engine, Kind, LabelFilter},
     execute::{Outcome, Report, Supplies},
-    plan::{self, Pull, restart::Restarts},
+    plan::{self, restart::Restarts},
     state::{
         build::DEFAULT_GRACE, container::ContainerId, desired::Desired, observed::Observed,
         resolved::Resolution,
@@ -48,15 +48,12 @@ pub(super) async fn run<E: Engine>(pass: &Pass<'_, E>) -> Result<Action, Error> 
     if pass.ctx.host.containers(&pass.id.owner.namespace).is_err() {
         return publish::host_away(pass, &desired).await;
     }
+    // Nobody is to be sent to what is about to end.
+    pass.ctx.agents.forget(&pass.subject());
     let mut reports: Vec<Report> = Vec::new();
     for _ in 0..ROUNDS {
         let observed = pass.observe(&desired).await?;
-        let inputs = plan::Inputs {
-            now: pass.ctx.clock.now(),
-            restarts: BTreeMap::new(),
-            pull: Pull::NotAsked,
-            pool: pass.ctx.options.pool,
-        };
+        let inputs = plan::Inputs::at(pass.ctx.clock.now(), pass.ctx.options.pool);
         let plan = plan::plan(&desired, &observed, &inputs);
         if pass.id.suspended && !plan.is_empty() {
             tracing::info!(
@@ -222,4 +219,5 @@ fn forget<E: Engine>(pass: &Pass<'_, E>) {
     pass.ctx.written.forget(uid);
     pass.ctx.failures.clear(uid);
     pass.ctx.executor.watched().forget_owner(uid);
+    pass.ctx.agents.forget(&pass.subject());
 }

@@ -7,8 +7,8 @@ use std::future::Future;
 use futures::stream::BoxStream;
 
 use super::{
-    Containers, Daemon, Engine, EngineInfo, Event, Images, LabelFilter, LogChunk, LogOptions, Networks, Op,
-    RegistryCredential, Result, SecretEnv, Volumes,
+    Archive, Commands, Containers, Daemon, Engine, EngineInfo, Event, Images, LabelFilter, LogChunk,
+    LogOptions, Networks, Op, RegistryCredential, Result, SecretEnv, Session, Volumes,
 };
 use crate::state::{
     container::{ContainerId, ContainerSpec, ContainerView, Limits},
@@ -141,6 +141,31 @@ impl<D: Decorator> Images for D {
             Op::PullImage,
             reference,
             Box::pin(self.inner().pull_image(reference, credential)),
+        )
+        .await
+    }
+
+    async fn load_image(&self, reference: &str, archive: Archive) -> Result<()> {
+        self.around(
+            Op::LoadImage,
+            reference,
+            Box::pin(self.inner().load_image(reference, archive)),
+        )
+        .await
+    }
+}
+
+impl<D: Decorator> Commands for D {
+    async fn attach(&self, id: &ContainerId, command: &[String]) -> Result<Session> {
+        self.around(Op::Exec, id.as_str(), Box::pin(self.inner().attach(id, command)))
+            .await
+    }
+
+    async fn run_command(&self, id: &ContainerId, command: &[String]) -> Result<i64> {
+        self.around(
+            Op::RunCommand,
+            id.as_str(),
+            Box::pin(self.inner().run_command(id, command)),
         )
         .await
     }

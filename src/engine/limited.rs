@@ -66,7 +66,10 @@ impl<E: Engine, M: Meter> Decorator for Limited<E, M> {
         subject: &str,
         call: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
-        let _turn = if matches!(op, Op::StopContainer | Op::PullImage | Op::Logs | Op::Events) {
+        let _turn = if matches!(
+            op,
+            Op::StopContainer | Op::PullImage | Op::Logs | Op::Events | Op::RunCommand
+        ) {
             None
         } else {
             let turn = self.turns.acquire().await;

@@ -1,4 +1,4 @@
-//! The port to a container engine: five small traits in our own types, and their adapters (`bollard` for Docker,
+//! The port to a container engine: six small traits in our own types, and their adapters (`bollard` for Docker,
 //! `fake` in memory, `faulty` as a decorator of either). Owns nothing but the wire: no policy, no retries, no cache.
 //! Called by `execute` (changes) and `controllers` (observation). The same contract suite runs on `fake` and on Docker.
 
@@ -153,6 +153,32 @@ pub trait Images: Send + Sync + 'static {
         reference: &str,
         credential: Option<&RegistryCredential>,
     ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Makes an image of one layer from the archive of its root file system, under this reference (with a tag), which
+    /// no longer means another image then. [`Kind::Invalid`] for what is no archive.
+    fn load_image(&self, reference: &str, archive: Archive) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// A tar archive, piece by piece.
+pub type Archive = BoxStream<'static, std::io::Result<bytes::Bytes>>;
+
+/// A command that runs inside a container: its streams.
+pub struct Session {
+    /// What it writes; ends when it does.
+    pub output: BoxStream<'static, Result<LogChunk>>,
+    /// What it reads; dropping it ends its input.
+    pub input: std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>,
+}
+
+/// Commands inside running containers. They get the container's environment and user. Every method fails with
+/// [`Kind::Conflict`] when the container does not run and with [`Kind::NotFound`] when there is none.
+pub trait Commands: Send + Sync + 'static {
+    /// Starts a command and hands out its streams. A command that cannot be run is told by the end of its output.
+    fn attach(&self, id: &ContainerId, command: &[String]) -> impl Future<Output = Result<Session>> + Send;
+
+    /// Runs a command to its end and answers its exit code; 126 and 127 for one that cannot be run. What it writes is
+    /// not kept. Has no bound in time: the caller drops it; the command itself then goes on, as no engine can end it.
+    fn run_command(&self, id: &ContainerId, command: &[String]) -> impl Future<Output = Result<i64>> + Send;
 }
 
 /// Networks.
@@ -215,6 +241,6 @@ pub trait Daemon: Send + Sync + 'static {
 }
 
 /// A container engine.
-pub trait Engine: Containers + Images + Networks + Volumes + Daemon {}
+pub trait Engine: Containers + Commands + Images + Networks + Volumes + Daemon {}
 
-impl<T: Containers + Images + Networks + Volumes + Daemon> Engine for T {}
+impl<T: Containers + Commands + Images + Networks + Volumes + Daemon> Engine for T {}

@@ -17,9 +17,12 @@ use crate::{
     },
 };
 
+mod agent;
+pub mod program;
 pub mod watched;
 
 pub use crate::plan::outcome::{Outcome, Report, Skipped};
+pub use program::Program;
 pub use watched::{Remember, Wake, Watched};
 
 /// The bytes that a plan's slots stand for, wiped when the run is over.
@@ -37,6 +40,9 @@ pub struct Supplies {
 pub struct Executor<E> {
     engine: Arc<E>,
     watched: Arc<Watched>,
+    program: Arc<Program>,
+    /// One agent at a time is looked after: all deployments of a namespace want theirs at the same moment.
+    agents: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<E> Clone for Executor<E> {
@@ -44,6 +50,8 @@ impl<E> Clone for Executor<E> {
         Self {
             engine: Arc::clone(&self.engine),
             watched: Arc::clone(&self.watched),
+            program: Arc::clone(&self.program),
+            agents: Arc::clone(&self.agents),
         }
     }
 }
@@ -61,8 +69,13 @@ struct Run<'a, E> {
 impl<E: Engine> Executor<E> {
     /// An executor on an engine.
     #[must_use]
-    pub fn new(engine: Arc<E>, watched: Arc<Watched>) -> Self {
-        Self { engine, watched }
+    pub fn new(engine: Arc<E>, watched: Arc<Watched>, program: Arc<Program>) -> Self {
+        Self {
+            engine,
+            watched,
+            program,
+            agents: Arc::default(),
+        }
     }
 
     /// The calls that it watches.
@@ -164,6 +177,8 @@ impl<E: Engine> Run<'_, E> {
                 }
                 other => other.map(|_id| ())?,
             },
+            Action::EnsureAgent { spec } => return self.ensure_agent(spec).await,
+            Action::RemoveAgent { id, .. } => return self.remove_agent(id).await,
             Action::EnsureVolume { volume } => engine.create_volume(volume).await?,
             Action::Pull { image, .. } => return Ok(self.pull(image)),
             Action::Create { spec, .. } => match self.create(spec).await? {
@@ -290,6 +305,13 @@ impl<E: Engine> Run<'_, E> {
             });
         Ok(begun(began))
     }
+}
+
+/// Whose container is being stopped, among the watched calls.
+#[must_use]
+pub fn stop_target(owner: &Owner, key: &str) -> Option<ContainerId> {
+    let id = key.strip_prefix(owner.uid.as_str())?.strip_prefix(" stop ")?;
+    Some(ContainerId::new(id))
 }
 
 fn begun(began: bool) -> Outcome {

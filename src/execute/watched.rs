@@ -136,6 +136,18 @@ impl Watched {
             .retain(|key, progress| matches!(progress, Progress::Running) || !key.starts_with(&prefix));
     }
 
+    /// The keys of this owner's calls that are under way.
+    #[must_use]
+    pub fn under_way(&self, uid: &str) -> Vec<String> {
+        let prefix = format!("{uid} ");
+        let calls = self.lock();
+        let running = calls.iter().filter(|(_, p)| matches!(p, Progress::Running));
+        running
+            .filter(|(key, _)| key.starts_with(&prefix))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
     /// How many are under way.
     #[must_use]
     pub fn running(&self) -> usize {

@@ -1,7 +1,7 @@
 //! What can be done to an engine, as data. An action carries everything that its execution needs, its precondition
 //! included, so that `execute` has no meaningful choice left. Serializable, because it holds slots and never plaintext.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,10 @@ pub enum Why {
     NeededNoMore,
     /// The image must be fetched first.
     ImageNeeded,
+    /// A probe says that it does not work.
+    Unhealthy,
+    /// It was made by another version.
+    Outdated,
 }
 
 impl fmt::Display for Why {
@@ -79,6 +83,20 @@ pub enum Action {
     EnsureNetwork {
         /// The network.
         network: NetworkSpec,
+    },
+    /// Makes the namespace's agent unless it exists, with its image, and starts it unless it runs.
+    EnsureAgent {
+        /// The container.
+        spec: Box<ContainerSpec>,
+    },
+    /// Removes the namespace's agent, running or not.
+    RemoveAgent {
+        /// The engine's id.
+        id: ContainerId,
+        /// Its name, for people.
+        name: String,
+        /// Why.
+        why: Why,
     },
     /// Makes a data volume unless it exists.
     EnsureVolume {
@@ -181,6 +199,8 @@ impl Action {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::EnsureNetwork { .. } => "ensure-network",
+            Self::EnsureAgent { .. } => "ensure-agent",
+            Self::RemoveAgent { .. } => "remove-agent",
             Self::EnsureVolume { .. } => "ensure-volume",
             Self::Pull { .. } => "pull",
             Self::Create { .. } => "create",
@@ -203,7 +223,7 @@ impl Action {
             Self::EnsureNetwork { network } => &network.name,
             Self::EnsureVolume { volume } => &volume.name,
             Self::Pull { image, .. } => image,
-            Self::Create { spec, .. } => &spec.name,
+            Self::Create { spec, .. } | Self::EnsureAgent { spec } => &spec.name,
             Self::StartCreated { name } => name,
             Self::Start { target, .. }
             | Self::Unpause { target, .. }
@@ -213,7 +233,7 @@ impl Action {
             | Self::Disconnect { target, .. }
             | Self::Stop { target, .. }
             | Self::Remove { target, .. } => &target.name,
-            Self::RemoveNetwork { name, .. } => name,
+            Self::RemoveNetwork { name, .. } | Self::RemoveAgent { name, .. } => name,
         }
     }
 
@@ -221,13 +241,16 @@ impl Action {
     #[must_use]
     pub fn why(&self) -> Why {
         match self {
-            Self::EnsureNetwork { .. } | Self::EnsureVolume { .. } => Why::NeededFirst,
+            Self::EnsureNetwork { .. } | Self::EnsureVolume { .. } | Self::EnsureAgent { .. } => {
+                Why::NeededFirst
+            }
             Self::Pull { .. } => Why::ImageNeeded,
             Self::StartCreated { .. } => Why::Missing,
             Self::Create { why, .. }
             | Self::Start { why, .. }
             | Self::Unpause { why, .. }
             | Self::Stop { why, .. }
+            | Self::RemoveAgent { why, .. }
             | Self::Remove { why, .. } => *why,
             Self::Rename { .. } => Why::Renamed,
             Self::Update { .. } => Why::LimitsChanged,
@@ -249,6 +272,8 @@ impl Action {
             | Self::Stop { target, .. }
             | Self::Remove { target, .. } => Some(target),
             Self::EnsureNetwork { .. }
+            | Self::EnsureAgent { .. }
+            | Self::RemoveAgent { .. }
             | Self::EnsureVolume { .. }
             | Self::Pull { .. }
             | Self::Create { .. }
@@ -300,6 +325,13 @@ pub enum Hold {
     },
     /// Old replicas end before new ones come.
     Draining,
+    /// A replica that is to end is taken out of the deployment's names first.
+    Withdrawing {
+        /// Its place.
+        slot: u32,
+        /// When it will have been out for long enough; not known before the agent has confirmed it.
+        until: Option<Timestamp>,
+    },
     /// No subnet of the pool is free.
     NoSubnet,
 }
@@ -318,7 +350,11 @@ impl Hold {
             Self::BackOff { .. } => Some(Reason::BackOff),
             Self::PullBackOff { .. } | Self::ImageAbsent => Some(Reason::ImagePullError),
             Self::NoSubnet => Some(Reason::NetworkUnavailable),
-            Self::Paused | Self::Pulling | Self::Waiting { .. } | Self::Draining => None,
+            Self::Paused
+            | Self::Pulling
+            | Self::Waiting { .. }
+            | Self::Draining
+            | Self::Withdrawing { .. } => None,
         }
     }
 
@@ -327,7 +363,7 @@ impl Hold {
     pub fn until(&self) -> Option<Timestamp> {
         match self {
             Self::BackOff { until, .. } | Self::PullBackOff { until } => Some(*until),
-            Self::Waiting { until, .. } => *until,
+            Self::Waiting { until, .. } | Self::Withdrawing { until, .. } => *until,
             Self::Blocked { .. }
             | Self::Paused
             | Self::Pulling
@@ -348,6 +384,7 @@ impl fmt::Display for Hold {
             Self::Pulling => f.write_str("wait for the image"),
             Self::ImageAbsent => f.write_str("hold new containers (image absent, policy Never)"),
             Self::Waiting { slot, .. } => write!(f, "wait until replica {slot} is available"),
+            Self::Withdrawing { slot, .. } => write!(f, "wait until nobody is sent to replica {slot}"),
             Self::Draining => f.write_str("wait until the old replicas have ended"),
             Self::NoSubnet => f.write_str("hold new containers (no free subnet in the pool)"),
         }
@@ -366,6 +403,9 @@ pub struct Plan {
     pub stages: Vec<Vec<Chain>>,
     /// What is wanted and not done now.
     pub holds: Vec<Hold>,
+    /// Containers that the deployment's name must not lead to any more.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub withdrawn: BTreeSet<ContainerId>,
 }
 
 impl Plan {

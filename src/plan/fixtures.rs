@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Inputs, Pull};
+use super::Inputs;
 use crate::{
     api::keys::label,
     state::{
         container::{Attachment, ContainerId, ContainerSpec, ContainerView, Limits, RunState},
-        desired::{Desired, Prototype, PullPolicy, Rollout, Template},
+        desired::{AgentImage, Desired, Prototype, PullPolicy, Rollout, Template},
         names,
         network::{NetworkJoin, NetworkView},
         observed::Observed,
@@ -53,8 +53,11 @@ pub(crate) fn spec() -> ContainerSpec {
         mounts: Vec::new(),
         network: Some(NetworkJoin {
             name: names::network(&owner().instance, "shop"),
-            aliases: vec!["web".into()],
+            aliases: Vec::new(),
+            address: None,
         }),
+        dns: Vec::new(),
+        restarts: false,
         stop_timeout: 30,
     }
 }
@@ -66,7 +69,7 @@ pub(crate) fn desired(replicas: u32, template: &str) -> Desired {
         replicas,
         deleting: false,
         paused: false,
-        rollout: Rollout::Surge,
+        rollout: Rollout::NEW_FIRST,
         min_ready_seconds: 0,
         grace_seconds: 30,
         template_hash: Some(TemplateHash(template.into())),
@@ -77,7 +80,15 @@ pub(crate) fn desired(replicas: u32, template: &str) -> Desired {
             volumes: Vec::new(),
         })),
         network: names::network(&owner().instance, "shop"),
-        aliases: vec!["web".into()],
+        agent: agent_image(),
+        dns: Vec::new(),
+    }
+}
+
+pub(crate) fn agent_image() -> AgentImage {
+    AgentImage {
+        image: "supercargo/agent:1".into(),
+        version: "1".into(),
     }
 }
 
@@ -135,12 +146,7 @@ pub(crate) fn observed(views: Vec<ContainerView>) -> Observed {
 }
 
 pub(crate) fn inputs() -> Inputs {
-    Inputs {
-        now: now(),
-        restarts: BTreeMap::new(),
-        pull: Pull::NotAsked,
-        pool: "10.213.0.0/16".parse().unwrap(),
-    }
+    Inputs::at(now(), "10.213.0.0/16".parse().unwrap())
 }
 
 /// A container of this spec as an engine shows it right after its creation.

@@ -8,6 +8,7 @@ use crate::{
         container::{ContainerSpec, ContainerView, Limits, RunState},
         desired::Desired,
         observed::Replica,
+        probe::Role,
     },
 };
 
@@ -30,30 +31,6 @@ pub fn target(desired: &Desired, replica: &Replica) -> Target {
         name: replica.view.name.clone(),
         revision: replica.revision.clone(),
         owner_uid: desired.owner.uid.clone(),
-    }
-}
-
-/// The next step on a container's way out.
-#[must_use]
-pub fn retire(desired: &Desired, replica: &Replica, why: Why) -> Chain {
-    let target = target(desired, replica);
-    let stop = |target| Action::Stop {
-        target,
-        grace_seconds: desired.grace_seconds,
-        why,
-    };
-    match replica.view.state {
-        // A frozen process hears no signal: thaw it, so that it can end in order.
-        RunState::Paused => vec![
-            Action::Unpause {
-                target: target.clone(),
-                why,
-            },
-            stop(target),
-        ],
-        RunState::Running | RunState::Restarting => vec![stop(target)],
-        RunState::Created | RunState::Exited | RunState::Dead => vec![Action::Remove { target, why }],
-        RunState::Removing => Vec::new(),
     }
 }
 
@@ -106,6 +83,11 @@ fn run(desired: &Desired, replica: &Replica, inputs: &Inputs) -> Verdict {
     let view = &replica.view;
     let target = target(desired, replica);
     match view.state {
+        RunState::Running if !replica.health.alive => Verdict::Mend(vec![Action::Stop {
+            target,
+            grace_seconds: grace(desired, replica),
+            why: Why::Unhealthy,
+        }]),
         RunState::Running => Verdict::Fine,
         RunState::Paused => Verdict::Mend(vec![Action::Unpause {
             target,
@@ -137,6 +119,17 @@ fn run(desired: &Desired, replica: &Replica, inputs: &Inputs) -> Verdict {
         // The engine is at work; its event wakes us.
         RunState::Removing | RunState::Restarting => Verdict::Wait(None),
     }
+}
+
+/// Seconds between signal and kill of a container that does not work: what the probe that failed says, else the pod's.
+fn grace(desired: &Desired, replica: &Replica) -> i64 {
+    let role = if replica.health.started {
+        Role::Liveness
+    } else {
+        Role::Startup
+    };
+    let own = replica.probes.grace_seconds.get(&role);
+    own.copied().unwrap_or(desired.grace_seconds)
 }
 
 fn drifted(wanted: &Limits, view: &ContainerView) -> bool {

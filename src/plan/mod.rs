@@ -8,22 +8,21 @@
 //!                          old revision: running --stop--> exited --remove--> (gone)
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::state::{
-    container::ContainerId,
-    desired::Desired,
-    observed::{Observed, Replica},
-};
+use crate::state::{container::ContainerId, desired::Desired, observed::Observed};
 
 pub mod action;
+pub mod agent;
 pub mod heal;
 pub mod history;
+pub mod leave;
 pub mod outcome;
 pub mod prepare;
 pub mod restart;
+mod rolling;
 pub mod rollout;
 pub mod subnet;
 
@@ -32,10 +31,13 @@ pub(crate) mod fixtures;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod rolling_tests;
+#[cfg(test)]
 mod simulator;
 
 pub use action::{Action, Chain, Hold, Plan, Target, Why};
 use prepare::Prepared;
+use rollout::Decision;
 
 /// How far the fetching of the wanted image is, as far as this process knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,53 +64,76 @@ pub struct Inputs {
     pub pull: Pull,
     /// Where networks get their subnets from.
     pub pool: subnet::Cidr,
+    /// Containers that no name leads to any more, and since when; the agent has said so.
+    pub out_of_service: BTreeMap<ContainerId, Timestamp>,
+    /// Containers that have been told to end, and have not yet.
+    pub ending: BTreeSet<ContainerId>,
+}
+
+impl Inputs {
+    /// At this time, with nothing remembered and nothing under way.
+    #[must_use]
+    pub fn at(now: Timestamp, pool: subnet::Cidr) -> Self {
+        Self {
+            now,
+            restarts: BTreeMap::new(),
+            pull: Pull::NotAsked,
+            pool,
+            out_of_service: BTreeMap::new(),
+            ending: BTreeSet::new(),
+        }
+    }
 }
 
 /// Decides what to do now.
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Plan {
-    let decision = rollout::decide(desired, observed, inputs);
-    let mut plan = Plan {
-        stages: Vec::new(),
-        holds: decision.holds,
-    };
+    let mut decision = rollout::decide(desired, observed, inputs);
     let mut ensure = Vec::new();
-    let mut chains = decision.chains;
     let mut created = Vec::new();
     if !decision.create.is_empty() || !decision.yielding.is_empty() {
         match prepare::prepare(desired, observed, inputs) {
             Prepared::NotYet { chain, hold } => {
-                chains.push(chain);
-                plan.holds.push(hold);
+                decision.chains.push(chain);
+                decision.holds.push(hold);
             }
             Prepared::After(needed) => {
                 ensure = needed;
-                make_room(desired, &decision.yielding, &mut chains, &mut plan.holds);
-                created = decision
-                    .create
-                    .iter()
-                    .filter_map(|slot| create(desired, *slot))
-                    .collect();
+                make_room(desired, observed, inputs, &mut decision);
+                created.clone_from(&decision.create);
             }
         }
     }
+    let mut chains = decision.chains;
     let again = network_again(desired, observed, inputs, &mut chains);
-    if !ensure
-        .iter()
-        .flatten()
-        .any(|a| matches!(a, Action::EnsureNetwork { .. }))
-    {
+    if network_of(&ensure).is_none() {
         ensure.extend(again);
     }
+    let subnet = network_of(&ensure).or_else(|| observed.network.as_ref()?.subnets.first().cloned());
     chains.retain(|chain| !chain.is_empty());
+    if let Some(subnet) = subnet.as_deref().filter(|_| desired.replicas > 0) {
+        let needed = !created.is_empty() || !observed.replicas.is_empty();
+        chains.extend(agent::ensure(desired, observed, subnet).filter(|_| needed));
+    }
     // New ones beside what is mended: a container that cannot be started must not keep its successor from coming.
-    chains.extend(created);
-    plan.stages.extend(
-        [ensure, chains, last(desired, observed)]
+    let create = |slot: &u32| create(desired, *slot, subnet.as_deref());
+    chains.extend(created.iter().filter_map(create));
+    Plan {
+        stages: [ensure, chains, last(desired, observed)]
             .into_iter()
-            .filter(|stage| !stage.is_empty()),
-    );
-    plan
+            .filter(|stage| !stage.is_empty())
+            .collect(),
+        holds: decision.holds,
+        withdrawn: decision.withdrawn,
+    }
+}
+
+/// The subnet of the network that is to be made.
+fn network_of(ensure: &[Chain]) -> Option<String> {
+    ensure.iter().flatten().find_map(|action| match action {
+        Action::EnsureNetwork { network } => Some(network.subnet.clone()),
+        _ => None,
+    })
 }
 
 /// Somebody removed the network while no container of it ran: it comes back before the first one starts.
@@ -141,28 +166,32 @@ fn network_again(
 }
 
 /// Retires what yields; it is not mended first.
-fn make_room(
-    desired: &Desired,
-    yielding: &[(&Replica, Why)],
-    chains: &mut Vec<Chain>,
-    holds: &mut Vec<Hold>,
-) {
+fn make_room(desired: &Desired, observed: &Observed, inputs: &Inputs, decision: &mut Decision<'_>) {
+    let yielding = std::mem::take(&mut decision.yielding);
+    if yielding.is_empty() {
+        return;
+    }
     for (replica, why) in yielding {
-        chains.retain(|chain| {
+        decision.chains.retain(|chain| {
             !chain
                 .iter()
                 .any(|a| a.target().is_some_and(|t| t.id == replica.view.id))
         });
-        holds.retain(|hold| !matches!(hold, Hold::BackOff { slot, .. } if *slot == replica.slot));
-        chains.push(heal::retire(desired, replica, *why));
+        decision
+            .holds
+            .retain(|hold| !matches!(hold, Hold::BackOff { slot, .. } if *slot == replica.slot));
+        leave::leave(desired, observed, inputs, (replica, why), decision);
     }
-    if !yielding.is_empty() {
-        holds.push(Hold::Draining);
-    }
+    decision.holds.push(Hold::Draining);
 }
 
-fn create(desired: &Desired, slot: u32) -> Option<Chain> {
-    let spec = desired.container(slot).ok()?;
+fn create(desired: &Desired, slot: u32, subnet: Option<&str>) -> Option<Chain> {
+    let mut spec = desired.container(slot).ok()?;
+    if let Some(agent) = subnet.and_then(agent::address) {
+        spec.dns = std::iter::once(agent.into())
+            .chain(desired.dns.iter().copied())
+            .collect();
+    }
     let name = spec.name.clone();
     let create = Action::Create {
         slot,
@@ -172,17 +201,20 @@ fn create(desired: &Desired, slot: u32) -> Option<Chain> {
     Some(vec![create, Action::StartCreated { name }])
 }
 
-/// The namespace's network goes with its last container.
+/// The namespace's network goes with its last container, and its agent before it.
 fn last(desired: &Desired, observed: &Observed) -> Vec<Chain> {
-    match &observed.network {
-        Some(network)
-            if desired.replicas == 0 && observed.replicas.is_empty() && observed.neighbours == 0 =>
-        {
-            vec![vec![Action::RemoveNetwork {
-                id: network.id.clone(),
-                name: network.name.clone(),
-            }]]
-        }
-        Some(_) | None => Vec::new(),
+    if desired.replicas > 0 || !observed.replicas.is_empty() || observed.neighbours > 0 {
+        return Vec::new();
     }
+    let agent = observed.agent.as_ref().map(|agent| Action::RemoveAgent {
+        id: agent.id.clone(),
+        name: agent.name.clone(),
+        why: Why::NeededNoMore,
+    });
+    let network = observed.network.as_ref().map(|network| Action::RemoveNetwork {
+        id: network.id.clone(),
+        name: network.name.clone(),
+    });
+    let chain: Chain = agent.into_iter().chain(network).collect();
+    if chain.is_empty() { Vec::new() } else { vec![chain] }
 }

@@ -1,17 +1,18 @@
 //! Which containers stay, which go and which come: places, revisions, and the order in which one gives way to another.
-//! One replica at a time is in transition; the next one waits until this one is available. What is blocked (unresolved
-//! secret, invalid object, pause) creates nothing and takes nothing away; restarts and scale go on all the same.
+//! How many at a time is `rolling`'s. What is blocked (unresolved secret, invalid object, pause) creates nothing and takes
+//! nothing away; restarts and scale go on all the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Chain, Hold, Inputs, Why,
     heal::{self, Verdict},
+    leave, rolling,
 };
 use crate::{
     api::keys::label,
     state::{
-        container::{ContainerSpec, RunState},
+        container::{ContainerId, ContainerSpec, RunState},
         desired::{Desired, Rollout, Template},
         observed::{Observed, Replica},
     },
@@ -28,20 +29,22 @@ pub struct Decision<'a> {
     pub yielding: Vec<(&'a Replica, Why)>,
     /// What waits.
     pub holds: Vec<Hold>,
+    /// What no name may lead to any more.
+    pub withdrawn: BTreeSet<ContainerId>,
 }
 
 /// The containers of one place.
 #[derive(Debug, Default)]
-struct Place<'a> {
+pub(super) struct Place<'a> {
     /// The one of the wanted revision.
-    current: Option<&'a Replica>,
+    pub(super) current: Option<&'a Replica>,
     /// The best one of another revision.
-    old: Option<&'a Replica>,
+    pub(super) old: Option<&'a Replica>,
     /// The others, which go.
     lesser: Vec<(&'a Replica, Why)>,
 }
 
-type Places<'a> = BTreeMap<u32, Place<'a>>;
+pub(super) type Places<'a> = BTreeMap<u32, Place<'a>>;
 
 /// Whether a container is of the wanted revision. While something does not resolve, what a container was given stands
 /// in for what is wanted; while the object does not parse, every container is as good as another.
@@ -61,7 +64,7 @@ pub fn is_current(desired: &Desired, replica: &Replica) -> bool {
 #[must_use]
 pub fn decide<'a>(desired: &Desired, observed: &'a Observed, inputs: &Inputs) -> Decision<'a> {
     let mut decision = Decision::default();
-    let places = sort_into_places(desired, observed, &mut decision);
+    let places = sort_into_places(desired, observed, inputs, &mut decision);
     let outgrown = mend(desired, observed, &places, inputs, &mut decision);
     let available = wait(desired, &places, inputs, &mut decision);
     if let Template::Blocked(why) = &desired.template {
@@ -76,13 +79,23 @@ pub fn decide<'a>(desired: &Desired, observed: &'a Observed, inputs: &Inputs) ->
         return decision;
     }
     for (replica, why) in places.values().flat_map(|p| &p.lesser) {
-        decision.chains.push(heal::retire(desired, replica, *why));
+        leave::leave(desired, observed, inputs, (replica, *why), &mut decision);
     }
-    let settled = available & succeed(desired, &places, inputs, &mut decision);
+    let mut settled = available;
     match desired.rollout {
-        Rollout::Surge => one_by_one(&places, settled, Order::NewFirst, &mut decision),
-        Rollout::StopFirst => one_by_one(&places, settled, Order::OldFirst, &mut decision),
-        Rollout::Recreate => recreate(desired, observed, &places, &mut decision),
+        Rollout::Rolling(budget) => {
+            settled &= places.values().all(|p| p.old.is_none());
+            let moves = rolling::moves(desired, budget, &places, inputs);
+            decision.create = moves.create;
+            decision.yielding = moves.yielding;
+            for old in moves.succeeded {
+                leave::leave(desired, observed, inputs, (old, Why::Replaced), &mut decision);
+            }
+        }
+        Rollout::Recreate => {
+            settled &= succeed(desired, observed, &places, inputs, &mut decision);
+            recreate(desired, observed, &places, &mut decision);
+        }
     }
     if decision.create.is_empty() && decision.yielding.is_empty() {
         renew(&outgrown, settled, &mut decision);
@@ -94,6 +107,7 @@ pub fn decide<'a>(desired: &Desired, observed: &'a Observed, inputs: &Inputs) ->
 fn sort_into_places<'a>(
     desired: &Desired,
     observed: &'a Observed,
+    inputs: &Inputs,
     decision: &mut Decision<'a>,
 ) -> Places<'a> {
     let mut places: Places<'a> = (0..desired.replicas)
@@ -106,7 +120,7 @@ fn sort_into_places<'a>(
     };
     for replica in &observed.replicas {
         let Some(place) = places.get_mut(&replica.slot) else {
-            decision.chains.push(heal::retire(desired, replica, surplus));
+            leave::leave(desired, observed, inputs, (replica, surplus), decision);
             continue;
         };
         let (seat, why) = if is_current(desired, replica) {
@@ -139,7 +153,7 @@ fn rank(replica: &Replica) -> u8 {
 }
 
 /// Whether it has a process.
-fn is_alive(replica: &Replica) -> bool {
+pub(super) fn is_alive(replica: &Replica) -> bool {
     match replica.view.state {
         RunState::Running | RunState::Paused | RunState::Restarting => true,
         RunState::Created | RunState::Exited | RunState::Dead | RunState::Removing => false,
@@ -172,7 +186,7 @@ fn mend<'a>(
         let served = place
             .current
             .is_some_and(|c| c.is_available(desired.min_ready_seconds, inputs.now));
-        let shared = place.current.is_some() && desired.rollout != Rollout::Surge;
+        let shared = place.current.is_some() && desired.rollout.is_exclusive();
         if let Some(old) = place.old.filter(|_| !served && !shared) {
             mend_one(desired, old, None, inputs, decision);
         }
@@ -220,8 +234,7 @@ fn waits_for_room(desired: &Desired, observed: &Observed, place: &Place<'_>) -> 
         return false;
     }
     match desired.rollout {
-        Rollout::Surge => false,
-        Rollout::StopFirst => place.old.is_some_and(is_alive),
+        Rollout::Rolling(budget) => budget.exclusive && place.old.is_some_and(is_alive),
         Rollout::Recreate => any_old_alive(desired, observed),
     }
 }
@@ -251,43 +264,24 @@ fn wait(desired: &Desired, places: &Places<'_>, inputs: &Inputs, decision: &mut 
     all
 }
 
-/// Old containers go once their successor is available; at once where the two must not run side by side. Answers
-/// whether there are none such.
-fn succeed(desired: &Desired, places: &Places<'_>, inputs: &Inputs, decision: &mut Decision<'_>) -> bool {
+/// Old containers go at once where a current one is there: the two must not run side by side. Answers whether there are
+/// none such.
+fn succeed(
+    desired: &Desired,
+    observed: &Observed,
+    places: &Places<'_>,
+    inputs: &Inputs,
+    decision: &mut Decision<'_>,
+) -> bool {
     let mut none = true;
     for place in places.values() {
-        let (Some(current), Some(old)) = (place.current, place.old) else {
+        let (Some(_), Some(old)) = (place.current, place.old) else {
             continue;
         };
         none = false;
-        if desired.rollout != Rollout::Surge || current.is_available(desired.min_ready_seconds, inputs.now) {
-            decision.chains.push(heal::retire(desired, old, Why::Replaced));
-        }
+        leave::leave(desired, observed, inputs, (old, Why::Replaced), decision);
     }
     none
-}
-
-enum Order {
-    NewFirst,
-    OldFirst,
-}
-
-/// Fills empty places at once; then takes the places in turn, those first whose container does not serve anyway.
-fn one_by_one<'a>(places: &Places<'a>, settled: bool, order: Order, decision: &mut Decision<'a>) {
-    decision.create = empty(places);
-    if !settled || !decision.create.is_empty() {
-        return;
-    }
-    let next = places
-        .iter()
-        .filter(|(_, place)| place.current.is_none())
-        .filter_map(|(slot, place)| Some((*slot, place.old?)))
-        .min_by_key(|(slot, old)| (old.is_ready(), *slot));
-    let Some((slot, old)) = next else { return };
-    match order {
-        Order::NewFirst => decision.create.push(slot),
-        Order::OldFirst => decision.yielding.push((old, Why::Replaced)),
-    }
 }
 
 /// Takes all old ones away, then fills every place; an old one without a place counts as well.

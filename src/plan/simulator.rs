@@ -9,11 +9,14 @@ use super::{
     Action, Inputs, Plan, Pull, fixtures, plan,
     restart::{self, Restarts},
 };
-use crate::state::{
-    container::{Attachment, ContainerId, ContainerView, ExitInfo, RunState},
-    desired::Desired,
-    network::NetworkView,
-    observed::Observed,
+use crate::{
+    api::keys::label,
+    state::{
+        container::{Attachment, ContainerId, ContainerView, ExitInfo, RunState},
+        desired::Desired,
+        network::NetworkView,
+        observed::Observed,
+    },
 };
 
 /// See the file's header.
@@ -25,6 +28,10 @@ pub(super) struct World {
     pub(super) pull: Pull,
     pub(super) now: Timestamp,
     pub(super) restarts: BTreeMap<ContainerId, Restarts>,
+    /// What no name leads to any more.
+    pub(super) out: BTreeMap<ContainerId, Timestamp>,
+    /// The template whose containers run and are never ready.
+    pub(super) broken: Option<&'static str>,
     made: u32,
 }
 
@@ -45,6 +52,8 @@ impl World {
             pull: Pull::NotAsked,
             now: fixtures::now() + SignedDuration::from_hours(1),
             restarts: BTreeMap::new(),
+            out: BTreeMap::new(),
+            broken: None,
             made: 0,
         }
     }
@@ -56,20 +65,34 @@ impl World {
                 .insert(view.id.clone(), restart::account(known, view));
         }
         let networks: Vec<NetworkView> = self.network.iter().cloned().collect();
-        let observed = Observed::of(
+        let mut observed = Observed::of(
             &desired.owner,
             self.containers.clone(),
             &networks,
             &[],
             self.image,
         );
+        for replica in &mut observed.replicas {
+            replica.health.ready = self.is_well(&replica.view);
+        }
         let inputs = Inputs {
             now: self.now,
             restarts: self.restarts.clone(),
             pull: self.pull,
+            out_of_service: self.out.clone(),
             ..fixtures::inputs()
         };
-        plan(desired, &observed, &inputs)
+        let plan = plan(desired, &observed, &inputs);
+        self.out.retain(|id, _| plan.withdrawn.contains(id));
+        for id in &plan.withdrawn {
+            self.out.entry(id.clone()).or_insert(self.now);
+        }
+        plan
+    }
+
+    /// Whether it would say that it is ready.
+    pub(super) fn is_well(&self, view: &ContainerView) -> bool {
+        self.broken != Some(view.label(label::TEMPLATE_HASH))
     }
 
     /// Time passes, and the engine finishes what it had begun.
@@ -86,6 +109,7 @@ impl World {
     /// The process that decides is gone, with all that it remembered.
     pub(super) fn forget(&mut self) {
         self.restarts.clear();
+        self.out.clear();
         self.pull = Pull::NotAsked;
     }
 
@@ -140,6 +164,25 @@ impl World {
                 Did::Done
             }
             Action::EnsureVolume { .. } => Did::Done,
+            Action::EnsureAgent { spec } => {
+                let there = self
+                    .containers
+                    .iter()
+                    .find(|c| c.name == spec.name)
+                    .map(|c| c.id.clone());
+                let id = there.unwrap_or_else(|| {
+                    self.made += 1;
+                    let id = ContainerId::new(format!("made-{:08}", self.made));
+                    self.containers
+                        .push(fixtures::created(spec, id.clone(), self.now));
+                    id
+                });
+                self.start(&id)
+            }
+            Action::RemoveAgent { id, .. } => {
+                self.containers.retain(|c| c.id != *id);
+                Did::Done
+            }
             Action::Pull { .. } => {
                 (self.image, self.pull) = (true, Pull::Done);
                 Did::EndsChain

@@ -32,6 +32,12 @@ impl Cidr {
         self.base & mask == other.base & mask
     }
 
+    /// The last address before the one that means all; none where there is no room for a host besides the gateway.
+    #[must_use]
+    pub fn last_host(self) -> Option<Ipv4Addr> {
+        (self.bits <= 29).then(|| Ipv4Addr::from((self.base | !Self::mask(self.bits)) - 1))
+    }
+
     /// Whether /24 networks fit into it.
     #[must_use]
     pub fn is_pool(self) -> bool {

@@ -1,12 +1,14 @@
 //! A validated object and its resolved references -> what is wanted of the engine. Pure and infallible: what could fail
 //! has failed before, in `api::validate` or in `secrets::resolve`, and arrives here as the reason why nothing new is made.
 
+use std::net::IpAddr;
+
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 use super::{
     container::{ContainerSpec, Limits, Mount, MountSource, Protocol, PublishedPort},
-    desired::{Blocked, Desired, Prototype, PullPolicy, Rollout, Template},
+    desired::{AgentImage, Blocked, Budget, Desired, Prototype, PullPolicy, Rollout, Template},
     names,
     network::NetworkJoin,
     owner::{Owner, namespace_labels},
@@ -24,6 +26,10 @@ use crate::api::{
 pub struct Settings {
     /// The host's address for published ports that name none.
     pub publish_address: String,
+    /// What agents are made from.
+    pub agent: AgentImage,
+    /// Name servers after the agent.
+    pub dns: Vec<IpAddr>,
 }
 
 /// The deployment as wanted while its object is valid.
@@ -33,7 +39,6 @@ pub fn desired(owner: Owner, valid: &Validated, resolution: &Resolution, setting
     let spec = &object.spec;
     let pod = &spec.template.spec;
     let network = names::network(&owner.instance, &owner.namespace);
-    let aliases = vec![owner.name.clone()];
     let template = match (&resolution.resolved, pod.container()) {
         (Some(resolved), Some(container)) => {
             let parts = Parts {
@@ -45,7 +50,9 @@ pub fn desired(owner: Owner, valid: &Validated, resolution: &Resolution, setting
             let mut prototype = parts.prototype(resolved);
             prototype.spec.network = Some(NetworkJoin {
                 name: network.clone(),
-                aliases: aliases.clone(),
+                // The agent answers for the deployment's name: the engine's own names do not follow readiness.
+                aliases: Vec::new(),
+                address: None,
             });
             Template::Known(Box::new(prototype))
         }
@@ -65,7 +72,8 @@ pub fn desired(owner: Owner, valid: &Validated, resolution: &Resolution, setting
         fingerprints: resolution.resolved.as_ref().map(|r| r.fingerprints.clone()),
         template,
         network,
-        aliases,
+        agent: settings.agent.clone(),
+        dns: settings.dns.clone(),
         owner,
     }
 }
@@ -135,18 +143,43 @@ fn rollout(spec: &DockerDeploymentSpec) -> Rollout {
                 .any(|v| v.name == mount.name && v.empty_dir.is_none())
     });
     let update = spec.strategy.as_ref().and_then(|s| s.rolling_update.as_ref());
-    let no_surge = update.and_then(|u| u.max_surge.as_ref()).is_some_and(is_zero);
-    if holds_port || writes || no_surge {
-        Rollout::StopFirst
-    } else {
-        Rollout::Surge
-    }
+    let of = u32::try_from(spec.replicas()).unwrap_or_default();
+    let surge = update.and_then(|u| u.max_surge.as_ref());
+    let unavailable = update.and_then(|u| u.max_unavailable.as_ref());
+    let surge = surge.map_or(1, |share| count(share, of, Round::Up));
+    let unavailable = unavailable.map_or(0, |share| count(share, of, Round::Down));
+    let exclusive = holds_port || writes;
+    let surge = if exclusive { 0 } else { surge };
+    Rollout::Rolling(Budget {
+        surge,
+        // Both can come out as zero, of percentages or by force; then nothing could ever be replaced.
+        unavailable: if surge == 0 {
+            unavailable.max(1)
+        } else {
+            unavailable
+        },
+        exclusive,
+    })
 }
 
-fn is_zero(value: &IntOrString) -> bool {
-    match value {
-        IntOrString::Int(number) => *number == 0,
-        IntOrString::String(text) => text.trim_end_matches('%') == "0",
+enum Round {
+    Up,
+    Down,
+}
+
+/// A number, or a share of `of` in percent: surge is rounded up and unavailability down, as in Kubernetes.
+fn count(share: &IntOrString, of: u32, round: Round) -> u32 {
+    match share {
+        IntOrString::Int(number) => u32::try_from(*number).unwrap_or_default(),
+        IntOrString::String(text) => {
+            let percent: u64 = text.trim_end_matches('%').parse().unwrap_or_default();
+            let product = u64::from(of) * percent;
+            let whole = match round {
+                Round::Up => product.div_ceil(100),
+                Round::Down => product / 100,
+            };
+            u32::try_from(whole).unwrap_or(u32::MAX)
+        }
     }
 }
 
@@ -172,6 +205,7 @@ impl Parts<'_> {
             .map(|m| m.labels.clone())
             .unwrap_or_default();
         labels.insert(keys::label::CONTAINER.to_owned(), self.container.name.clone());
+        labels.extend(super::probes::label(self.container));
         let mut spec = ContainerSpec {
             name: String::new(),
             image: self.container.image.clone(),
@@ -191,6 +225,8 @@ impl Parts<'_> {
             ports: self.ports(),
             mounts: self.mounts(),
             network: None,
+            dns: Vec::new(),
+            restarts: false,
             stop_timeout: pod.termination_grace_period_seconds(),
         };
         if let Some(context) = &self.container.security_context {

@@ -2,7 +2,7 @@
 //! A spec carries slots where secrets go, never their bytes, so it can be printed and serialized; `execute` looks the
 //! bytes up when it creates. A view is one inspect, reduced to what decisions need. Does not compare the two: `plan` does.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -178,6 +178,10 @@ pub struct ContainerSpec {
     pub mounts: Vec<Mount>,
     /// The network that it joins; `None` is no network at all.
     pub network: Option<NetworkJoin>,
+    /// Name servers, first to last; the engine's own choice when empty.
+    pub dns: Vec<IpAddr>,
+    /// Whether the engine starts it again when it ends. Never for a replica: the operator does.
+    pub restarts: bool,
     /// Seconds between the stop signal and the kill.
     pub stop_timeout: i64,
 }

@@ -1,6 +1,8 @@
 //! What one deployment wants of the engine, decided completely: nothing is left to look up but bytes.
 //! Built by [`super::build`] from a validated object and its resolved references; compared with [`super::observed`] by `plan`.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -16,12 +18,47 @@ use crate::api::keys::label;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Rollout {
-    /// The new one first, then the old one goes: one replica at a time.
-    Surge,
-    /// The old one goes first, one replica at a time: two cannot hold the same host port or write the same volume.
-    StopFirst,
+    /// Some at a time, within a budget.
+    Rolling(Budget),
     /// All old ones go, then all new ones come.
     Recreate,
+}
+
+/// How far a rolling update may go from the wanted number in both directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Budget {
+    /// So many more than wanted may exist.
+    pub surge: u32,
+    /// So many fewer than wanted may be available; not zero when `surge` is.
+    pub unavailable: u32,
+    /// Whether old and new cannot exist side by side: two cannot hold the same host port or write the same volume. The
+    /// old one must have ended before the new one comes; `surge` is zero then.
+    pub exclusive: bool,
+}
+
+impl Rollout {
+    /// The new one first, then the old one goes: one replica at a time.
+    pub const NEW_FIRST: Self = Self::Rolling(Budget {
+        surge: 1,
+        unavailable: 0,
+        exclusive: false,
+    });
+    /// The old one goes first, one replica at a time.
+    pub const OLD_FIRST: Self = Self::Rolling(Budget {
+        surge: 0,
+        unavailable: 1,
+        exclusive: true,
+    });
+
+    /// Whether an old and a new container must not be alive at the same time in one place.
+    #[must_use]
+    pub const fn is_exclusive(self) -> bool {
+        match self {
+            Self::Rolling(budget) => budget.exclusive,
+            Self::Recreate => true,
+        }
+    }
 }
 
 /// When an image is fetched, as `imagePullPolicy` says.
@@ -100,8 +137,20 @@ pub struct Desired {
     pub template: Template,
     /// The name of the namespace's network.
     pub network: String,
-    /// The names that replicas are found by on it.
-    pub aliases: Vec<String>,
+    /// The image of the agent that answers for the deployments' names on that network and asks the probes.
+    pub agent: AgentImage,
+    /// Name servers after the agent, for what it cannot be asked while it is away.
+    pub dns: Vec<IpAddr>,
+}
+
+/// What agents are made from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentImage {
+    /// The reference of the image.
+    pub image: String,
+    /// What the label says of an agent that is made from it as it is now.
+    pub version: String,
 }
 
 impl Desired {
@@ -122,7 +171,8 @@ impl Desired {
             fingerprints: None,
             template: Template::Blocked(Blocked::InvalidSpec),
             network,
-            aliases: Vec::new(),
+            agent: AgentImage::default(),
+            dns: Vec::new(),
         }
     }
 

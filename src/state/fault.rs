@@ -23,8 +23,10 @@ pub enum Op {
     UpdateContainer,
     Logs,
     Exec,
+    RunCommand,
     InspectImage,
     PullImage,
+    LoadImage,
     ListNetworks,
     CreateNetwork,
     RemoveNetwork,
@@ -48,6 +50,8 @@ impl Op {
                 | Self::ListContainers
                 | Self::InspectContainer
                 | Self::Logs
+                | Self::Exec
+                | Self::RunCommand
                 | Self::InspectImage
                 | Self::ListNetworks
                 | Self::ListVolumes
@@ -86,8 +90,10 @@ impl Op {
             Self::UpdateContainer => "update_container",
             Self::Logs => "logs",
             Self::Exec => "exec",
+            Self::RunCommand => "run_command",
             Self::InspectImage => "inspect_image",
             Self::PullImage => "pull_image",
+            Self::LoadImage => "load_image",
             Self::ListNetworks => "list_networks",
             Self::CreateNetwork => "create_network",
             Self::RemoveNetwork => "remove_network",

@@ -13,6 +13,8 @@ pub mod network;
 pub mod observed;
 pub mod owner;
 pub mod plaintext;
+pub mod probe;
+mod probes;
 pub mod resolved;
 pub mod revision;
 pub mod volume;

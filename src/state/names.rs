@@ -4,6 +4,7 @@
 //! ```text
 //! container  <namespace>_<deployment>_<replica>_<instance 6>_<owner and revision 8>
 //! network    <namespace>_<instance 6>
+//! agent      <namespace>_agent_<instance 6>
 //! volume     <namespace>_<volume>_<instance 6>
 //! ```
 //! Kubernetes names have no `_`, so the parts cannot run into each other.
@@ -31,6 +32,12 @@ pub fn container(owner: &Owner, replica: u32, revision: &str) -> String {
 #[must_use]
 pub fn network(instance: &Instance, namespace: &str) -> String {
     fit(namespace, &format!("_{}", instance.short()))
+}
+
+/// The name of a namespace's agent.
+#[must_use]
+pub fn agent(instance: &Instance, namespace: &str) -> String {
+    fit(namespace, &format!("_agent_{}", instance.short()))
 }
 
 /// The engine's name of a data volume that manifests of `namespace` call `volume`.

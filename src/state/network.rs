@@ -1,6 +1,6 @@
 //! A network of ours, wanted and seen, and a container's place on it. Choosing a subnet is `plan`'s.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,4 +38,7 @@ pub struct NetworkJoin {
     pub name: String,
     /// Names that other containers on it find this one by.
     pub aliases: Vec<String>,
+    /// Its address there; the next free one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
 }

@@ -2,13 +2,17 @@
 //! say read out. Built by `controllers` from the cache; read by `plan` and `status`. An observation that could not be
 //! made is no [`Observed`] at all: unknown is not empty.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    container::{ContainerView, RunState},
+    container::{ContainerId, ContainerView, RunState},
     network::NetworkView,
     owner::Owner,
+    probe::{Health, Probes},
+    probes,
     revision::{Fingerprints, TemplateHash},
 };
 use crate::api::keys::label;
@@ -25,6 +29,10 @@ pub struct Replica {
     pub template_hash: TemplateHash,
     /// What it was given.
     pub fingerprints: Fingerprints,
+    /// How it is asked.
+    pub probes: Probes,
+    /// What was found about its present run.
+    pub health: Health,
     /// The container.
     pub view: ContainerView,
 }
@@ -33,6 +41,7 @@ impl Replica {
     /// Reads the labels; a label that somebody broke gives the last slot and no revision, so that it is replaced.
     #[must_use]
     pub fn of(view: ContainerView) -> Self {
+        let probes = probes::from_label(view.label(label::PROBES));
         Self {
             slot: view.label(label::REPLICA).parse().unwrap_or(u32::MAX),
             revision: view.label(label::REVISION).to_owned(),
@@ -41,14 +50,16 @@ impl Replica {
                 view.label(label::FINGERPRINT_ROOT),
                 view.label(label::FINGERPRINTS),
             ),
+            health: Health::beginning(&probes, view.started_at),
+            probes,
             view,
         }
     }
 
-    /// Whether it serves: its process runs and is not frozen.
+    /// Whether it serves: its process runs and is not frozen, and its probes say so.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.view.state == RunState::Running
+        self.view.state == RunState::Running && self.health.ready && self.health.alive
     }
 
     /// Whether it has been ready for at least `seconds`.
@@ -57,12 +68,12 @@ impl Replica {
         self.is_ready() && (seconds == 0 || self.available_at(seconds).is_some_and(|at| at <= now))
     }
 
-    /// When it will have run for `seconds`; `None` before its first start.
+    /// When it will have been ready for `seconds`; `None` before its first start.
     #[must_use]
     pub fn available_at(&self, seconds: u32) -> Option<Timestamp> {
-        self.view
-            .started_at
-            .map(|at| at + jiff::SignedDuration::from_secs(i64::from(seconds)))
+        // A clock that the agent reads may be behind the engine's.
+        let since = self.health.ready_since.max(self.view.started_at);
+        since.map(|at| at + jiff::SignedDuration::from_secs(i64::from(seconds)))
     }
 }
 
@@ -76,6 +87,8 @@ pub struct Observed {
     pub network: Option<NetworkView>,
     /// How many containers of other deployments of ours are in the same namespace.
     pub neighbours: usize,
+    /// The agent of the namespace.
+    pub agent: Option<ContainerView>,
     /// Subnets of all networks of the engine and routes of the host, in CIDR form.
     pub subnets: Vec<String>,
     /// Whether the engine has the wanted image; unknown (as absent) while nothing is wanted.
@@ -93,13 +106,17 @@ impl Observed {
         image_present: bool,
     ) -> Self {
         let mut neighbours = 0;
+        let mut agent: Option<ContainerView> = None;
         let mut replicas = Vec::new();
         for view in views {
             if owner.owns(&view.labels) {
                 replicas.push(Replica::of(view));
-            } else if view.label(label::INSTANCE) == owner.instance.as_str()
-                && view.label(label::NAMESPACE) == owner.namespace
+            } else if view.label(label::INSTANCE) != owner.instance.as_str()
+                || view.label(label::NAMESPACE) != owner.namespace
             {
+            } else if is_agent(&view) {
+                agent = Some(view);
+            } else {
                 neighbours += 1;
             }
         }
@@ -120,8 +137,46 @@ impl Observed {
             replicas,
             network,
             neighbours,
+            agent,
             subnets,
             image_present,
         }
     }
+
+    /// Adds what is known about the containers' health; what is known about another run of one is nothing about this.
+    #[must_use]
+    pub fn with_health(mut self, known: &BTreeMap<ContainerId, Known>) -> Self {
+        for replica in &mut self.replicas {
+            let id = &replica.view.id;
+            let found = known
+                .get(id)
+                .filter(|k| Some(k.started_at) == replica.view.started_at);
+            if let Some(known) = found {
+                replica.health.clone_from(&known.health);
+            }
+        }
+        self
+    }
+}
+
+/// What is known about the health of one run of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Known {
+    /// When that run began.
+    pub started_at: Timestamp,
+    /// What is known.
+    pub health: Health,
+}
+
+/// The namespace that a container of ours belongs to.
+#[must_use]
+pub fn namespace_of(view: &ContainerView) -> &str {
+    view.label(label::NAMESPACE)
+}
+
+/// Whether a container of ours is the agent of its namespace, and so nobody's replica.
+#[must_use]
+pub fn is_agent(view: &ContainerView) -> bool {
+    !view.label(label::AGENT).is_empty()
 }

@@ -20,9 +20,10 @@ use crate::{
     plan::{Hold, Plan, outcome::Report, restart::Restarts, rollout::is_current},
     state::{
         container::{ContainerId, ExitInfo, RunState},
-        desired::Desired,
+        desired::{Desired, Rollout},
         fault,
-        observed::{Observed, Replica},
+        observed::{Known, Observed, Replica},
+        probe::Health,
         resolved::Resolution,
     },
 };
@@ -166,7 +167,13 @@ fn progress_deadline(facts: &Facts<'_>) -> Timestamp {
         .observed
         .replicas
         .iter()
-        .map(|r| r.view.created_at)
+        .filter(|r| is_current(facts.desired, r))
+        .map(|r| {
+            r.health
+                .ready_since
+                .unwrap_or(r.view.created_at)
+                .max(r.view.created_at)
+        })
         .max()
         .unwrap_or(began);
     began.max(newest) + SignedDuration::from_secs(i64::from(facts.progress_deadline_seconds))
@@ -285,10 +292,21 @@ fn progress(facts: &Facts<'_>) -> (Reason, String) {
             "the rollout is paused (spec.paused)".to_owned(),
         );
     }
+    if waits(&|h| matches!(h, Hold::Withdrawing { .. })) {
+        return (
+            Reason::RolloutStarted,
+            "old instances are taken out of the deployment's names before they end".to_owned(),
+        );
+    }
     if waits(&|h| matches!(h, Hold::Draining)) {
         return (
             Reason::Killing,
-            "old instances end before new ones start".to_owned(),
+            if facts.desired.rollout.is_exclusive() && facts.desired.rollout != Rollout::Recreate {
+                "old instances end before new ones start, since two cannot hold one host port or write one volume"
+            } else {
+                "old instances end before new ones start"
+            }
+            .to_owned(),
         );
     }
     (
@@ -340,15 +358,33 @@ fn instance(facts: &Facts<'_>, replica: &Replica) -> InstanceStatus {
         container_id: Some(view.id.short().to_owned()),
         revision: Some(replica.revision.clone()),
         ready: replica.is_ready(),
+        ready_since: replica
+            .health
+            .ready_since
+            .filter(|_| replica.is_ready())
+            .map(MicroTime),
         reason: (!replica.is_ready()).then(|| match (view.state, hold) {
             (RunState::Exited, Some(_)) => Reason::BackOff.as_str().to_owned(),
+            (RunState::Running, _) => unready(replica).to_owned(),
             (state, _) => format!("{state:?}"),
         }),
+        message: Some(replica.health.message.clone())
+            .filter(|text| view.state == RunState::Running && !replica.is_ready() && !text.is_empty()),
         restarts: i32::try_from(restarts.total).unwrap_or(i32::MAX),
         failures: i32::try_from(restarts.streak).unwrap_or(i32::MAX),
         restart_after: hold.map(MicroTime),
         started_at: view.started_at.map(MicroTime),
         last_exit: ended.or_else(|| before.and_then(|b| b.last_exit.clone())),
+    }
+}
+
+/// Why a container that runs is not ready.
+fn unready(replica: &Replica) -> &'static str {
+    let health = &replica.health;
+    match (health.alive, health.started) {
+        (false, _) => Reason::Unhealthy.as_str(),
+        (true, false) => "Starting",
+        (true, true) => "Unready",
     }
 }
 
@@ -368,6 +404,36 @@ pub fn remembered(status: &DockerDeploymentStatus, observed: &Observed) -> BTree
             ended_at: kept.last_exit.as_ref().and_then(|e| e.time.as_ref()).map(|t| t.0),
         };
         Some((id, restarts))
+    };
+    observed.replicas.iter().filter_map(recall).collect()
+}
+
+/// What the status remembers of health, by container: who was ready is so until somebody says otherwise.
+#[must_use]
+pub fn remembered_health(
+    status: &DockerDeploymentStatus,
+    observed: &Observed,
+) -> BTreeMap<ContainerId, Known> {
+    let recall = |replica: &Replica| {
+        let id = replica.view.id.clone();
+        let kept = status
+            .instances
+            .iter()
+            .find(|i| i.container_id.as_deref() == Some(id.short()))?;
+        let started_at = replica.view.started_at?;
+        // The status keeps microseconds.
+        let same = kept.started_at.as_ref()?.0.as_microsecond() == started_at.as_microsecond();
+        (same && kept.ready).then(|| {
+            let ready_since = kept.ready_since.as_ref().map_or(started_at, |t| t.0);
+            let health = Health {
+                started: true,
+                ready: true,
+                ready_since: Some(ready_since),
+                alive: true,
+                message: String::new(),
+            };
+            (id, Known { started_at, health })
+        })
     };
     observed.replicas.iter().filter_map(recall).collect()
 }

@@ -12,8 +12,9 @@ use crate::{
         outcome::{Outcome, Report},
     },
     state::{
+        container::RunState,
         fault::{self, Kind},
-        observed::Observed,
+        observed::{Observed, Replica},
         resolved::Resolution,
     },
 };
@@ -84,7 +85,23 @@ pub fn problems(
             .iter()
             .filter_map(|hold| held(hold, observed, pull_error)),
     );
+    found.extend(observed.replicas.iter().filter_map(unhealthy));
     found
+}
+
+/// A container that runs and whose probes say no.
+fn unhealthy(replica: &Replica) -> Option<Problem> {
+    let health = &replica.health;
+    let bad = replica.view.state == RunState::Running && !replica.is_ready() && !health.message.is_empty();
+    let what_now = if health.alive {
+        "nobody is sent to it until it says yes"
+    } else {
+        "it is restarted"
+    };
+    bad.then(|| {
+        let message = format!("{}: {}; {what_now}", replica.view.name, health.message);
+        Problem::new(Reason::Unhealthy, message)
+    })
 }
 
 fn list<T: std::fmt::Display>(items: &[T]) -> String {
@@ -166,6 +183,7 @@ fn held(hold: &Hold, observed: &Observed, pull_error: Option<&fault::Error>) -> 
         | Hold::Paused
         | Hold::Pulling
         | Hold::Waiting { .. }
+        | Hold::Withdrawing { .. }
         | Hold::Draining => return None,
     };
     Some(Problem::new(reason, message))

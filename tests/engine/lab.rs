@@ -98,6 +98,8 @@ pub trait Lab {
             ports: vec![],
             mounts: vec![],
             network: None,
+            dns: vec![],
+            restarts: false,
             stop_timeout: 10,
         }
     }
@@ -169,6 +171,7 @@ pub fn join(network: &NetworkView, aliases: &[&str]) -> Option<NetworkJoin> {
     Some(NetworkJoin {
         name: network.name.clone(),
         aliases: aliases.iter().map(|a| (*a).to_owned()).collect(),
+        address: None,
     })
 }
 

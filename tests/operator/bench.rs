@@ -13,6 +13,7 @@ use supercargo::{
         run::{Operator, Setup},
     },
     engine::{Engine, fake::Fake},
+    execute::Program,
     seal::{Context, Plaintext, Ring, ScopeKind, SystemEntropy, seal},
     secrets::keyring_file,
     state::{
@@ -124,6 +125,8 @@ impl Bench {
     }
 
     fn setup<E: Engine>(&self, engine: E) -> Setup<E> {
+        // To the fake engine any file is a program.
+        let program = Program::of_file(std::path::Path::new("Cargo.toml")).unwrap();
         Setup {
             client: self.cluster.client(),
             engine: Arc::new(engine),
@@ -132,7 +135,10 @@ impl Bench {
                 policy: Policy::default(),
                 settings: Settings {
                     publish_address: "127.0.0.1".to_owned(),
+                    agent: program.image().clone(),
+                    dns: Vec::new(),
                 },
+                program,
                 pool: "10.213.0.0/16".parse().unwrap(),
                 host_routes: Vec::new(),
                 operator_namespace: "supercargo-system".to_owned(),

@@ -6,6 +6,7 @@ use super::Literal::Text as IsText;
 use super::Shape::{Bool, Int, Ints, Map, Object, Objects, Text, Texts};
 use super::Treatment::{Ignored, Only, Ours, Refused, ToCome, Used};
 use super::pod::{CONTAINER, FALSE, POD, REMOVE, VOLUME};
+use super::probe::{LIVENESS, READINESS, STARTUP};
 use super::{Literal, Table, f};
 
 const EMPTY: &[Literal] = &[IsText("")];
@@ -146,6 +147,21 @@ pub const TABLES: &[Table] = &[
         ],
     },
     CONTAINER,
+    STARTUP[0],
+    STARTUP[1],
+    STARTUP[2],
+    STARTUP[3],
+    STARTUP[4],
+    READINESS[0],
+    READINESS[1],
+    READINESS[2],
+    READINESS[3],
+    READINESS[4],
+    LIVENESS[0],
+    LIVENESS[1],
+    LIVENESS[2],
+    LIVENESS[3],
+    LIVENESS[4],
     Table {
         at: "spec.template.spec.containers[].ports[]",
         definition: "io.k8s.api.core.v1.ContainerPort",

@@ -9,7 +9,7 @@ use super::super::container::{Container, ContainerPort, SecurityContext, VolumeM
 use super::super::image::ImageReference;
 use super::super::quantity::Quantity;
 use super::super::schema::QuantityText;
-use super::{Parsed, Policy, Report, environment, syntax};
+use super::{Parsed, Policy, Report, environment, probe, syntax};
 
 /// The smallest memory limit that Docker takes, in bytes.
 const MIN_MEMORY: u64 = 6 * 1024 * 1024;
@@ -40,6 +40,7 @@ pub(super) fn check(
     }
     environment::check(path, container, report);
     ports(path, &container.ports, report);
+    probe::check(path, container, report);
     mounts(path, &container.volume_mounts, volumes, report);
     if let Some(context) = &container.security_context {
         security(&format!("{path}.securityContext"), context, policy, report);

@@ -2,9 +2,11 @@
 //! buffer that is wiped when the request is gone, so that plaintext passes through no `String`, no JSON value and no
 //! buffer of ours that outlives the call. Called by `containers`.
 
+use std::net::IpAddr;
+
 use ::bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, Mount as MountModel, MountTmpfsOptions, MountType,
-    NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, Mount as MountModel,
+    MountTmpfsOptions, MountType, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use bytes::Bytes;
 use zeroize::Zeroizing;
@@ -120,7 +122,7 @@ fn model(spec: &ContainerSpec) -> ContainerCreateBody {
         host_config: Some(host_config(spec)),
         networking_config: spec.network.as_ref().map(|join| NetworkingConfig {
             endpoints_config: Some(
-                [(join.name.clone(), endpoint(&join.aliases))]
+                [(join.name.clone(), endpoint(&join.aliases, join.address))]
                     .into_iter()
                     .collect(),
             ),
@@ -130,9 +132,14 @@ fn model(spec: &ContainerSpec) -> ContainerCreateBody {
 }
 
 /// A place on a network under these names.
-pub(super) fn endpoint(aliases: &[String]) -> EndpointSettings {
+pub(super) fn endpoint(aliases: &[String], address: Option<IpAddr>) -> EndpointSettings {
     EndpointSettings {
         aliases: Some(aliases.to_vec()),
+        ipam_config: address.map(|address| EndpointIpamConfig {
+            ipv4_address: address.is_ipv4().then(|| address.to_string()),
+            ipv6_address: address.is_ipv6().then(|| address.to_string()),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }
@@ -172,7 +179,12 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
                 .as_ref()
                 .map_or_else(|| "none".to_owned(), |join| join.name.clone()),
         ),
-        restart_policy: Some(no_restart()),
+        restart_policy: Some(if spec.restarts {
+            always_restart()
+        } else {
+            no_restart()
+        }),
+        dns: (!spec.dns.is_empty()).then(|| spec.dns.iter().map(ToString::to_string).collect()),
         ..Default::default()
     }
 }
@@ -189,6 +201,14 @@ pub(super) fn positive(limits: &Limits) -> (Option<i64>, Option<i64>) {
 pub(super) fn no_restart() -> RestartPolicy {
     RestartPolicy {
         name: Some(RestartPolicyNameEnum::NO),
+        maximum_retry_count: None,
+    }
+}
+
+/// What the operator can do without, and others need while it is away.
+fn always_restart() -> RestartPolicy {
+    RestartPolicy {
+        name: Some(RestartPolicyNameEnum::ALWAYS),
         maximum_retry_count: None,
     }
 }
@@ -243,6 +263,8 @@ mod tests {
             ports: vec![],
             mounts: vec![],
             network: None,
+            dns: vec![],
+            restarts: false,
             stop_timeout: 10,
         }
     }

@@ -4,13 +4,15 @@
 use base64ct::{Base64Url, Encoding};
 use bytes::Bytes;
 use futures::{StreamExt, pin_mut};
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Request, Response, header};
+use http_body_util::StreamBody;
+use hyper::body::{Frame, Incoming};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{Docker, Failure, classify, limit, quoted, streams};
 use crate::{
-    engine::{Error, Images, Kind, Op, RegistryCredential, Result},
+    engine::{Archive, Error, Images, Kind, Op, RegistryCredential, Result},
     state::image::ImageView,
 };
 
@@ -56,11 +58,40 @@ impl Images for Docker {
             Err(failure) => Err(self.error(op, reference, failure)),
         }
     }
+
+    async fn load_image(&self, reference: &str, archive: Archive) -> Result<()> {
+        let op = Op::LoadImage;
+        let (repository, tag) = reference.rsplit_once(':').unwrap_or((reference, "latest"));
+        let path = format!(
+            "/images/create?fromSrc=-&repo={}&tag={}",
+            quoted(repository),
+            quoted(tag)
+        );
+        self.within(op, limit(op), self.load(&path, archive))
+            .await
+            .map_err(|failure| self.error(op, reference, failure))
+    }
 }
 
 impl Docker {
+    async fn load(&self, path: &str, archive: Archive) -> std::result::Result<(), Failure> {
+        let body = StreamBody::new(archive.map(|piece| piece.map(Frame::data)));
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/x-tar");
+        let request = request.body(body).map_err(|e| Failure::Silent(e.to_string()))?;
+        let response = self.good(self.wire.send(request).await?).await?;
+        self.progress(response).await
+    }
+
     async fn pull(&self, path: &str, auth: Option<HeaderValue>) -> std::result::Result<(), Failure> {
         let response = self.raw(Method::POST, path, Bytes::new(), auth).await?;
+        self.progress(response).await
+    }
+
+    /// Reads a progress to its end, which is where an error would be.
+    async fn progress(&self, response: Response<Incoming>) -> std::result::Result<(), Failure> {
         let lines = streams::lines(response);
         pin_mut!(lines);
         while let Some(line) = lines.next().await {

@@ -6,7 +6,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response};
+use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -15,6 +15,7 @@ use super::{Error, Kind, Op, Result};
 use wire::Wire;
 
 mod classify;
+mod commands;
 mod containers;
 mod create;
 mod daemon;
@@ -126,9 +127,13 @@ impl Docker {
         body: Bytes,
         auth: Option<HeaderValue>,
     ) -> std::result::Result<Response<Incoming>, Failure> {
-        let response = self.wire.call(method, path, body, auth).await?;
+        self.good(self.wire.call(method, path, body, auth).await?).await
+    }
+
+    /// The answer, if it is a good one.
+    async fn good(&self, response: Response<Incoming>) -> std::result::Result<Response<Incoming>, Failure> {
         let status = response.status();
-        if status.is_success() {
+        if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(response);
         }
         let body = whole(response).await.unwrap_or_default();
@@ -201,6 +206,8 @@ fn limit(op: Op) -> Duration {
         | Op::ListNetworks
         | Op::ListVolumes => 10,
         Op::PullImage => 30 * 60,
+        Op::LoadImage => 5 * 60,
+        Op::RunCommand => 60 * 60,
         _ => 30,
     })
 }

@@ -121,7 +121,7 @@ impl Networks for Docker {
     ) -> Result<()> {
         let request = NetworkConnectRequest {
             container: container.as_str().to_owned(),
-            endpoint_config: Some(create::endpoint(aliases)),
+            endpoint_config: Some(create::endpoint(aliases, None)),
         };
         let call = self.api.connect_network(network, request);
         self.tell(Op::ConnectNetwork, network, limit(Op::ConnectNetwork), call)

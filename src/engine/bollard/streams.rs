@@ -1,11 +1,15 @@
-//! Answers that do not end: splits a body into JSON lines (events, pull progress) or into the frames of a log.
-//! Knows the framing only. Called by `daemon`, `images` and `containers`.
+//! Answers that do not end: splits a body into JSON lines (events, pull progress) or into the frames of a log or a command.
+//! Knows the framing only. Called by `daemon`, `images`, `containers` and `commands`.
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures::{Stream, StreamExt, stream};
+use futures::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
 use http::Response;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::engine::LogChunk;
 
@@ -14,15 +18,18 @@ const LONGEST: usize = 64 << 20;
 
 type Piece<T> = Result<T, String>;
 
+/// Bytes as they come, from an answer's body or from a connection that was upgraded.
+type Source = BoxStream<'static, Piece<Bytes>>;
+
 struct Reader {
-    body: http_body_util::BodyDataStream<Incoming>,
+    body: Source,
     buffer: BytesMut,
     ended: bool,
 }
 
 /// The lines of a body, without their ends; empty ones are left out.
 pub(super) fn lines(response: Response<Incoming>) -> impl Stream<Item = Piece<Bytes>> + Send {
-    pieces(response, |buffer, ended| {
+    pieces(body(response), |buffer, ended| {
         loop {
             let end = match buffer.iter().position(|byte| *byte == b'\n') {
                 Some(end) => end,
@@ -41,8 +48,33 @@ pub(super) fn lines(response: Response<Incoming>) -> impl Stream<Item = Piece<By
 /// The pieces of a container's log: each with an eight byte header (stream, three zeros, big endian length), unless the
 /// container has a terminal, whose log is raw.
 pub(super) fn log_chunks(response: Response<Incoming>) -> impl Stream<Item = Piece<LogChunk>> + Send {
+    frames(body(response))
+}
+
+/// The same of what is read from a connection.
+pub(super) fn read_chunks<R>(reader: R) -> impl Stream<Item = Piece<LogChunk>> + Send
+where
+    R: AsyncRead + Send + Unpin + 'static,
+{
+    let source = stream::unfold(reader, |mut reader| async move {
+        let mut buffer = BytesMut::with_capacity(8 << 10);
+        match reader.read_buf(&mut buffer).await {
+            Ok(0) => None,
+            Ok(_) => Some((Ok(buffer.freeze()), reader)),
+            Err(error) => Some((Err(error.to_string()), reader)),
+        }
+    });
+    frames(source.boxed())
+}
+
+fn body(response: Response<Incoming>) -> Source {
+    let data = response.into_body().into_data_stream();
+    data.map(|piece| piece.map_err(|error| error.to_string())).boxed()
+}
+
+fn frames(source: Source) -> impl Stream<Item = Piece<LogChunk>> + Send {
     let mut raw = false;
-    pieces(response, move |buffer, ended| {
+    pieces(source, move |buffer, ended| {
         raw |= buffer.first().is_some_and(|stream| *stream > 2);
         if raw && !buffer.is_empty() {
             return Ok(Some(LogChunk::Stdout(buffer.split().freeze())));
@@ -74,11 +106,11 @@ pub(super) fn log_chunks(response: Response<Incoming>) -> impl Stream<Item = Pie
 
 /// Reads the body and gives out what `take` cuts off the buffer's front, until it has nothing more at the end.
 fn pieces<T: Send>(
-    response: Response<Incoming>,
+    source: Source,
     take: impl FnMut(&mut BytesMut, bool) -> Piece<Option<T>> + Send,
 ) -> impl Stream<Item = Piece<T>> + Send {
     let reader = Reader {
-        body: response.into_body().into_data_stream(),
+        body: source,
         buffer: BytesMut::new(),
         ended: false,
     };
@@ -96,7 +128,7 @@ fn pieces<T: Send>(
             }
             match reader.body.next().await {
                 Some(Ok(data)) => reader.buffer.extend_from_slice(&data),
-                Some(Err(error)) => return Some((Err(error.to_string()), None)),
+                Some(Err(error)) => return Some((Err(error), None)),
                 None => reader.ended = true,
             }
         }

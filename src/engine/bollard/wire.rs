@@ -123,6 +123,19 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// Sends a request with a JSON body that asks to speak something else on the same connection from then on.
+    pub(super) async fn upgrade(&self, path: &str, body: Bytes) -> SendResult {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONNECTION, "Upgrade")
+            .header(header::UPGRADE, "tcp");
+        self.send(request.body(Full::new(body))?).await
+    }
+}
+
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
@@ -143,7 +156,7 @@ where
         .await?;
     // Ends by itself once the answer was read or dropped; its error also reaches whoever waits for the answer.
     tokio::spawn(async move {
-        let _ = connection.await;
+        let _ = connection.with_upgrades().await;
     });
     Ok(sender.send_request(request).await?)
 }

@@ -12,12 +12,13 @@ use futures::{
 use super::{
     Fake,
     events::Subscriber,
+    registry::image,
     world::{absent, is_up},
 };
 use crate::{
     engine::{
-        Containers, Daemon, EngineInfo, Error, Event, Images, Kind, LabelFilter, LogChunk, LogOptions,
-        Networks, Op, RegistryCredential, Result, SecretEnv, Volumes,
+        Archive, Commands, Containers, Daemon, EngineInfo, Error, Event, Images, Kind, LabelFilter, LogChunk,
+        LogOptions, Networks, Op, RegistryCredential, Result, SecretEnv, Session, Volumes,
     },
     state::{
         container::{ContainerId, ContainerSpec, ContainerView, Limits, MountSource, RunState},
@@ -150,6 +151,39 @@ impl Images for Fake {
     async fn pull_image(&self, reference: &str, credential: Option<&RegistryCredential>) -> Result<()> {
         self.enter(Op::PullImage, reference).await?;
         self.inside().registry.pull(reference, credential)
+    }
+
+    async fn load_image(&self, reference: &str, archive: Archive) -> Result<()> {
+        self.enter(Op::LoadImage, reference).await?;
+        let pieces: Vec<_> = archive.collect().await;
+        if let Some(error) = pieces.into_iter().find_map(std::result::Result::err) {
+            return Err(Error::new(
+                Op::LoadImage,
+                reference,
+                Kind::Invalid,
+                error.to_string(),
+            ));
+        }
+        let mut world = self.inside();
+        world.registry.add_local(reference, image(reference));
+        Ok(())
+    }
+}
+
+impl Commands for Fake {
+    async fn attach(&self, id: &ContainerId, _: &[String]) -> Result<Session> {
+        self.enter(Op::Exec, id.as_str()).await?;
+        self.attached(id)
+    }
+
+    async fn run_command(&self, id: &ContainerId, command: &[String]) -> Result<i64> {
+        self.enter(Op::RunCommand, id.as_str()).await?;
+        let mut world = self.inside();
+        if world.get(Op::RunCommand, id)?.view.state != RunState::Running {
+            let message = "Container is not running";
+            return Err(Error::new(Op::RunCommand, id.as_str(), Kind::Conflict, message));
+        }
+        Ok(world.command_codes.get(command).copied().unwrap_or_default())
     }
 }
 

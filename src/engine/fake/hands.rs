@@ -30,6 +30,12 @@ impl Fake {
         world.end(id, 137, false);
     }
 
+    /// What a command in any container ends with from now on.
+    pub fn set_exit_code(&self, command: &[&str], code: i64) {
+        let command = command.iter().map(|word| (*word).to_owned()).collect();
+        self.inside().command_codes.insert(command, code);
+    }
+
     /// `docker pause`.
     pub fn docker_pause(&self, id: &ContainerId) {
         let mut world = self.inside();
@@ -202,7 +208,10 @@ impl Fake {
             network: Some(crate::state::network::NetworkJoin {
                 name: "bridge".to_owned(),
                 aliases: Vec::new(),
+                address: None,
             }),
+            dns: Vec::new(),
+            restarts: false,
             stop_timeout: 10,
         };
         let id = world.create(&spec, &BTreeMap::new()).ok()?;

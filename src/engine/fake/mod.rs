@@ -11,6 +11,7 @@ use std::{
 use super::{Error, Kind, Op, Result};
 use crate::clock::Clock;
 
+mod agent;
 mod calls;
 mod environment;
 mod events;
@@ -39,6 +40,7 @@ pub struct Fake {
     clock: Arc<dyn Clock>,
     world: Arc<Mutex<World>>,
     door: Arc<Mutex<Door>>,
+    healths: agent::Healths,
 }
 
 #[derive(Default)]
@@ -57,13 +59,18 @@ impl Fake {
             clock,
             world: Arc::new(Mutex::new(World::new())),
             door: Arc::default(),
+            healths: Arc::new(tokio::sync::watch::channel(BTreeMap::new()).0),
         }
     }
 
     /// From now on every call is `Unreachable`, and open streams end.
     pub fn disconnect(&self) {
         self.door().away = true;
-        self.inside().events.clear();
+        let mut world = self.inside();
+        world.events.clear();
+        for (_, session) in world.sessions.drain(..) {
+            session.abort();
+        }
     }
 
     /// The engine answers again; what was in it is still there.
@@ -149,6 +156,8 @@ fn changes(op: Op) -> bool {
             | Op::ListContainers
             | Op::InspectContainer
             | Op::Logs
+            | Op::Exec
+            | Op::RunCommand
             | Op::InspectImage
             | Op::ListNetworks
             | Op::ListVolumes

@@ -188,6 +188,11 @@ impl World {
         let Some(container) = self.containers.get(id) else {
             return Ok(());
         };
+        let join = container.spec.network.clone();
+        let own = |name: &str| {
+            let join = join.as_ref().filter(|join| join.name == name)?;
+            join.address.map(|address| address.to_string())
+        };
         let wanting: Vec<String> = container
             .view
             .networks
@@ -204,7 +209,14 @@ impl World {
                     .values()
                     .any(|c| c.view.networks.get(&name).is_some_and(|place| place.ip == *ip))
             };
-            let Some(ip) = network.subnet.addresses().find(|ip| !taken(ip)) else {
+            let free = match own(&name) {
+                Some(own) if taken(&own) => {
+                    return Err((Kind::AddressSpace, "Address already in use".to_owned()));
+                }
+                Some(own) => Some(own),
+                None => network.subnet.addresses().find(|ip| !taken(ip)),
+            };
+            let Some(ip) = free else {
                 let message = format!("no available IPv4 addresses on this network's address pools: {name}");
                 return Err((Kind::AddressSpace, message));
             };

@@ -45,6 +45,10 @@ pub(super) struct World {
     /// Commands that no image has.
     pub(super) missing_commands: BTreeSet<String>,
     pub(super) events: Vec<Subscriber>,
+    /// Programs that were started in containers, and end with them.
+    pub(super) sessions: Vec<(ContainerId, tokio::task::AbortHandle)>,
+    /// Exit codes of commands in containers, where not zero.
+    pub(super) command_codes: BTreeMap<Vec<String>, i64>,
 }
 
 impl World {
@@ -60,6 +64,8 @@ impl World {
             missing_paths: BTreeSet::new(),
             missing_commands: BTreeSet::new(),
             events: Vec::new(),
+            sessions: Vec::new(),
+            command_codes: BTreeMap::new(),
         };
         world.add_default_network();
         world
@@ -159,7 +165,7 @@ impl World {
                 nano_cpus: spec.limits.nano_cpus.filter(|n| *n > 0),
             },
             swap_bounded: true,
-            restart_policy: "no".to_owned(),
+            restart_policy: if spec.restarts { "always" } else { "no" }.to_owned(),
             networks: [(
                 network,
                 Attachment {
@@ -297,6 +303,12 @@ impl World {
             self.network_event(id, "disconnect", network);
         }
         self.release_addresses(id);
+        self.sessions.retain(|(of, session)| {
+            if of == id {
+                session.abort();
+            }
+            of != id
+        });
     }
 
     pub(super) fn remove(&mut self, id: &ContainerId, force: bool) -> Result<()> {

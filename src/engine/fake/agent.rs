@@ -1,0 +1,131 @@
+//! What runs in a fake container that is a namespace's agent: it believes what it is told of its members, and what a test
+//! says about their health. Speaks the agent's words as plain JSON, so that the port needs to know nothing of them. Its
+//! session ends when its container does.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream},
+    sync::watch,
+};
+
+use super::Fake;
+use crate::{
+    engine::{Error, Kind, LogChunk, Op, Result, Session},
+    state::{
+        container::{ContainerId, RunState},
+        observed::{is_agent, namespace_of},
+    },
+};
+
+/// What tests say about containers, by id: an object in the form of `state::probe::Health`.
+pub(super) type Healths = Arc<watch::Sender<BTreeMap<String, Value>>>;
+
+impl Fake {
+    /// What the probes of a container say from now on: whether it is ready, whether it is alive, and why not.
+    pub fn set_health(&self, id: &ContainerId, ready: bool, alive: bool, message: &str) {
+        let since = ready.then(|| self.clock.now().to_string());
+        let health = json!({ "started": true, "ready": ready, "readySince": since, "alive": alive, "message": message });
+        self.healths.send_modify(|all| {
+            all.insert(id.as_str().to_owned(), health);
+        });
+    }
+
+    /// Opens a session of an agent; any other container has no such program.
+    pub(super) fn attached(&self, id: &ContainerId) -> Result<Session> {
+        let refuse = |kind, text: &str| Err(Error::new(Op::Exec, id.as_str(), kind, text));
+        let mut world = self.inside();
+        let view = world.get(Op::Exec, id)?.view.clone();
+        if view.state != RunState::Running {
+            return refuse(Kind::Conflict, "Container is not running");
+        }
+        if !is_agent(&view) {
+            return refuse(Kind::Failed, "fake: no such program");
+        }
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let task = tokio::spawn(serve(
+            far,
+            namespace_of(&view).to_owned(),
+            self.healths.subscribe(),
+        ));
+        world.sessions.push((id.clone(), task.abort_handle()));
+        let (reader, writer) = tokio::io::split(near);
+        let output = stream::unfold(reader, |mut reader| async move {
+            let mut buffer = bytes::BytesMut::with_capacity(8 << 10);
+            match reader.read_buf(&mut buffer).await {
+                Ok(0) | Err(_) => None,
+                Ok(_) => Some((Ok(LogChunk::Stdout(buffer.freeze())), reader)),
+            }
+        });
+        Ok(Session {
+            output: output.boxed(),
+            input: Box::pin(writer),
+        })
+    }
+}
+
+async fn serve(
+    stream: DuplexStream,
+    namespace: String,
+    mut healths: watch::Receiver<BTreeMap<String, Value>>,
+) {
+    let (reader, mut writer) = tokio::io::split(stream);
+    let mut lines = BufReader::new(reader).lines();
+    let mut members: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let hello = json!({ "word": "hello", "version": 1, "namespace": namespace });
+    let mut words = vec![hello];
+    loop {
+        for word in words.drain(..) {
+            if writer.write_all(format!("{word}\n").as_bytes()).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            line = lines.next_line() => {
+                let Ok(Some(line)) = line else { return };
+                let order: Value = serde_json::from_str(&line).unwrap_or_default();
+                let deployment = order["deployment"].as_str().unwrap_or_default().to_owned();
+                match order["order"].as_str() {
+                    Some("set") => {
+                        let told = order["members"].as_array().cloned().unwrap_or_default();
+                        members.insert(deployment.clone(), told);
+                        words.extend(said(&members, &healths.borrow(), Some(&deployment)));
+                        words.push(json!({
+                            "word": "applied", "deployment": deployment, "sequence": order["sequence"],
+                        }));
+                    }
+                    _ => members.retain(|name, _| {
+                        order["deployments"].as_array().is_some_and(|all| all.iter().any(|n| n == name))
+                    }),
+                }
+            }
+            changed = healths.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                words.extend(said(&members, &healths.borrow_and_update(), None));
+            }
+        }
+    }
+}
+
+fn said(
+    members: &BTreeMap<String, Vec<Value>>,
+    healths: &BTreeMap<String, Value>,
+    only: Option<&str>,
+) -> Vec<Value> {
+    let wanted = members
+        .iter()
+        .filter(|(name, _)| only.is_none_or(|only| only == *name));
+    let all = wanted.flat_map(|(name, members)| members.iter().map(move |member| (name, member)));
+    let word = |(name, member): (&String, &Value)| {
+        let told = healths.get(member["container"].as_str().unwrap_or_default());
+        json!({
+            "word": "health", "deployment": name, "container": member["container"],
+            "startedAt": member["startedAt"], "health": told.unwrap_or(&member["known"]),
+        })
+    };
+    all.map(word).collect()
+}

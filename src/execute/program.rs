@@ -1,0 +1,214 @@
+//! The image of the agent: this very program, alone in an image, so that no registry is needed and both sides are always
+//! of one version. Owns where the program is, what its image is called and how it becomes an archive. Built by `cli`.
+
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use tokio::io::AsyncReadExt;
+
+use crate::{
+    engine::{self, Archive, Engine, Error, Kind, Op},
+    state::{desired::AgentImage, hash::hex},
+};
+
+/// The repository of images that are made here; the tag says of what.
+const REPOSITORY: &str = "supercargo/agent";
+/// How much of the file is read to tell it from another, in this many places: all of it would delay the start.
+const SAMPLE: usize = 4 << 10;
+const SAMPLES: u64 = 64;
+const PIECE: usize = 256 << 10;
+/// A tar archive is made of blocks of this many bytes and ends with two empty ones.
+const BLOCK: usize = 512;
+
+/// Where agents come from.
+#[derive(Debug, Clone)]
+pub struct Program {
+    image: AgentImage,
+    path: Option<PathBuf>,
+}
+
+impl Program {
+    /// An image that the engine has or can fetch.
+    #[must_use]
+    pub fn of_image(reference: &str) -> Self {
+        let image = AgentImage {
+            image: reference.to_owned(),
+            version: hex(&[reference], 12),
+        };
+        Self { image, path: None }
+    }
+
+    /// An image that is made of this program.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn of_file(path: &Path) -> io::Result<Self> {
+        let version = fingerprint(path)?;
+        let image = AgentImage {
+            image: format!("{REPOSITORY}:{version}"),
+            version,
+        };
+        Ok(Self {
+            image,
+            path: Some(path.to_owned()),
+        })
+    }
+
+    /// The image.
+    #[must_use]
+    pub fn image(&self) -> &AgentImage {
+        &self.image
+    }
+
+    /// Brings the image into an engine that does not have it.
+    ///
+    /// # Errors
+    /// The engine's; `Failed` when the program's file cannot be read.
+    pub async fn bring<E: Engine>(&self, engine: &E, reference: &str) -> engine::Result<()> {
+        let Some(path) = &self.path else {
+            return engine.pull_image(reference, None).await;
+        };
+        let unreadable = |error: io::Error| {
+            let message = format!("the program {} cannot be read: {error}", path.display());
+            Error::new(Op::LoadImage, reference, Kind::Failed, message)
+        };
+        engine
+            .load_image(reference, archive(path).await.map_err(unreadable)?)
+            .await
+    }
+}
+
+/// Tells one build of the program from another: its length and samples of it.
+fn fingerprint(path: &Path) -> io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut seen = length.to_string();
+    for index in 0..SAMPLES {
+        file.seek(SeekFrom::Start(length / SAMPLES * index))?;
+        let mut sample = vec![0; SAMPLE];
+        let mut read = 0;
+        while let Some(rest) = sample.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            match file.read(rest)? {
+                0 => break,
+                more => read += more,
+            }
+        }
+        sample.truncate(read);
+        seen.push_str(&hex(&[&String::from_utf8_lossy(&sample)], 16));
+    }
+    Ok(hex(&[env!("CARGO_PKG_VERSION"), &seen], 12))
+}
+
+/// An archive of the program as `/supercargo`, read as it is sent.
+async fn archive(path: &Path) -> io::Result<Archive> {
+    let file = tokio::fs::File::open(path).await?;
+    let length = file.metadata().await?.len();
+    let padding = (BLOCK as u64 - length % BLOCK as u64) % BLOCK as u64;
+    let content = stream::unfold((file, length), |(mut file, left)| async move {
+        if left == 0 {
+            return None;
+        }
+        let mut piece = Vec::with_capacity(PIECE);
+        match (&mut file)
+            .take(left.min(PIECE as u64))
+            .read_to_end(&mut piece)
+            .await
+        {
+            Ok(0) => {
+                let short = io::Error::new(io::ErrorKind::UnexpectedEof, "the program became shorter");
+                Some((Err(short), (file, 0)))
+            }
+            Ok(read) => Some((Ok(Bytes::from(piece)), (file, left.saturating_sub(read as u64)))),
+            Err(error) => Some((Err(error), (file, 0))),
+        }
+    });
+    let end = vec![0; usize::try_from(padding).unwrap_or_default() + 2 * BLOCK];
+    let head = stream::iter([Ok(Bytes::from(header(length)))]);
+    Ok(head
+        .chain(content)
+        .chain(stream::iter([Ok(Bytes::from(end))]))
+        .boxed())
+}
+
+/// The header of an executable file of root's (POSIX.1-1988 ustar).
+fn header(length: u64) -> Vec<u8> {
+    let mut header = vec![0_u8; BLOCK];
+    let mut put = |at: usize, text: &[u8]| {
+        header
+            .iter_mut()
+            .skip(at)
+            .zip(text)
+            .for_each(|(place, byte)| *place = *byte);
+    };
+    put(0, b"supercargo");
+    put(100, b"0000755\0");
+    put(108, b"0000000\0");
+    put(116, b"0000000\0");
+    put(124, format!("{length:011o}\0").as_bytes());
+    put(136, b"00000000000\0");
+    put(148, b"        ");
+    put(156, b"0");
+    put(257, b"ustar\x0000");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    let mut put = |at: usize, text: &[u8]| {
+        header
+            .iter_mut()
+            .skip(at)
+            .zip(text)
+            .for_each(|(place, byte)| *place = *byte);
+    };
+    put(148, format!("{sum:06o}\0 ").as_bytes());
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_archive_is_what_tar_reads() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, length) = (directory.path().join("p"), 300_001);
+        std::fs::write(&path, vec![7_u8; length]).unwrap();
+        let pieces: Vec<Bytes> = archive(&path).await.unwrap().try_collect().await.unwrap();
+        let tar = directory.path().join("a.tar");
+        std::fs::write(&tar, pieces.concat()).unwrap();
+        let out = std::process::Command::new("tar")
+            .arg("-tvf")
+            .arg(&tar)
+            .output()
+            .unwrap();
+        let listed = String::from_utf8(out.stdout).unwrap();
+        assert!(
+            out.status.success() && listed.starts_with("-rwxr-xr-x 0/0"),
+            "{listed}"
+        );
+        assert!(
+            listed.contains("300001") && listed.trim_end().ends_with(" supercargo"),
+            "{listed}"
+        );
+        assert_eq!(pieces.concat().len() % BLOCK, 0);
+    }
+
+    #[test]
+    fn another_program_is_another_image() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("p");
+        let made = |content: &[u8]| {
+            std::fs::write(&path, content).unwrap();
+            Program::of_file(&path).unwrap().image().clone()
+        };
+        let first = made(&[1; 100_000]);
+        assert_eq!(first, made(&[1; 100_000]));
+        let mut changed = vec![1; 100_000];
+        changed[0] = 2;
+        assert_ne!(first, made(&changed));
+        assert_ne!(first, made(&[1; 100_001]));
+    }
+}
