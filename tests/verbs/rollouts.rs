@@ -125,10 +125,27 @@ fn pause_resume_and_restart_change_one_thing_and_refuse_what_is_so_already() {
     assert!(object["spec"]["template"]["metadata"]["annotations"]["supercargo.dev/restartedAt"].is_string());
 }
 
-#[test]
-fn history_shows_what_is_kept_and_undo_goes_back_to_it() {
-    let lab = Lab::start("undo");
+/// What an operator would have kept of two templates before.
+fn keep_two(lab: &Lab) {
     let n = lab.namespace.as_str();
+    let uid = web(lab)["metadata"]["uid"].clone();
+    for (number, cause) in [(1, "first"), (2, "second")] {
+        let revision = json!({
+            "apiVersion": "apps/v1", "kind": "ControllerRevision",
+            "metadata": {
+                "name": format!("web-{number}"), "namespace": n, "labels": { "supercargo.dev/uid": uid },
+                "annotations": { "kubernetes.io/change-cause": cause },
+            },
+            "revision": number,
+            "data": { "spec": { "template": manifest(lab, &format!("app:{number}"))["spec"]["template"] } },
+        });
+        lab.kubectl(&["create", "-f", "-"], &revision.to_string());
+    }
+}
+
+#[test]
+fn history_shows_what_is_kept() {
+    let lab = Lab::start("undo");
     let ask = |args: &[&str]| rollout(&lab, args);
     apply(&lab, &manifest(&lab, "app:3"));
     let (code, out, err) = ask(&["history", "web"]);
@@ -143,19 +160,7 @@ fn history_shows_what_is_kept_and_undo_goes_back_to_it() {
     let (code, _, err) = ask(&["undo", "web"]);
     assert!(code == Some(1) && err.contains("no earlier revision"), "{err}");
 
-    let uid = web(&lab)["metadata"]["uid"].clone();
-    for (number, cause) in [(1, "first"), (2, "second")] {
-        let revision = json!({
-            "apiVersion": "apps/v1", "kind": "ControllerRevision",
-            "metadata": {
-                "name": format!("web-{number}"), "namespace": n, "labels": { "supercargo.dev/uid": uid },
-                "annotations": { "kubernetes.io/change-cause": cause },
-            },
-            "revision": number,
-            "data": { "spec": { "template": manifest(&lab, &format!("app:{number}"))["spec"]["template"] } },
-        });
-        lab.kubectl(&["create", "-f", "-"], &revision.to_string());
-    }
+    keep_two(&lab);
     let (_, out, err) = ask(&["history", "ddep/web"]);
     assert_eq!(
         (out.as_str(), err.as_str()),
@@ -180,7 +185,15 @@ fn history_shows_what_is_kept_and_undo_goes_back_to_it() {
     assert!(code == Some(1) && err.contains("rollout history web"), "{err}");
     let (code, _, err) = ask(&["status", "web", "--revision=1"]);
     assert!(code == Some(1) && err.contains("no revision yet"), "{err}");
+}
 
+#[test]
+fn undo_goes_back_to_what_is_kept() {
+    let lab = Lab::start("back");
+    let n = lab.namespace.as_str();
+    let ask = |args: &[&str]| rollout(&lab, args);
+    apply(&lab, &manifest(&lab, "app:3"));
+    keep_two(&lab);
     let image = || web(&lab)["spec"]["template"]["spec"]["containers"][0]["image"].clone();
     let (code, out, _) = ask(&["undo", "web", "--dry-run=client"]);
     assert!(
