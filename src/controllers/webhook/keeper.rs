@@ -1,7 +1,8 @@
-//! Keeps the certificate: serves what the Secret has, and, while this process leads, makes it, renews it and tells the
-//! webhooks' configuration whom to trust. One writer, so that two versions of the program never take turns; a write goes
-//! over the version that was seen, so that a lease that changed hands in between does no harm. Level-triggered: a Secret
-//! or a configuration that was changed, removed or made later is put right when the watch shows it.
+//! Keeps the certificate: serves what the Secret has, makes it where there is none, and, while this process leads, renews
+//! it and tells the webhooks' configuration whom to trust. One writer over what exists, so that two versions of the program
+//! never take turns; but anybody makes the first one: the leader may be of a version or of flags that need none, and would
+//! keep its successor from ever being ready. A write goes over the version that was seen. Level-triggered: a Secret or a
+//! configuration that was changed, removed or made later is put right when the watch shows it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -136,12 +137,17 @@ impl Keeper {
                 () = sleep(LOOK) => {}
             }
             self.serve(&mut known);
-            if !self.term.runs() || pause.is_some_and(|until| Instant::now() < until) {
+            let leads = self.term.runs();
+            let may = leads || matches!(known.secret.seen, Seen::Absent);
+            if !may || pause.is_some_and(|until| Instant::now() < until) {
                 continue;
             }
             let done = async {
                 self.renew(&secrets, &mut known).await?;
-                self.tell(&configurations, &mut known).await
+                if leads {
+                    self.tell(&configurations, &mut known).await?;
+                }
+                Ok::<(), String>(())
             };
             pause = match done.await {
                 Ok(()) => None,

@@ -1,6 +1,6 @@
 //! The webhooks of `supercargo controller`: a socket with TLS, the facts that a verdict needs, and the certificate that
 //! keeps itself. Owns putting these together; every verdict is `crate::admission`'s. Every replica answers, whoever leads:
-//! a review needs no engine. Only who leads writes the certificate. Called by `cli`.
+//! a review needs no engine. Who leads renews the certificate. Called by `cli`.
 
 mod answer;
 mod keeper;
