@@ -5,7 +5,9 @@ pub mod apiserver;
 pub mod clock;
 pub mod seal;
 pub mod telemetry;
+pub mod tls;
 
+pub mod admission;
 pub mod state;
 
 pub mod engine;

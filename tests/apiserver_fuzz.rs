@@ -21,7 +21,7 @@ use fuzzing::{
     seeds, target,
 };
 // The targets find them at the root of the crate that includes them.
-use supercargo::{apiserver, clock, telemetry};
+use supercargo::{admission, api, apiserver, clock, telemetry};
 
 /// Nothing that takes longer is an answer.
 const HANG: Duration = Duration::from_secs(120);
@@ -120,6 +120,7 @@ fuzzed! {
     any_cel_rule_is_run_or_refused: "cel", 400;
     any_column_shows_a_cell: "columns", 4_000;
     any_crd_is_read_or_refused: "definition", 300;
+    any_review_is_judged_or_refused: "admission", 6_000;
     any_continue_token_goes_on_or_is_refused: "continue_token", 1_500;
     any_request_is_answered_well: "request", 1_500;
 }

@@ -17,6 +17,8 @@ use std::{
     time::Instant,
 };
 
+#[path = "e2e/admission.rs"]
+mod admission;
 #[path = "e2e/chaos.rs"]
 mod chaos;
 #[path = "e2e/delivery.rs"]
@@ -49,6 +51,10 @@ const TOGETHER: &[Test] = &[
         leadership::a_stopped_leader,
     ),
     (
+        "a_webhook_certificate_is_renewed_and_no_request_fails",
+        admission::renewed_while_asked,
+    ),
+    (
         "docker_away_damages_no_status_and_work_goes_on_after",
         faults::docker_away,
     ),
@@ -62,6 +68,19 @@ const TOGETHER: &[Test] = &[
     ),
     ("deletion_orphan_force_and_namespace", lifecycle::deletion),
     ("renewing_nothing_changes_nothing", secrets::quiet),
+    (
+        "what_nobody_answers_for_is_held_by_the_operator",
+        admission::nobody_answers,
+    ),
+    (
+        "webhooks_are_answered_by_who_leads_and_by_who_stands_by",
+        admission::both_answer,
+    ),
+    (
+        "what_is_wrong_is_refused_when_it_is_written",
+        admission::refused_when_written,
+    ),
+    ("what_is_in_use_is_not_deleted", admission::kept_while_used),
     ("the_main_story", secrets::main_story),
     ("a_missing_secret_holds_and_recovers_at_once", secrets::missing),
     ("kubectl_works_as_with_any_resource", kubectl::verbs),
@@ -99,6 +118,21 @@ const ONE_FORM: &[(&str, Form, &str)] = &[
         "a_stopped_leader_is_replaced_and_makes_nothing_twice",
         Form::Cluster,
         "one process has the store, so that there is no second operator",
+    ),
+    (
+        "a_webhook_certificate_is_renewed_and_no_request_fails",
+        Form::Cluster,
+        "the rules are asked in the process, without a webhook",
+    ),
+    (
+        "what_nobody_answers_for_is_held_by_the_operator",
+        Form::Cluster,
+        "the rules are asked in the process, without a webhook",
+    ),
+    (
+        "webhooks_are_answered_by_who_leads_and_by_who_stands_by",
+        Form::Cluster,
+        "the rules are asked in the process, without a webhook",
     ),
     (
         "an_idle_control_plane_writes_nothing",

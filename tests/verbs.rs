@@ -200,6 +200,8 @@ fn plan_and_explain_tell_what_would_be_done_and_never_a_value() {
     assert_eq!(rows[0]["kid"].as_str().unwrap().len(), 16);
     assert_eq!(rows[1]["state"], "left out (optional)");
     assert!(!ran.out.contains(SECRET));
+    let force = "supercargo.dev/force-delete=true";
+    lab.kubectl(&["annotate", "-n", n, "dsec", "db", force], "");
     lab.kubectl(&["delete", "-n", n, "dsec", "db"], "");
     let ran = lab.supercargo(&["explain", "web", "-n", n, "--keyring", "ring"]);
     assert!(

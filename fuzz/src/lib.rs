@@ -1,12 +1,21 @@
-//! The API server's room and its fuzz targets as a library, so that it is built once for all of them.
-#![allow(missing_docs, dead_code, unused_imports, reason = "the room is taken in whole by path")]
+//! The API server's room, admission with what it stands on, and their fuzz targets as a library, so that it is built once
+//! for all of them.
+#![allow(missing_docs, dead_code, unused_imports, reason = "the rooms are taken in whole by path")]
 
+#[path = "../../src/admission/mod.rs"]
+pub mod admission;
+#[path = "../../src/api/mod.rs"]
+pub mod api;
 #[path = "../../src/apiserver/mod.rs"]
 pub mod apiserver;
 #[path = "../../src/clock.rs"]
 pub mod clock;
 #[path = "../../tests/fuzzing/mod.rs"]
 pub mod fuzzing;
+#[path = "../../src/seal/mod.rs"]
+pub mod seal;
+#[path = "../../src/tls/mod.rs"]
+pub mod tls;
 #[path = "../../src/telemetry"]
 pub mod telemetry {
     pub mod metrics;

@@ -12,18 +12,43 @@ use super::violation::Violation;
 pub fn find(object: &Value) -> Vec<Violation> {
     let mut violations = Vec::new();
     for table in TABLES {
-        let mut steps: Vec<&str> = table.at.split('.').collect();
-        steps.reverse();
-        visit(table, object, &mut steps, String::new(), &mut violations);
+        each(table, object, &mut |path, value| {
+            check(table, value, path, &mut violations)
+        });
     }
     violations.sort();
     violations
 }
 
-/// Walks down to every object that `table` is about. `steps` is what is left of the way, last step first.
-fn visit(table: &Table, value: &Value, steps: &mut Vec<&str>, path: String, found: &mut Vec<Violation>) {
+/// The path of every field of `object` that is accepted and has no effect, so that its author can be told.
+#[must_use]
+pub fn without_effect(object: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    for table in TABLES {
+        let ignored = |(name, value): (&String, &Value)| {
+            let treatment = table.field(name).map(|field| field.treatment);
+            (matches!(treatment, Some(Treatment::Ignored(_))) && !value.is_null()).then(|| name.clone())
+        };
+        each(table, object, &mut |path, value| {
+            let fields = value.as_object().into_iter().flatten();
+            found.extend(fields.filter_map(ignored).map(|name| join(path, &name)));
+        });
+    }
+    found.sort();
+    found
+}
+
+/// Calls `see` with every object that `table` is about, and its path.
+fn each(table: &Table, object: &Value, see: &mut impl FnMut(&str, &Value)) {
+    let mut steps: Vec<&str> = table.at.split('.').collect();
+    steps.reverse();
+    visit(object, &mut steps, String::new(), see);
+}
+
+/// `steps` is what is left of the way, last step first.
+fn visit(value: &Value, steps: &mut Vec<&str>, path: String, see: &mut impl FnMut(&str, &Value)) {
     let Some(step) = steps.pop() else {
-        check(table, value, &path, found);
+        see(&path, value);
         return;
     };
     let name = step.trim_end_matches("[]");
@@ -31,10 +56,10 @@ fn visit(table: &Table, value: &Value, steps: &mut Vec<&str>, path: String, foun
         let path = join(&path, name);
         if step.ends_with("[]") {
             for (index, item) in child.as_array().into_iter().flatten().enumerate() {
-                visit(table, item, steps, format!("{path}[{index}]"), found);
+                visit(item, steps, format!("{path}[{index}]"), see);
             }
         } else {
-            visit(table, child, steps, path, found);
+            visit(child, steps, path, see);
         }
     }
     steps.push(step);

@@ -11,6 +11,7 @@ use super::{
     Failure, Outcome,
     connect::{self, Docker, DockerArgs},
     leading::{self, Leading},
+    webhook::{self, WebhookArgs},
 };
 use crate::{
     api::validate::Policy,
@@ -52,6 +53,8 @@ pub(super) struct Args {
     /// Where /healthz, /readyz and /metrics are served
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464")]
     metrics_addr: SocketAddr,
+    #[command(flatten)]
+    webhook: WebhookArgs,
 }
 
 /// Flags of whatever runs the operator.
@@ -209,6 +212,16 @@ async fn operate(args: Args) -> Outcome {
         metrics = %listener.local_addr()?,
         "the operator starts"
     );
+    let webhooks = args
+        .webhook
+        .start(&webhook::Owner {
+            client: &client,
+            policy: &options.policy,
+            namespace: &flags.operator_namespace,
+            term: &term,
+            metrics: &metrics,
+        })
+        .await?;
     let leading = Leading::new(args.leader_elect, &client, &flags.operator_namespace, term);
     let operator = Operator::new(Setup {
         client,
@@ -228,7 +241,7 @@ async fn operate(args: Args) -> Outcome {
     let endpoints = http::serve(
         listener,
         metrics,
-        leading.readiness(operator.readiness()),
+        webhooks.readiness(leading.readiness(operator.readiness())),
         operator.gauges(),
         async move {
             let _gone_is_stopped = ended.wait_for(|stop| *stop).await;
@@ -237,6 +250,7 @@ async fn operate(args: Args) -> Outcome {
     let serving = tokio::spawn(endpoints);
     let working = finish(operator.run(stop.clone()), stop.clone(), GRACE);
     let outcome = leading.during(working, stop).await;
+    webhooks.stop().await;
     serving.abort();
     outcome?;
     tracing::info!("the operator has stopped; containers run on");

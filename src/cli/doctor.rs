@@ -14,7 +14,12 @@ use super::output::{self, Format};
 use super::ring_source::RingArgs;
 use super::standalone_data::DataDir;
 use super::{Failure, Outcome, block_on};
-use super::{doctor_cluster, doctor_engine, doctor_keys, doctor_rights, doctor_standalone, doctor_uninstall};
+use super::{
+    doctor_cluster, doctor_engine, doctor_keys, doctor_rights, doctor_standalone, doctor_uninstall,
+    doctor_webhook,
+};
+use crate::admission::configuration;
+use crate::controllers::webhook::CERTIFICATE_SECRET;
 use crate::plan::subnet::Cidr;
 
 /// An answer that takes longer is none.
@@ -39,6 +44,15 @@ pub(super) struct Args {
     /// Ask as this user, such as system:serviceaccount:supercargo-system:supercargo: the rights that count are the operator's
     #[arg(long = "as", value_name = "USER")]
     pub(super) as_user: Option<String>,
+    /// Ask for the rights of an operator that runs with --leader-elect, too
+    #[arg(long)]
+    pub(super) leader_elect: bool,
+    /// The operator's ValidatingWebhookConfiguration
+    #[arg(long, value_name = "NAME", default_value = configuration::NAME)]
+    pub(super) webhook_configuration: String,
+    /// The Secret of the operator's namespace that keeps the certificate of the webhooks
+    #[arg(long, value_name = "NAME", default_value = CERTIFICATE_SECRET)]
+    pub(super) webhook_secret: String,
     /// Look at standalone's data directory, too. Without it the usual one, if it is there
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -201,7 +215,8 @@ async fn examine(args: &Args) -> Result<Report, Failure> {
     };
     if let Some(cluster) = &cluster {
         doctor_cluster::definitions(&mut report, &cluster.client).await;
-        doctor_rights::rights(&mut report, &cluster.client, args).await;
+        let webhooks = doctor_webhook::webhooks(&mut report, &cluster.client, args).await;
+        doctor_rights::rights(&mut report, &cluster.client, args, webhooks).await;
     }
     doctor_keys::keys(&mut report, cluster.as_ref().map(|c| &c.client), args).await;
     if let Some(engine) = &engine {

@@ -9,6 +9,7 @@ use kube::{Api, Client, api::PostParams};
 
 use super::doctor::{Args, Report, patiently};
 use crate::api::{GROUP, keys::PUBLIC_KEYS_CONFIG_MAP};
+use crate::controllers::leadership::LEASE;
 
 /// What is needed of one resource.
 struct Need {
@@ -28,9 +29,9 @@ impl Need {
             title = format!("{title}/{sub}");
         }
         match (&self.namespace, &self.name) {
-            (Some(namespace), Some(name)) if namespace != name => format!("{title} {namespace}/{name}"),
-            (Some(namespace), None) => format!("{title} in {namespace}"),
+            (Some(namespace), Some(name)) if namespace != name => format!("{title} {name} in {namespace}"),
             (Some(_), Some(name)) => format!("{title} {name}"),
+            (Some(namespace), None) => format!("{title} in {namespace}"),
             (None, Some(name)) => format!("{title} {name}"),
             (None, None) => title,
         }
@@ -55,8 +56,8 @@ impl Need {
     }
 }
 
-/// Everything that the operator asks of the API server.
-fn needs(args: &Args) -> Vec<Need> {
+/// Everything that the operator asks of the API server. `webhooks`: it answers reviews, too.
+fn needs(args: &Args, webhooks: bool) -> Vec<Need> {
     let need = |group, resource, subresource, namespace: Option<&String>, verbs| Need {
         group,
         resource,
@@ -110,6 +111,30 @@ fn needs(args: &Args) -> Vec<Need> {
         });
         needs.push(need("", "secrets", None, own, &["create"]));
     }
+    if args.leader_elect {
+        needs.push(Need {
+            name: Some(LEASE.to_owned()),
+            ..need("coordination.k8s.io", "leases", None, own, &["get", "update"])
+        });
+        // A name cannot be told when something is created.
+        needs.push(need("coordination.k8s.io", "leases", None, own, &["create"]));
+    }
+    if webhooks {
+        needs.push(Need {
+            name: Some(args.webhook_secret.clone()),
+            ..need("", "secrets", None, own, &["get", "list", "watch", "update"])
+        });
+        needs.push(need("", "secrets", None, own, &["create"]));
+        let (group, resource) = ("admissionregistration.k8s.io", "validatingwebhookconfigurations");
+        needs.push(Need {
+            name: Some(args.webhook_configuration.clone()),
+            ..need(group, resource, None, None, &["get", "list", "watch", "patch"])
+        });
+        // For who wants to delete the definition of a kind.
+        for resource in ["dockerdeployments", "dockersecrets"] {
+            needs.push(need(GROUP, resource, None, None, &["list"]));
+        }
+    }
     for namespace in &args.core_secrets_namespace {
         needs.push(need("", "secrets", None, Some(namespace), &["list", "watch"]));
     }
@@ -117,10 +142,10 @@ fn needs(args: &Args) -> Vec<Need> {
 }
 
 /// Asks for all of it.
-pub(super) async fn rights(report: &mut Report, client: &Client, args: &Args) {
+pub(super) async fn rights(report: &mut Report, client: &Client, args: &Args, webhooks: bool) {
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let whose = args.as_user.as_deref().unwrap_or("the user of this kubeconfig");
-    for need in needs(args) {
+    for need in needs(args, webhooks) {
         let ask = |verb: &'static str| {
             let (api, review) = (api.clone(), need.review(verb));
             async move {

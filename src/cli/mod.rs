@@ -12,6 +12,7 @@ mod doctor_keys;
 mod doctor_rights;
 mod doctor_standalone;
 mod doctor_uninstall;
+mod doctor_webhook;
 mod explain;
 mod keys;
 mod keys_source;
@@ -41,6 +42,7 @@ mod standalone_plane;
 mod standalone_ring;
 mod verify;
 mod version;
+mod webhook;
 
 use std::process::ExitCode;
 

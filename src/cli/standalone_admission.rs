@@ -1,89 +1,128 @@
-//! Admission of our own kinds in the embedded API server: the same pure rules by which the controllers judge an object,
-//! asked before it is stored. Owns only the translation: what is invalid is 422 with the field's path, what policy forbids
-//! is 403. The rules are `api::validate`'s. Called by the API server for every write.
+//! Admission in the embedded API server: the rules of `crate::admission`, asked in the process before anything is stored
+//! or deleted. Owns only the translation there and back, and the facts that a deletion's verdict needs, read from the
+//! store. Called by the API server for every write.
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::{
-    api::{
-        DockerSecret,
-        validate::{self, Policy},
-        validate_secret,
-        violation::{Violation, ViolationKind},
-    },
+    admission::{self, Facts, Need, Objects, Operation, deletion},
+    api::{GROUP, reference::SecretKind, validate::Policy},
     apiserver::{
         admission::{Admission, Review},
-        field_error::FieldError,
-        names::GroupResource,
+        names::{GroupResource, Key},
         object,
-        status::{Result, Status},
+        status::{Cause, Details, Result, Status},
+        store::{Range, Record, Store},
     },
+    controllers::references::{self, Named},
 };
 
-const GROUP: &str = "supercargo.dev";
-
-/// The rules under one policy.
-#[derive(Debug, Clone)]
-pub(super) struct OwnKinds(pub(super) Policy);
+/// The rules under one policy, on one store.
+#[derive(Clone)]
+pub(super) struct OwnKinds {
+    pub(super) policy: Policy,
+    pub(super) store: Store,
+}
 
 impl Admission for OwnKinds {
-    fn review(&self, review: &Review<'_>) -> Result<Vec<String>> {
-        let Some(new) = review.object else {
-            return Ok(Vec::new());
+    fn review(&self, asked: &Review<'_>) -> Result<Vec<String>> {
+        let review = admission::Review {
+            operation: match (asked.object, asked.old) {
+                (Some(_), None) => Operation::Create,
+                (Some(_), Some(_)) => Operation::Update,
+                (None, Some(_)) => Operation::Delete,
+                (None, None) => Operation::Other,
+            },
+            group: &asked.resource.group,
+            resource: &asked.resource.resource,
+            subresource: asked.subresource,
+            object: asked.object,
+            old: asked.old,
+            user: &asked.user.name,
+            groups: &asked.user.groups,
         };
-        if &*review.resource.group != GROUP || !review.subresource.is_empty() {
-            return Ok(Vec::new());
-        }
-        // What was stored under older or laxer rules may still lose its finalizers and get labels.
-        if object::is_deleting(new) || review.old.is_some_and(|old| old.get("spec") == new.get("spec")) {
-            return Ok(Vec::new());
-        }
-        let violations = match &*review.resource.resource {
-            "dockerdeployments" => validate::validate(new, &self.0).err().unwrap_or_default(),
-            "dockersecrets" => secret(new),
-            _ => Vec::new(),
+        let facts = match deletion::need(&review) {
+            Need::Nothing => Facts::default(),
+            Need::Users { namespace, secret } => self.users(namespace, secret)?,
+            Need::Objects { plural } => self.objects(plural)?,
         };
-        refuse(review.resource, new, &violations).map(|()| Vec::new())
+        let verdict = admission::review(&review, &facts, &self.policy);
+        verdict
+            .refusal
+            .map_or(Ok(verdict.warnings), |refusal| Err(refused(refusal)))
     }
 }
 
-fn secret(object: &Value) -> Vec<Violation> {
-    // One that cannot be read was refused by its schema.
-    let Ok(secret) = serde_json::from_value::<DockerSecret>(object.clone()) else {
-        return Vec::new();
-    };
-    validate_secret::validate_secret(&secret)
-        .err()
-        .unwrap_or_default()
+impl OwnKinds {
+    fn list(&self, plural: &str, namespace: Option<&str>) -> Result<Vec<Arc<Record>>> {
+        let range = Range {
+            of: GroupResource::new(GROUP, plural),
+            namespace: namespace.map(Into::into),
+            after: None,
+        };
+        let listed = self.store.list(&range, None, 0);
+        listed
+            .map(|page| page.records)
+            .map_err(|error| Status::internal(error.to_string()))
+    }
+
+    fn object(&self, record: &Record) -> Result<Value> {
+        self.store.object(record).map_err(Status::internal)
+    }
+
+    fn users(&self, namespace: &str, secret: &str) -> Result<Facts> {
+        let wanted = Named::Secret(SecretKind::DockerSecret, secret.to_owned());
+        let mut facts = Facts::default();
+        for record in self.list("dockerdeployments", Some(namespace))? {
+            let deployment = self.object(&record)?;
+            if references::of(&deployment["spec"]).contains(&wanted) {
+                facts.users.push(admission::User {
+                    name: object::name(&deployment).to_owned(),
+                    going: object::is_deleting(&deployment),
+                });
+            }
+        }
+        let key = Key::new(&GroupResource::new("", "namespaces"), "", namespace);
+        facts.namespace_ends = match self.store.get(&key) {
+            Some(record) => object::is_deleting(&self.object(&record)?),
+            None => true,
+        };
+        Ok(facts)
+    }
+
+    fn objects(&self, plural: &str) -> Result<Facts> {
+        let all = self.list(plural, None)?;
+        let objects = all.first().map(|first| Objects {
+            one: format!("{}/{}", first.key.namespace, first.key.name),
+            others: all.len() as u64 - 1,
+        });
+        Ok(Facts {
+            objects,
+            ..Facts::default()
+        })
+    }
 }
 
-fn refuse(of: &GroupResource, new: &Value, violations: &[Violation]) -> Result<()> {
-    let name = object::name(new);
-    let invalid: Vec<FieldError> = violations
-        .iter()
-        .filter(|violation| violation.kind == ViolationKind::InvalidSpec)
-        .map(finding)
-        .collect();
-    if !invalid.is_empty() {
-        let kind = new.get("kind").and_then(Value::as_str).unwrap_or_default();
-        return Err(Status::invalid(GROUP, kind, name, &invalid));
-    }
-    let forbidden: Vec<String> = violations.iter().map(ToString::to_string).collect();
-    if forbidden.is_empty() {
-        return Ok(());
-    }
-    Err(Status::forbidden(
-        of,
-        name,
-        format_args!("violates the policy of this operator: {}", forbidden.join("; ")),
-    ))
-}
-
-/// Without the value: it may be one that should have been sealed.
-fn finding(violation: &Violation) -> FieldError {
-    FieldError {
-        value: None,
-        ..FieldError::invalid(&violation.path, Value::Null, &violation.message)
+fn refused(refusal: admission::Refusal) -> Status {
+    let causes = refusal.causes.into_iter().map(|cause| Cause {
+        reason: cause.reason.to_owned(),
+        message: cause.message,
+        field: cause.field,
+    });
+    Status {
+        code: refusal.code,
+        reason: refusal.reason,
+        message: refusal.message,
+        details: Some(Box::new(Details {
+            name: refusal.name,
+            group: refusal.group,
+            kind: refusal.kind,
+            causes: causes.collect(),
+            ..Details::default()
+        })),
+        continue_token: None,
     }
 }
 
@@ -92,80 +131,137 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::apiserver::authorize::User;
+    use crate::apiserver::{authorize::User, field_error::FieldError, store};
 
-    fn deployment(container: Value) -> Value {
+    fn kinds() -> OwnKinds {
+        OwnKinds {
+            policy: Policy::default(),
+            store: Store::in_memory(store::Options::default()),
+        }
+    }
+
+    async fn put(kinds: &OwnKinds, group: &str, plural: &str, object: Value) {
+        let of = GroupResource::new(group, plural);
+        let key = Key::new(&of, object::namespace(&object), object::name(&object));
+        kinds.store.create(key, object).await.unwrap();
+    }
+
+    fn deployment(name: &str, container: Value) -> Value {
         json!({
             "apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerDeployment",
-            "metadata": {"name": "web", "namespace": "a"},
+            "metadata": {"name": name, "namespace": "shop"},
             "spec": {"template": {"spec": {"containers": [container]}}},
         })
     }
 
-    fn review(resource: &str, object: &Value, old: Option<&Value>, policy: Policy) -> Result<Vec<String>> {
-        let user = User::default();
-        OwnKinds(policy).review(&Review {
-            resource: &GroupResource::new(GROUP, resource),
+    fn ask(
+        kinds: &OwnKinds,
+        of: &GroupResource,
+        object: Option<&Value>,
+        old: Option<&Value>,
+    ) -> Result<Vec<String>> {
+        kinds.review(&Review {
+            resource: of,
             subresource: "",
-            object: Some(object),
+            object,
             old,
-            user: &user,
+            user: &User::master("jane"),
         })
     }
 
     #[test]
-    fn an_invalid_spec_is_422_with_the_path_and_without_the_value() {
-        let bad = deployment(json!({"name": "app", "image": "x y z"}));
-        let refused = review("dockerdeployments", &bad, None, Policy::default()).unwrap_err();
-        assert_eq!((refused.code, refused.reason), (422, "Invalid"));
-        let causes = refused.details.unwrap().causes;
-        assert_eq!(causes[0].field, "spec.template.spec.containers[0].image");
-        assert_eq!(causes[0].reason, "FieldValueInvalid");
-    }
-
-    #[test]
-    fn what_policy_forbids_is_403_until_a_flag_permits_it() {
-        let privileged = deployment(json!({
-            "name": "app", "image": "busybox", "securityContext": {"privileged": true},
-        }));
-        let refused = review("dockerdeployments", &privileged, None, Policy::default()).unwrap_err();
-        assert_eq!(refused.code, 403);
-        assert!(refused.message.contains("privileged"), "{}", refused.message);
-        let permits = Policy {
-            allow_privileged: true,
-            ..Policy::default()
-        };
-        assert_eq!(
-            review("dockerdeployments", &privileged, None, permits),
-            Ok(Vec::new())
+    fn a_refusal_has_the_words_of_this_server() {
+        let bad = deployment(
+            "web",
+            json!({"name": "app", "image": "x y z", "workingDir": "here"}),
         );
+        let of = GroupResource::new(GROUP, "dockerdeployments");
+        let refused = ask(&kinds(), &of, Some(&bad), None).unwrap_err();
+        assert_eq!((refused.code, refused.reason), (422, "Invalid"));
+        let findings: Vec<FieldError> = refused
+            .details
+            .as_ref()
+            .unwrap()
+            .causes
+            .iter()
+            .map(|cause| FieldError {
+                value: None,
+                ..FieldError::invalid(
+                    &cause.field,
+                    Value::Null,
+                    cause.message.trim_start_matches("Invalid value: "),
+                )
+            })
+            .collect();
+        assert_eq!(findings.len(), 2);
+        assert_eq!(
+            refused,
+            Status::invalid(GROUP, "DockerDeployment", "web", &findings)
+        );
+
+        let privileged = json!({"name": "app", "image": "busybox", "securityContext": {"privileged": true}});
+        let refused = ask(&kinds(), &of, Some(&deployment("web", privileged)), None).unwrap_err();
+        assert_eq!((refused.code, refused.reason), (403, "Forbidden"));
+        assert!(
+            refused
+                .message
+                .starts_with("dockerdeployments.supercargo.dev \"web\" is forbidden: violates the policy")
+        );
+        let secrets = GroupResource::new(GROUP, "dockersecrets");
+        let conflict = admission::Refusal::conflict(GROUP, "dockersecrets", "db", "why");
+        assert_eq!(super::refused(conflict), Status::conflict(&secrets, "db", "why"));
     }
 
     #[test]
-    fn an_object_of_older_rules_can_lose_its_finalizers_and_get_labels() {
-        let old = deployment(json!({"name": "app", "image": "x y z"}));
-        let mut labelled = old.clone();
-        object::set_meta(&mut labelled, "labels", json!({"a": "b"}));
-        assert!(review("dockerdeployments", &labelled, Some(&old), Policy::default()).is_ok());
-        let mut deleting = deployment(json!({"name": "app", "image": "also bad"}));
-        object::set_meta(&mut deleting, "deletionTimestamp", "2026-01-01T00:00:00Z");
-        assert!(review("dockerdeployments", &deleting, Some(&old), Policy::default()).is_ok());
+    fn warnings_of_what_is_admitted_are_handed_on() {
+        let of = GroupResource::new(GROUP, "dockerdeployments");
+        let port =
+            json!({"name": "app", "image": "busybox", "ports": [{"containerPort": 80, "hostPort": 80}]});
+        let warnings = ask(&kinds(), &of, Some(&deployment("web", port)), None).unwrap();
+        assert!(warnings[0].contains("ports[0].hostPort"), "{warnings:?}");
     }
 
-    #[test]
-    fn a_plain_value_in_a_docker_secret_is_refused_and_not_repeated() {
-        let plain = json!({
-            "apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerSecret",
-            "metadata": {"name": "db", "namespace": "a"},
-            "spec": {"encryptedData": {"password": "hunter2"}},
+    #[tokio::test]
+    async fn a_secret_is_kept_for_the_deployments_in_the_store() {
+        let kinds = kinds();
+        put(&kinds, "", "namespaces", json!({"metadata": {"name": "shop"}})).await;
+        let env = json!([{"name": "P", "valueFrom": {"secretKeyRef": {"name": "db", "key": "k"}}}]);
+        let user = deployment("web", json!({"name": "app", "image": "busybox", "env": env}));
+        put(&kinds, GROUP, "dockerdeployments", user).await;
+        put(
+            &kinds,
+            GROUP,
+            "dockerdeployments",
+            deployment("other", json!({"name": "app"})),
+        )
+        .await;
+        let of = GroupResource::new(GROUP, "dockersecrets");
+        let secret = |name: &str| json!({"metadata": {"name": name, "namespace": "shop"}, "spec": {}});
+        let refused = ask(&kinds, &of, None, Some(&secret("db"))).unwrap_err();
+        assert_eq!(refused.code, 409);
+        assert!(refused.message.contains("in use by web;"), "{}", refused.message);
+        assert_eq!(ask(&kinds, &of, None, Some(&secret("free"))), Ok(Vec::new()));
+        let elsewhere = json!({"metadata": {"name": "db", "namespace": "bank"}, "spec": {}});
+        assert_eq!(ask(&kinds, &of, None, Some(&elsewhere)), Ok(Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn the_definition_of_a_kind_is_kept_for_its_objects() {
+        let kinds = kinds();
+        let of = GroupResource::new("apiextensions.k8s.io", "customresourcedefinitions");
+        let crd = json!({
+            "metadata": {"name": "dockerdeployments.supercargo.dev"},
+            "spec": {"group": GROUP, "names": {"plural": "dockerdeployments"}},
         });
-        let refused = review("dockersecrets", &plain, None, Policy::default()).unwrap_err();
-        assert_eq!(refused.code, 422);
-        assert!(!refused.to_json().to_string().contains("hunter2"));
-    }
-
-    #[test]
-    fn other_kinds_pass() {
-        assert!(review("somethings", &json!({}), None, Policy::default()).is_ok());
+        assert_eq!(ask(&kinds, &of, None, Some(&crd)), Ok(Vec::new()));
+        for name in ["a", "b"] {
+            put(&kinds, GROUP, "dockerdeployments", deployment(name, json!({}))).await;
+        }
+        let refused = ask(&kinds, &of, None, Some(&crd)).unwrap_err();
+        assert!(
+            refused.message.contains("DockerDeployment shop/a and 1 more"),
+            "{}",
+            refused.message
+        );
     }
 }

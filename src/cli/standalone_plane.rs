@@ -111,7 +111,10 @@ impl Plane {
         let server = Server::new(Options {
             store: store.clone(),
             clock,
-            admission: Arc::new(OwnKinds(policy)),
+            admission: Arc::new(OwnKinds {
+                policy,
+                store: store.clone(),
+            }),
             authorizer: Arc::new(DefaultRoles),
             metrics: metrics.clone(),
             refresh: Arc::new(move |metrics| {

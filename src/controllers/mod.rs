@@ -19,4 +19,5 @@ mod streams;
 mod teardown;
 mod users;
 pub mod watched;
+pub mod webhook;
 pub mod wish;

@@ -26,6 +26,9 @@ struct Inner {
     requests: Family<Vec<(&'static str, &'static str)>, Counter>,
     request_seconds: Family<Vec<(&'static str, &'static str)>, Histogram>,
     connected: Family<Vec<(&'static str, &'static str)>, Gauge>,
+    reviews: Family<Vec<(&'static str, &'static str)>, Counter>,
+    review_seconds: Histogram,
+    webhook_expiry: Gauge,
     api_requests: Family<Vec<(&'static str, String)>, Counter>,
     api_request_seconds: Histogram,
     api_watchers: Gauge,
@@ -51,6 +54,9 @@ impl Default for Metrics {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
             connected: Family::default(),
+            reviews: Family::default(),
+            review_seconds: seconds(),
+            webhook_expiry: Gauge::default(),
             api_requests: Family::default(),
             api_request_seconds: seconds(),
             api_watchers: Gauge::default(),
@@ -102,9 +108,29 @@ impl Default for Metrics {
             "Whether the Docker Engine answers",
             inner.connected.clone(),
         );
+        register_admission(&mut inner);
         register_apiserver(&mut inner);
         Self(Arc::new(inner))
     }
+}
+
+fn register_admission(inner: &mut Inner) {
+    let registry = &mut inner.registry;
+    registry.register(
+        "admission_reviews",
+        "Reviews that the webhooks answered, by kind, operation and outcome",
+        inner.reviews.clone(),
+    );
+    registry.register(
+        "admission_review_duration_seconds",
+        "Time of a review, from its last byte to its answer",
+        inner.review_seconds.clone(),
+    );
+    registry.register(
+        "webhook_certificate_expiry_timestamp_seconds",
+        "When the certificate ends that the webhooks serve, 0 without one",
+        inner.webhook_expiry.clone(),
+    );
 }
 
 fn register_apiserver(inner: &mut Inner) {
@@ -195,6 +221,24 @@ impl Metrics {
             .connected
             .get_or_create(&vec![("host", host)])
             .set(i64::from(connected));
+    }
+
+    /// A webhook has answered.
+    pub fn reviewed(
+        &self,
+        kind: &'static str,
+        operation: &'static str,
+        outcome: &'static str,
+        took: Duration,
+    ) {
+        let labels = vec![("kind", kind), ("operation", operation), ("outcome", outcome)];
+        self.0.reviews.get_or_create(&labels).inc();
+        self.0.review_seconds.observe(took.as_secs_f64());
+    }
+
+    /// When the certificate ends that the webhooks serve.
+    pub fn webhook_certificate(&self, not_after: i64) {
+        self.0.webhook_expiry.set(not_after);
     }
 
     /// A request to the embedded API server has its answer.

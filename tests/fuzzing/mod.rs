@@ -1,12 +1,13 @@
 //! What the bounded fuzz test (`tests/apiserver_fuzz.rs`) and the coverage-guided targets (`fuzz/`) share: one function of
-//! bytes per parser of the API server, their seeds, and how an input is changed. Whoever includes it has `apiserver`,
-//! `clock` and `telemetry` at the root of its crate.
+//! bytes per parser of the API server, and one for admission, their seeds, and how an input is changed. Whoever includes it
+//! has `admission`, `api`, `apiserver`, `clock` and `telemetry` at the root of its crate.
 #![allow(dead_code, reason = "each includer uses a part of it")]
 
 pub mod merging;
 pub mod mutate;
 pub mod reading;
 pub mod requests;
+pub mod reviewing;
 pub mod seeds;
 pub mod shaping;
 
@@ -16,7 +17,7 @@ use crate::apiserver::status::{Result, Status};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// One per parser, and whole requests last.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     ("path", reading::path),
     ("query", reading::query),
     ("label_selector", reading::label_selector),
@@ -34,6 +35,7 @@ pub const TARGETS: [Target; 19] = [
     ("cel", shaping::cel),
     ("columns", shaping::columns),
     ("definition", shaping::definition),
+    ("admission", reviewing::admission),
     ("continue_token", requests::continue_token),
     ("request", requests::request),
 ];

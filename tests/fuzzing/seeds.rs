@@ -1,6 +1,6 @@
 //! What mutations start from, for each target: the recorded vectors of the tests, and requests that clients send.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn vectors(text: &str) -> Value {
     serde_json::from_str(text).expect("the vectors are JSON")
@@ -35,9 +35,58 @@ fn objects() -> Vec<Vec<u8>> {
     found
 }
 
+/// As a kube-apiserver sends them.
+fn reviews() -> Vec<Vec<u8>> {
+    let deployment = json!({
+        "apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerDeployment", "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"replicas": 2, "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{
+            "name": "app", "image": "busybox:1", "env": [
+                {"name": "PASSWORD", "value": "x"},
+                {"name": "P", "valueFrom": {"secretKeyRef": {"name": "db", "key": "k"}}},
+            ],
+            "ports": [{"containerPort": 80, "hostPort": 80}], "resources": {"limits": {"memory": "1Gi"}},
+            "terminationMessagePath": "/x", "securityContext": {"privileged": true},
+        }]}}},
+    });
+    let secret = json!({
+        "apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerSecret", "metadata": {"name": "db", "namespace": "shop"},
+        "spec": {"encryptedData": {"k": "sc1.x.d16da4b207cc3243.sfc9734b58df1d7e0.dE_wkFU4se2TQANGftxuuAUIBWhQzf0rul1Xp7I", "l": "no"}},
+    });
+    let definition = json!({
+        "metadata": {"name": "dockersecrets.supercargo.dev", "annotations": {"supercargo.dev/force-delete": "false"}},
+        "spec": {"group": "supercargo.dev", "names": {"plural": "dockersecrets"}},
+    });
+    let review = |operation: &str, group: &str, resource: &str, new: &Value, old: &Value| {
+        let review = json!({
+            "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
+                "uid": "0c9a8d74", "operation": operation, "resource": {"group": group, "version": "v1", "resource": resource},
+                "userInfo": {"username": "jane", "groups": ["system:authenticated"]}, "object": new, "oldObject": old,
+                "dryRun": false, "subResource": null, "options": null,
+            },
+        });
+        review.to_string().into_bytes()
+    };
+    let (ours, none) = ("supercargo.dev", Value::Null);
+    let empty = json!({"spec": {}});
+    vec![
+        review("CREATE", ours, "dockerdeployments", &deployment, &none),
+        review("UPDATE", ours, "dockerdeployments", &deployment, &empty),
+        review("CREATE", ours, "dockersecrets", &secret, &none),
+        review("DELETE", ours, "dockersecrets", &none, &secret),
+        review(
+            "DELETE",
+            "apiextensions.k8s.io",
+            "customresourcedefinitions",
+            &none,
+            &definition,
+        ),
+    ]
+}
+
 /// The seeds of a target.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
+        "admission" => reviews(),
         "path" => REQUESTS
             .iter()
             .filter_map(|text| text.split([' ', '?', '\n']).nth(1))

@@ -58,19 +58,19 @@ mod tests {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
 
     use super::*;
-    use crate::apiserver::serve::certificate;
+    use crate::tls::certificate::{self, DAY};
 
     #[test]
     fn common_name_is_the_user_and_organization_the_group() {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let authority = certificate::authority(now, None).unwrap();
-        let pair = certificate::client(&authority, now, "jane", "dev").unwrap();
+        let authority = certificate::authority(now, DAY, None).unwrap();
+        let pair = certificate::client(&authority, now, DAY, "jane", "dev").unwrap();
         let der = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
         let user = holder(&der).unwrap();
         assert_eq!((user.name.as_str(), user.uid.as_str()), ("jane", ""));
         assert_eq!(user.groups, ["dev", "system:authenticated"]);
         assert!(user.extra["authentication.kubernetes.io/credential-id"][0].starts_with("X509SHA256="));
-        let nameless = certificate::client(&authority, now, "", "system:masters").unwrap();
+        let nameless = certificate::client(&authority, now, DAY, "", "system:masters").unwrap();
         let der = CertificateDer::from_pem_slice(nameless.certificate.as_bytes()).unwrap();
         assert_eq!(holder(&der), None);
         assert_eq!(holder(b"rubbish"), None);

@@ -7,10 +7,10 @@ use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
 use super::{
-    certificate::Pair,
     pki::Material,
     private_file::{self, FileError},
 };
+use crate::tls::certificate::Pair;
 
 /// The name of the cluster, the user and the context.
 const NAME: &str = "supercargo";

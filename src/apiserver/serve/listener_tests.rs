@@ -22,12 +22,14 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
     Listener, Tls,
-    certificate::{self, Pair},
     handler_tests::{Rig, rig},
     listener::ListenError,
-    pki::{Material, Pki},
+    pki::{self, Material, Pki},
 };
-use crate::clock::{Clock, Fixed, System};
+use crate::{
+    clock::{Clock, Fixed, System},
+    tls::certificate::{self, DAY, Pair},
+};
 
 struct Live {
     rig: Rig,
@@ -177,9 +179,9 @@ async fn the_admin_is_let_in_over_both_protocols_and_who_shows_nothing_is_anonym
 async fn a_certificate_of_another_authority_or_out_of_date_does_not_get_through_tls() {
     let live = live();
     let now = live.clock.now();
-    let stranger = certificate::authority(now, None).unwrap();
-    let forged = certificate::admin(&stranger, now).unwrap();
-    let old = certificate::admin(
+    let stranger = pki::authority(now, None).unwrap();
+    let forged = pki::admin(&stranger, now).unwrap();
+    let old = pki::admin(
         &live.material.authority,
         now - SignedDuration::from_hours(24 * 400),
     )
@@ -212,7 +214,7 @@ async fn a_certificate_of_another_authority_or_out_of_date_does_not_get_through_
 #[tokio::test]
 async fn a_certificate_for_nobody_in_masters_is_403() {
     let live = live();
-    let jane = certificate::client(&live.material.authority, live.clock.now(), "jane", "dev").unwrap();
+    let jane = certificate::client(&live.material.authority, live.clock.now(), DAY, "jane", "dev").unwrap();
     let mut jane = h2(live.connect(Some(&jane), "h2").await.unwrap()).await;
     assert_eq!(code(jane.send_request(get("/api/v1/secrets")).await).await, 403);
 }
@@ -225,7 +227,7 @@ async fn a_new_serving_certificate_is_seen_by_new_connections_and_old_ones_go_on
     let before = shown(&first);
     let mut old = h2(first).await;
     let names = ["localhost".to_owned()];
-    let new = certificate::serving(&live.material.authority, live.clock.now(), &names).unwrap();
+    let new = pki::serving(&live.material.authority, live.clock.now(), &names).unwrap();
     live.tls.swap(&new).unwrap();
     assert_ne!(shown(&live.admin("h2").await), before);
     assert_eq!(code(old.send_request(get("/api/v1/xs")).await).await, 200);

@@ -4,7 +4,6 @@
 
 mod attributes;
 mod body;
-mod certificate;
 mod handler;
 mod health;
 mod identity;
@@ -30,7 +29,6 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub use certificate::CertificateError;
 pub use handler::Handler;
 pub use health::Check;
 pub use listener::{ListenError, Listener};

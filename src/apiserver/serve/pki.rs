@@ -9,11 +9,19 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{
-    certificate::{self, CertificateError, Facts, Pair},
-    private_file::{self, FileError},
+use super::private_file::{self, FileError};
+use crate::{
+    apiserver::authorize::MASTERS,
+    clock::Clock,
+    tls::certificate::{self, CertificateError, DAY, Facts, Pair},
 };
-use crate::clock::Clock;
+
+/// Lifetime of the authority, in days.
+const AUTHORITY_DAYS: i32 = 3650;
+/// Lifetime of the others, in days.
+const LEAF_DAYS: i32 = 365;
+/// The user of the admin certificate.
+pub const ADMIN: &str = "supercargo-admin";
 
 /// The certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +51,21 @@ pub struct Material {
     pub admin: Pair,
     /// What was made just now, for the log: `authority`, `serving`, `admin`.
     pub made: Vec<&'static str>,
+}
+
+/// An authority, or the same one for longer.
+pub(super) fn authority(now: Timestamp, key: Option<&str>) -> Result<Pair, CertificateError> {
+    certificate::authority(now, DAY * AUTHORITY_DAYS, key)
+}
+
+/// For the API server.
+pub(super) fn serving(authority: &Pair, now: Timestamp, names: &[String]) -> Result<Pair, CertificateError> {
+    certificate::serving(authority, now, DAY * LEAF_DAYS, "supercargo-apiserver", names)
+}
+
+/// For a client that may do everything.
+pub(super) fn admin(authority: &Pair, now: Timestamp) -> Result<Pair, CertificateError> {
+    certificate::client(authority, now, DAY * LEAF_DAYS, ADMIN, MASTERS)
 }
 
 /// The directory of the certificates.
@@ -93,14 +116,14 @@ impl Pki {
         })?;
         let serving = match serving {
             Some(pair) => pair,
-            None => self.keep("serving", certificate::serving(&authority, now, &self.names)?)?,
+            None => self.keep("serving", self::serving(&authority, now, &self.names)?)?,
         };
         let admin = self.leaf("admin", &mut made, |facts| {
             facts.issuer_id == issuer && !facts.is_due(now)
         })?;
         let admin = match admin {
             Some(pair) => pair,
-            None => self.keep("admin", certificate::admin(&authority, now)?)?,
+            None => self.keep("admin", self::admin(&authority, now)?)?,
         };
         Ok(Material {
             authority,
@@ -123,14 +146,14 @@ impl Pki {
         let path = self.file("authority");
         let Some(text) = private_file::read(&path, self.me)? else {
             made.push("authority");
-            return self.keep("authority", certificate::authority(now, None)?);
+            return self.keep("authority", authority(now, None)?);
         };
         let pair = Pair::from_pem(&text).map_err(|_| PkiError::Authority { path })?;
         if !pair.facts()?.is_due(now) {
             return Ok(pair);
         }
         made.push("authority");
-        self.keep("authority", certificate::authority(now, Some(&pair.key))?)
+        self.keep("authority", authority(now, Some(&pair.key))?)
     }
 
     /// A leaf that is good; a damaged one is as good as none, since another is made at once.

@@ -1,25 +1,32 @@
 //! TLS of the listener: ring, versions 1.2 and 1.3, h2 before http/1.1, client certificates of our authority if the
-//! client shows one. Owns the configuration and the swap of the serving certificate under running connections.
+//! client shows one. Owns the configuration; the serving certificate and its swap are `crate::tls`'s.
 //! Makes no certificate. Called by `listener`.
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use rustls::{
     RootCertStore, ServerConfig,
-    crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
-    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier},
-    sign::CertifiedKey,
+    crypto::ring,
+    pki_types::{CertificateDer, UnixTime, pem::PemObject},
+    server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier},
     time_provider::TimeProvider,
 };
 
-use super::{certificate::Pair, pki::Material};
-use crate::clock::Clock;
+use super::pki::Material;
+use crate::{
+    clock::Clock,
+    tls::{
+        certificate::Pair,
+        serving::{Serving, Unusable},
+    },
+};
 
 /// TLS cannot be used with these certificates.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
+    /// A certificate.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
     /// No PEM.
     #[error("a certificate or key is no PEM")]
     Pem(#[from] rustls::pki_types::pem::Error),
@@ -29,21 +36,6 @@ pub enum TlsError {
     /// The authority cannot verify clients.
     #[error("the authority's certificate cannot verify clients: {0}")]
     Verifier(String),
-}
-
-/// The serving certificate of the moment.
-struct Serving(ArcSwap<CertifiedKey>);
-
-impl fmt::Debug for Serving {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Serving")
-    }
-}
-
-impl ResolvesServerCert for Serving {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
-    }
 }
 
 /// Our clock, for the validity of client certificates.
@@ -66,15 +58,8 @@ impl TimeProvider for Now {
 #[derive(Clone)]
 pub struct Tls {
     serving: Arc<Serving>,
-    provider: Arc<CryptoProvider>,
     /// For an acceptor.
     pub config: Arc<ServerConfig>,
-}
-
-fn certified(pair: &Pair, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
-    let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
-    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes())?;
-    Ok(CertifiedKey::from_der(chain, key, provider)?)
 }
 
 impl Tls {
@@ -92,10 +77,8 @@ impl Tls {
             .allow_unauthenticated()
             .build()
             .map_err(|error| TlsError::Verifier(error.to_string()))?;
-        let serving = Arc::new(Serving(ArcSwap::from_pointee(certified(
-            &material.serving,
-            &provider,
-        )?)));
+        let serving = Arc::new(Serving::default());
+        serving.swap(&material.serving)?;
         let resolver: Arc<dyn ResolvesServerCert> = serving.clone();
         let mut config = ServerConfig::builder_with_details(Arc::clone(&provider), Arc::new(Now(clock)))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
@@ -107,7 +90,6 @@ impl Tls {
         config.send_tls13_tickets = 0;
         Ok(Self {
             serving,
-            provider,
             config: Arc::new(config),
         })
     }
@@ -117,9 +99,6 @@ impl Tls {
     /// # Errors
     /// [`TlsError`]; the old one stays.
     pub fn swap(&self, serving: &Pair) -> Result<(), TlsError> {
-        self.serving
-            .0
-            .store(Arc::new(certified(serving, &self.provider)?));
-        Ok(())
+        Ok(self.serving.swap(serving)?)
     }
 }

@@ -1,5 +1,5 @@
-//! Certificates as values: what our three say, how they are issued, and when they are due for another. Owns names,
-//! extensions and lifetimes; touches no file and asks no clock. Called by `pki`.
+//! Certificates as values: what ours say, how they are issued, and when they are due for another. Owns names and
+//! extensions; touches no file and asks no clock. Called by whoever keeps certificates: the API server, and the webhooks.
 //! The authority is named the same in every installation; that a leaf is of this one is seen by its key identifier.
 
 use std::net::IpAddr;
@@ -12,17 +12,10 @@ use rcgen::{
 use x509_parser::{extensions::ParsedExtension, prelude::X509Certificate};
 use zeroize::Zeroizing;
 
-use crate::apiserver::authorize::MASTERS;
-
-const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// Lifetime of the authority.
-const AUTHORITY_DAYS: i32 = 3650;
-/// Lifetime of the others.
-const LEAF_DAYS: i32 = 365;
+/// A day, the unit of lifetimes.
+pub const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Clocks of one machine jump by a little; a certificate is valid from before its making.
 const BEFORE: SignedDuration = SignedDuration::from_hours(1);
-/// The user of the admin certificate.
-pub const ADMIN: &str = "supercargo-admin";
 
 /// A certificate and its key, both PEM.
 #[derive(Clone)]
@@ -130,42 +123,53 @@ impl Pair {
     /// # Errors
     /// [`CertificateError::Unreadable`].
     pub fn facts(&self) -> Result<Facts, CertificateError> {
-        let unreadable = || CertificateError::Unreadable;
-        let (_, pem) =
-            x509_parser::pem::parse_x509_pem(self.certificate.as_bytes()).map_err(|_| unreadable())?;
-        let found = pem.parse_x509().map_err(|_| unreadable())?;
-        let (mut key_id, mut issuer_id) = (Vec::new(), Vec::new());
-        for extension in found.extensions() {
-            match extension.parsed_extension() {
-                ParsedExtension::SubjectKeyIdentifier(id) => key_id = id.0.to_vec(),
-                ParsedExtension::AuthorityKeyIdentifier(id) => {
-                    issuer_id = id
-                        .key_identifier
-                        .as_ref()
-                        .map(|id| id.0.to_vec())
-                        .unwrap_or_default();
-                }
-                _ => {}
-            }
-        }
-        let time = |time: x509_parser::time::ASN1Time| {
-            Timestamp::from_second(time.timestamp()).map_err(|_| CertificateError::Unreadable)
-        };
-        Ok(Facts {
-            not_before: time(found.validity().not_before)?,
-            not_after: time(found.validity().not_after)?,
-            key_id,
-            issuer_id,
-            names: names(&found),
-        })
+        facts(&self.certificate)
     }
+}
+
+/// What a certificate, PEM, says.
+///
+/// # Errors
+/// [`CertificateError::Unreadable`].
+pub fn facts(certificate: &str) -> Result<Facts, CertificateError> {
+    let unreadable = || CertificateError::Unreadable;
+    let (_, pem) = x509_parser::pem::parse_x509_pem(certificate.as_bytes()).map_err(|_| unreadable())?;
+    let found = pem.parse_x509().map_err(|_| unreadable())?;
+    let (mut key_id, mut issuer_id) = (Vec::new(), Vec::new());
+    for extension in found.extensions() {
+        match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(id) => key_id = id.0.to_vec(),
+            ParsedExtension::AuthorityKeyIdentifier(id) => {
+                issuer_id = id
+                    .key_identifier
+                    .as_ref()
+                    .map(|id| id.0.to_vec())
+                    .unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+    let time = |time: x509_parser::time::ASN1Time| {
+        Timestamp::from_second(time.timestamp()).map_err(|_| CertificateError::Unreadable)
+    };
+    Ok(Facts {
+        not_before: time(found.validity().not_before)?,
+        not_after: time(found.validity().not_after)?,
+        key_id,
+        issuer_id,
+        names: names(&found),
+    })
 }
 
 fn key_pair() -> Result<KeyPair, CertificateError> {
     Ok(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)
 }
 
-fn params(common_name: &str, now: Timestamp, days: i32) -> Result<CertificateParams, CertificateError> {
+fn params(
+    common_name: &str,
+    now: Timestamp,
+    life: SignedDuration,
+) -> Result<CertificateParams, CertificateError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, common_name);
@@ -177,7 +181,7 @@ fn params(common_name: &str, now: Timestamp, days: i32) -> Result<CertificatePar
     let epoch = date_time_ymd(1970, 1, 1);
     let start = (now - BEFORE).max(Timestamp::UNIX_EPOCH);
     params.not_before = epoch + seconds(start)?;
-    params.not_after = epoch + seconds(now + DAY * days)?;
+    params.not_after = epoch + seconds(now + life)?;
     let mut serial = [0; 16];
     getrandom::fill(&mut serial).map_err(|_| CertificateError::NoEntropy)?;
     // Positive, and of the same length always.
@@ -186,8 +190,8 @@ fn params(common_name: &str, now: Timestamp, days: i32) -> Result<CertificatePar
     Ok(params)
 }
 
-fn authority_params(now: Timestamp) -> Result<CertificateParams, CertificateError> {
-    let mut params = params("supercargo-ca", now, AUTHORITY_DAYS)?;
+fn authority_params(now: Timestamp, life: SignedDuration) -> Result<CertificateParams, CertificateError> {
+    let mut params = params("supercargo-ca", now, life)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![
         KeyUsagePurpose::KeyCertSign,
@@ -201,24 +205,31 @@ fn authority_params(now: Timestamp) -> Result<CertificateParams, CertificateErro
 ///
 /// # Errors
 /// [`CertificateError`].
-pub fn authority(now: Timestamp, key: Option<&str>) -> Result<Pair, CertificateError> {
+pub fn authority(now: Timestamp, life: SignedDuration, key: Option<&str>) -> Result<Pair, CertificateError> {
     let key = match key {
         Some(pem) => KeyPair::from_pem(pem)?,
         None => key_pair()?,
     };
-    let certificate = authority_params(now)?.self_signed(&key)?;
+    let certificate = authority_params(now, life)?.self_signed(&key)?;
     Ok(Pair {
         certificate: certificate.pem(),
         key: Zeroizing::new(key.serialize_pem()),
     })
 }
 
-/// For a server that is reached under these names and addresses. A name that DNS does not allow is left out.
+/// For a server that calls itself `subject` and is reached under these names and addresses. A name that DNS does not
+/// allow is left out.
 ///
 /// # Errors
 /// [`CertificateError`].
-pub fn serving(authority: &Pair, now: Timestamp, names: &[String]) -> Result<Pair, CertificateError> {
-    let mut params = params("supercargo-apiserver", now, LEAF_DAYS)?;
+pub fn serving(
+    authority: &Pair,
+    now: Timestamp,
+    life: SignedDuration,
+    subject: &str,
+    names: &[String],
+) -> Result<Pair, CertificateError> {
+    let mut params = params(subject, now, life)?;
     params.subject_alt_names = names.iter().filter_map(|name| alternative(name)).collect();
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     issue(authority, now, params)
@@ -231,20 +242,18 @@ fn alternative(name: &str) -> Option<SanType> {
     }
 }
 
-/// For a client that may do everything.
-///
-/// # Errors
-/// [`CertificateError`].
-pub fn admin(authority: &Pair, now: Timestamp) -> Result<Pair, CertificateError> {
-    client(authority, now, ADMIN, MASTERS)
-}
-
 /// For a client that is this user of this group.
 ///
 /// # Errors
 /// [`CertificateError`].
-pub fn client(authority: &Pair, now: Timestamp, user: &str, group: &str) -> Result<Pair, CertificateError> {
-    let mut params = params(user, now, LEAF_DAYS)?;
+pub fn client(
+    authority: &Pair,
+    now: Timestamp,
+    life: SignedDuration,
+    user: &str,
+    group: &str,
+) -> Result<Pair, CertificateError> {
+    let mut params = params(user, now, life)?;
     params.distinguished_name.push(DnType::OrganizationName, group);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     issue(authority, now, params)
@@ -254,7 +263,7 @@ fn issue(authority: &Pair, now: Timestamp, mut params: CertificateParams) -> Res
     params.use_authority_key_identifier_extension = true;
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    let issuer = Issuer::new(authority_params(now)?, KeyPair::from_pem(&authority.key)?);
+    let issuer = Issuer::new(authority_params(now, DAY)?, KeyPair::from_pem(&authority.key)?);
     let key = key_pair()?;
     let certificate = params.signed_by(&key, &issuer)?;
     Ok(Pair {

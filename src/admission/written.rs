@@ -1,0 +1,44 @@
+//! Whether an object may be written: the rules by which the guard of every reconcile judges it, and no others. Owns when
+//! they are not asked: for what was stored under older or laxer rules and is only deleted, labelled or let go.
+
+use serde_json::Value;
+
+use super::{
+    review::{Review, Subject, is_deleting, meta},
+    verdict::{Refusal, Verdict},
+    warnings,
+};
+use crate::api::{
+    DockerSecret,
+    validate::{self, Policy},
+    validate_secret,
+    violation::Violation,
+};
+
+/// The verdict on a creation or an update.
+pub(super) fn judge(review: &Review<'_>, policy: &Policy) -> Verdict {
+    let Some(new) = review.object else {
+        return Verdict::default();
+    };
+    if is_deleting(new) || review.old.is_some_and(|old| old.get("spec") == new.get("spec")) {
+        return Verdict::default();
+    }
+    let (kind, violations) = match review.subject() {
+        Subject::Deployment => ("DockerDeployment", validate::validate(new, policy).err()),
+        Subject::Secret => ("DockerSecret", secret(new)),
+        Subject::Definition | Subject::Other => return Verdict::default(),
+    };
+    let violations = violations.unwrap_or_default();
+    let refusal = Refusal::of(&violations, kind, review.resource, meta(new, "name"));
+    let warnings = match refusal {
+        None => warnings::about(review.subject(), new),
+        Some(_) => Vec::new(),
+    };
+    Verdict { warnings, refusal }
+}
+
+fn secret(object: &Value) -> Option<Vec<Violation>> {
+    // One that cannot be read was refused by its schema.
+    let secret: DockerSecret = serde_json::from_value(object.clone()).ok()?;
+    validate_secret::validate_secret(&secret).err()
+}
