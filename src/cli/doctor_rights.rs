@@ -29,7 +29,8 @@ impl Need {
             title = format!("{title}/{sub}");
         }
         match (&self.namespace, &self.name) {
-            (Some(namespace), Some(name)) => format!("{title} {name} in {namespace}"),
+            (Some(namespace), Some(name)) if namespace != name => format!("{title} {name} in {namespace}"),
+            (Some(_), Some(name)) => format!("{title} {name}"),
             (Some(namespace), None) => format!("{title} in {namespace}"),
             (None, Some(name)) => format!("{title} {name}"),
             (None, None) => title,

@@ -25,6 +25,7 @@ fn exported() -> BTreeMap<String, BTreeSet<String>> {
     metrics.instances([("running", 1)].into_iter());
     metrics.engine_call("ping", "ok", moment);
     metrics.engine_connected("local", true);
+    metrics.webhook_certificate(1);
     let sample = Regex::new(r"^([a-z_]+)(?:\{(.*)\})? \S+$").unwrap();
     let label = Regex::new(r#"([a-z_]+)=""#).unwrap();
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -137,7 +138,6 @@ fn every_query_of_the_dashboard_names_metrics_that_are_exported() {
     );
 }
 
-/// The binary itself, so that nothing is registered that it does not serve.
 #[test]
 fn a_query_for_what_nobody_exports_is_seen() {
     let exported = exported();

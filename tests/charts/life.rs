@@ -129,10 +129,12 @@ struct Seen {
 }
 
 impl Seen {
-    fn start(place: &Place) -> Self {
-        let file = place.dir.path().join("seen.json");
+    fn start(place: &Place, kind: &str) -> Self {
+        let file = place.dir.path().join(format!("seen-{kind}.json"));
         let child = place
-            .command("exec kubectl --namespace shop get ddep,dsec --watch --output json")
+            .command(&format!(
+                "exec kubectl --namespace shop get {kind} --watch --output json"
+            ))
             .stdin(Stdio::null())
             .stdout(std::fs::File::create(&file).unwrap())
             .spawn();
@@ -240,7 +242,7 @@ fn an_operator_that_comes_back_goes_on() {
     let place = Place::start("4");
     place.ok(&place.documented("Install"));
     place.ok("kubectl create namespace shop");
-    let seen = Seen::start(&place);
+    let seen = ["ddep", "dsec"].map(|kind| Seen::start(&place, kind));
     let example = place.documented("An example");
     place.ok(example.split_once('\n').unwrap().1);
     let before = place.containers();
@@ -257,7 +259,7 @@ fn an_operator_that_comes_back_goes_on() {
 }
 
 /// Argo CD's health and kstatus agree on every state that goes by.
-fn transitions(place: &Place, seen: Seen) {
+fn transitions(place: &Place, seen: [Seen; 2]) {
     let ns = "kubectl --namespace shop";
     let wait = |what: &str, how: &str| {
         place.ok(&format!(
@@ -289,12 +291,17 @@ fn transitions(place: &Place, seen: Seen) {
     patch(r#"{"spec":{"template":{"metadata":{"labels":{"v":"2"}}}}}"#);
     place.ok(&format!("{ns} annotate ddep web supercargo.dev/suspend-"));
     wait("condition=Ready", "rolled");
-    patch(r#"{"spec":{"template":{"spec":{"hostNetwork":true}}}}"#);
+    let privileged = |op: &str| {
+        let path = "/spec/template/spec/containers/0/securityContext";
+        let patch = format!(r#"[{{"op":"{op}","path":"{path}","value":{{"privileged":true}}}}]"#);
+        place.ok(&format!("{ns} patch ddep web --type=json -p '{patch}'"));
+    };
+    privileged("add");
     ready("PolicyViolation");
-    patch(r#"{"spec":{"template":{"spec":{"hostNetwork":null}}}}"#);
+    privileged("remove");
     wait("condition=Ready", "put right");
     place.ok(&format!("{ns} delete ddep,dsec --all --timeout=60s"));
-    let states = seen.end();
+    let states: Vec<Value> = seen.into_iter().flat_map(Seen::end).collect();
     let health = gitops::health(&states);
     let mut words = std::collections::BTreeSet::new();
     for (object, health) in states.iter().zip(&health) {

@@ -4,7 +4,10 @@
 use std::process::Command;
 
 use serde_json::Value;
-use supercargo::api::crd;
+use supercargo::{
+    admission::configuration::{NAME, Reach, SERVICE, configuration},
+    api::crd,
+};
 
 use crate::harness::{Said, project, rights::helm, run, script};
 
@@ -215,9 +218,11 @@ fn no_rule_has_a_wildcard_and_named_namespaces_need_no_cluster_role_to_watch() {
         wide.iter()
             .all(|rule| !rule["resources"].to_string().contains("\"secrets\""))
     );
+    // Watched are the named ones; all are listed by who asks for the deletion of a definition.
     let cluster = rules(&some, "ClusterRole");
-    assert_eq!(cluster.len(), 1, "{cluster:?}");
+    assert_eq!(cluster.len(), 2, "{cluster:?}");
     assert_eq!(cluster[0]["resourceNames"][0], "supercargo");
+    assert_eq!(cluster[1]["verbs"], serde_json::json!(["list"]));
     assert_eq!(
         rules(
             &objects(&[LEAST, "watchNamespaces={a},webhook.enabled=false"]),
@@ -258,6 +263,26 @@ fn the_definitions_are_ours_and_stay() {
         .map(|(_, text)| serde_saphyr::from_str(text).unwrap())
         .collect();
     assert_eq!(rendered, ours);
+}
+
+#[test]
+fn the_webhooks_are_those_that_the_program_answers() {
+    for namespaces in [Vec::new(), vec!["a".to_owned(), "b".to_owned()]] {
+        let mut values = vec![LEAST.to_owned()];
+        if !namespaces.is_empty() {
+            values.push(format!("watchNamespaces={{{}}}", namespaces.join(",")));
+        }
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let reach = Reach::Service {
+            namespace: "supercargo-system".to_owned(),
+            name: SERVICE.to_owned(),
+        };
+        let wanted = serde_json::to_value(configuration(NAME, &reach, &namespaces)).unwrap();
+        let rendered = objects(&values);
+        let found = of_kind(&rendered, "ValidatingWebhookConfiguration")[0];
+        assert_eq!(found["metadata"]["name"], wanted["metadata"]["name"]);
+        assert_eq!(found["webhooks"], wanted["webhooks"]);
+    }
 }
 
 #[test]

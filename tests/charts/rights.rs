@@ -134,7 +134,7 @@ fn the_operator_may_do_what_it_does_and_nothing_else() {
     assert_eq!(lab.may(&all, NEVER), nothing);
     let denied =
         |checks: Vec<Value>| -> Vec<Value> { checks.into_iter().filter(|c| c["level"] != "ok").collect() };
-    assert_eq!(denied(lab.doctor(&all, &[])), Vec::<Value>::new());
+    assert_eq!(denied(lab.doctor(&all, &["--leader-elect"])), Vec::<Value>::new());
 
     let some = lab.operator(
         "supercargo-a",
@@ -143,15 +143,22 @@ fn the_operator_may_do_what_it_does_and_nothing_else() {
     let never = NEVER.replace("a list secrets", "b list secrets");
     assert_eq!(lab.may(&some, &never), nothing);
     let elsewhere = "
-        - list dockerdeployments.supercargo.dev
-        b list dockerdeployments.supercargo.dev
+        - watch dockerdeployments.supercargo.dev
+        b watch dockersecrets.supercargo.dev
+        b patch dockerdeployments.supercargo.dev
         b list secrets
         b get configmaps
         b create events.events.k8s.io
         b get namespaces/b
     ";
     assert_eq!(lab.may(&some, elsewhere), nothing);
-    let asked = ["--namespace", "a", "--core-secrets-namespace", "a"];
+    let asked = [
+        "--leader-elect",
+        "--namespace",
+        "a",
+        "--core-secrets-namespace",
+        "a",
+    ];
     let checks = lab.doctor(&some, &asked);
     assert!(checks.len() > 8, "{checks:?}");
     assert_eq!(denied(checks), Vec::<Value>::new());

@@ -82,16 +82,25 @@ impl Cluster {
 
     /// The kubeconfig of the operator of one namespace, which may be there with these flags and nothing more.
     pub fn operator(&self, kubectl: &str, namespace: &str, flags: &[String]) -> PathBuf {
-        let core = flags.iter().any(|flag| flag == "--core-secrets-namespace");
-        if rights() == Rights::Cluster && !core {
-            return self.operator.clone();
-        }
+        let after = |flag: &str| {
+            let at = flags.iter().position(|found| found == flag)?;
+            flags.get(at + 1)
+        };
         let mut values = Vec::new();
         if rights() == Rights::Namespaces {
             values.push(format!("watchNamespaces={{{namespace}}}"));
         }
-        if core {
-            values.push(format!("coreSecretNamespaces={{{namespace}}}"));
+        if let Some(core) = after("--core-secrets-namespace") {
+            values.push(format!("coreSecretNamespaces={{{core}}}"));
+        }
+        let names = ["configurationName", "certificateSecret"];
+        for (value, flag) in names.iter().zip(["--webhook-configuration", "--webhook-secret"]) {
+            if let Some(name) = after(flag) {
+                values.push(format!("webhook.{value}={name}"));
+            }
+        }
+        if values.is_empty() {
+            return self.operator.clone();
         }
         grant(&self.kubeconfig, kubectl, &self.dir, namespace, &values)
     }
