@@ -32,7 +32,8 @@ fn fuzz(name: &str, seeds: &[&[u8]], run: impl Fn(&[u8]) -> bool) {
     for round in 0..rounds() {
         let mut input = seeds[round % seeds.len()].to_vec();
         if round >= seeds.len() {
-            mutate(&mut numbers, &mut input, seeds[numbers.below(seeds.len())]);
+            let other = seeds[numbers.below(seeds.len())];
+            mutate(&mut numbers, &mut input, other);
         }
         through += usize::from(run(&input));
     }
