@@ -11,6 +11,7 @@ use super::Failure;
 use super::connect::{self, Docker};
 use super::doctor::{Args, Report, patiently};
 use super::doctor_cluster::Cluster;
+use super::prune::without_owner;
 use crate::api::keys::label;
 use crate::clock::{Clock, System};
 use crate::controllers::object::resource;
@@ -213,11 +214,7 @@ async fn orphans(report: &mut Report, client: &Client, views: &[ContainerView], 
     let asked = |view: &&ContainerView| {
         args.namespace.is_empty() || args.namespace.iter().any(|n| n == view.label(label::NAMESPACE))
     };
-    let lost: Vec<&ContainerView> = views
-        .iter()
-        .filter(asked)
-        .filter(|v| !uids.contains(v.label(label::UID)))
-        .collect();
+    let lost = without_owner(views.iter().filter(asked).cloned().collect(), &uids);
     if lost.is_empty() {
         return report.ok("orphans", format!("none of {} containers", views.len()));
     }

@@ -16,7 +16,11 @@ use super::{
 use crate::{
     api::{DockerDeployment, keys::label},
     engine::{Containers, Networks},
-    state::{container::ContainerView, network::NetworkView},
+    state::{
+        container::ContainerView,
+        network::NetworkView,
+        observed::{is_agent, namespace_of},
+    },
 };
 
 /// Flags of `prune`.
@@ -107,14 +111,24 @@ async fn owners(client: Client) -> Result<BTreeSet<String>, Failure> {
         .collect())
 }
 
-fn without_owner(containers: Vec<ContainerView>, owners: &BTreeSet<String>) -> Vec<ContainerView> {
+/// Containers whose owner is gone, and agents of namespaces in which nobody else is.
+pub(super) fn without_owner(containers: Vec<ContainerView>, owners: &BTreeSet<String>) -> Vec<ContainerView> {
+    let owned = |container: &&ContainerView| {
+        container
+            .labels
+            .get(label::UID)
+            .is_some_and(|uid| owners.contains(uid))
+    };
+    let lived_in: BTreeSet<String> = containers
+        .iter()
+        .filter(owned)
+        .map(|c| namespace_of(c).to_owned())
+        .collect();
     containers
         .into_iter()
-        .filter(|container| {
-            container
-                .labels
-                .get(label::UID)
-                .is_some_and(|uid| !owners.contains(uid))
+        .filter(|container| match container.labels.get(label::UID) {
+            Some(uid) => !owners.contains(uid),
+            None => is_agent(container) && !lived_in.contains(namespace_of(container)),
         })
         .collect()
 }
@@ -137,6 +151,13 @@ async fn refuse_own(instance: &str) -> Result<(), Failure> {
 fn plan(containers: &[ContainerView], networks: &[NetworkView]) -> String {
     let containers = containers.iter().map(|container| {
         let told = |key| container.labels.get(key).map_or("?", String::as_str);
+        if is_agent(container) {
+            return format!(
+                "remove the agent {} of {}\n",
+                container.name,
+                namespace_of(container)
+            );
+        }
         format!(
             "remove container {} of {}/{}\n",
             container.name,
@@ -192,6 +213,17 @@ mod tests {
                 container.labels.insert(label::UID.to_owned(), uid.to_owned());
             }
         }
+        let mut agent = fixtures::view("agent", 0, "r");
+        agent.labels.remove(label::UID);
+        agent.labels.insert(label::AGENT.to_owned(), "1".to_owned());
+        let mut alone = agent.clone();
+        alone.name = "alone".to_owned();
+        alone
+            .labels
+            .insert(label::NAMESPACE.to_owned(), "left".to_owned());
+        let agents = without_owner(vec![alone, agent.clone()], &BTreeSet::new());
+        assert_eq!(agents.len(), 2, "nobody is there");
+        containers.push(agent);
         let owners = BTreeSet::from(["a".to_owned(), "c".to_owned()]);
         let lost = without_owner(containers, &owners);
         let names: Vec<&str> = lost.iter().map(|container| container.name.as_str()).collect();

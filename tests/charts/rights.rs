@@ -166,6 +166,32 @@ fn the_operator_may_do_what_it_does_and_nothing_else() {
     assert!(!denied(lab.doctor(&some, &["--namespace", "b"])).is_empty());
 }
 
+/// Whoever proved who they are may read the public keys, and only them.
+fn only_the_public_keys_are_for_everybody(lab: &Lab) {
+    let keys = |name: &str| {
+        let args = [
+            "auth",
+            "can-i",
+            "get",
+            name,
+            "-n",
+            "supercargo-system",
+            "--as",
+            "x",
+            "--as-group",
+            "system:authenticated",
+        ];
+        lab.admin(&args).out.trim().to_owned()
+    };
+    assert_eq!(
+        (
+            keys("configmaps/supercargo-public-keys").as_str(),
+            keys("configmaps/other").as_str()
+        ),
+        ("yes", "no")
+    );
+}
+
 #[test]
 fn people_get_our_kinds_with_the_clusters_roles_only_where_that_is_asked_for() {
     let lab = Lab::start();
@@ -215,29 +241,7 @@ fn people_get_our_kinds_with_the_clusters_roles_only_where_that_is_asked_for() {
             == "yes"
     };
     assert!(!may("view", "get", "dockerdeployments") && !may("admin", "create", "dockerdeployments"));
-    // Whoever proved who they are may read the public keys, and only them.
-    let keys = |name: &str| {
-        let args = [
-            "auth",
-            "can-i",
-            "get",
-            name,
-            "-n",
-            "supercargo-system",
-            "--as",
-            "x",
-            "--as-group",
-            "system:authenticated",
-        ];
-        lab.admin(&args).out.trim().to_owned()
-    };
-    assert_eq!(
-        (
-            keys("configmaps/supercargo-public-keys").as_str(),
-            keys("configmaps/other").as_str()
-        ),
-        ("yes", "no")
-    );
+    only_the_public_keys_are_for_everybody(&lab);
 
     install("rbac.aggregate=true");
     until("the roles to be put together", crate::harness::SOON, || {

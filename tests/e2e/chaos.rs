@@ -101,7 +101,7 @@ fn right(case: &Case, manifest: &Value, value: &str) {
         same(replicas.len(), wanted)
     });
     assert_eq!(
-        case.labelled("ps", &[]).len(),
+        case.labelled("ps", &["supercargo.dev/uid"]).len(),
         wanted,
         "an orphan is in the namespace"
     );

@@ -97,11 +97,16 @@ pub fn hammered() {
     let mut broken = server(2);
     container(&mut broken)["readinessProbe"]["httpGet"]["path"] = json!("/nothing");
     case.apply_json(&broken);
-    let message = case.not_ready("web", "ProgressDeadlineExceeded");
-    assert!(
-        message.contains("404") || message.contains("readiness probe"),
-        "{message}"
-    );
+    let message = until("the deadline to pass", SOON, || {
+        let (status, reason, message) = case.condition("web", "Stalled")?;
+        same(
+            (status.as_str(), reason.as_str()),
+            ("True", "ProgressDeadlineExceeded"),
+        )
+        .map(|()| message)
+    });
+    assert!(message.contains("answered 404"), "{message}");
+    case.event("ProgressDeadlineExceeded");
     assert!(case.event("Unhealthy").contains("readiness probe"));
     for id in &old {
         same(case.inspect(id).unwrap()["State"]["Running"].clone(), json!(true)).unwrap();

@@ -43,7 +43,11 @@ impl Proxy {
     /// Request lines since the given mark that change something.
     pub fn mutations(&self, since: usize) -> Vec<String> {
         let state = self.state.lock().unwrap();
-        let changes = |line: &&String| ["POST ", "PUT ", "DELETE "].iter().any(|m| line.starts_with(m));
+        // A command in a container, such as a session with an agent, changes nothing that an engine holds.
+        let command = |line: &str| line.starts_with("POST /exec/") || line.contains("/exec HTTP/");
+        let changes = |line: &&String| {
+            ["POST ", "PUT ", "DELETE "].iter().any(|m| line.starts_with(m)) && !command(line)
+        };
         state.lines.iter().skip(since).filter(changes).cloned().collect()
     }
 
