@@ -24,6 +24,8 @@ mod history;
 mod leadership;
 #[path = "operator/repair.rs"]
 mod repair;
+#[path = "operator/rollouts.rs"]
+mod rollouts;
 #[path = "operator/secrets.rs"]
 mod secrets;
 #[path = "operator/sweep.rs"]

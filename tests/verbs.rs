@@ -152,6 +152,7 @@ fn plan_and_explain_tell_what_would_be_done_and_never_a_value() {
     let plans: Value = serde_json::from_str(&ran.out).unwrap();
     let creating = [
         "ensureNetwork",
+        "ensureAgent",
         "create",
         "startCreated",
         "create",

@@ -158,10 +158,20 @@ pub fn summarize(facts: &Facts<'_>) -> Summary {
     }
 }
 
-/// The deadline moves with every container that comes, and starts when reconciling does.
+/// The deadline moves with every container that comes or gets ready, and starts when reconciling does. One that has passed
+/// has passed until there is progress or another generation.
 fn progress_deadline(facts: &Facts<'_>) -> Timestamp {
-    let began = find(&facts.before.conditions, ConditionType::Reconciling)
-        .map_or(facts.now, |c| c.last_transition_time.0);
+    let patience = SignedDuration::from_secs(i64::from(facts.progress_deadline_seconds));
+    let reconciling = find(&facts.before.conditions, ConditionType::Reconciling);
+    let passed = find(&facts.before.conditions, ConditionType::Stalled)
+        .filter(|c| c.reason == Reason::ProgressDeadlineExceeded.as_str())
+        .filter(|c| c.observed_generation == Some(facts.desired.generation));
+    let began = match (reconciling, passed) {
+        (Some(reconciling), _) => reconciling.last_transition_time.0,
+        // As early as it may be: what came since then is progress.
+        (None, Some(passed)) => passed.last_transition_time.0 - patience,
+        (None, None) => facts.now,
+    };
     let newest = facts
         .observed
         .replicas
@@ -175,7 +185,7 @@ fn progress_deadline(facts: &Facts<'_>) -> Timestamp {
         })
         .max()
         .unwrap_or(began);
-    began.max(newest) + SignedDuration::from_secs(i64::from(facts.progress_deadline_seconds))
+    began.max(newest) + patience
 }
 
 fn conditions(

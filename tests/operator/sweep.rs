@@ -40,7 +40,7 @@ fn rollout<'a>(bench: &'a Bench, mut object: serde_json::Value) -> BoxFuture<'a,
     .boxed()
 }
 
-const SCENARIOS: [(&str, Scenario); 12] = [
+const SCENARIOS: [(&str, Scenario); 13] = [
     ("first apply", |b| {
         async move {
             b.seal("db", &[("password", b"one")]);
@@ -50,6 +50,11 @@ const SCENARIOS: [(&str, Scenario); 12] = [
         .boxed()
     }),
     ("surge", |b| rollout(b, web(2))),
+    ("surge with probes", |b| {
+        let mut object = web(1);
+        container(&mut object)["readinessProbe"] = json!({ "exec": { "command": ["check"] } });
+        rollout(b, object)
+    }),
     ("stop first", |b| {
         let mut object = web(1);
         container(&mut object)["ports"] = json!([{ "containerPort": 80, "hostPort": 8080 }]);

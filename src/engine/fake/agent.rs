@@ -24,12 +24,16 @@ use crate::{
 pub(super) type Healths = Arc<watch::Sender<BTreeMap<String, Value>>>;
 
 impl Fake {
-    /// What the probes of a container say from now on: whether it is ready, whether it is alive, and why not.
+    /// What the probes of a container say until its next run: whether it is ready, whether it is alive, and why not.
     pub fn set_health(&self, id: &ContainerId, ready: bool, alive: bool, message: &str) {
         let since = ready.then(|| self.clock.now().to_string());
-        let health = json!({ "started": true, "ready": ready, "readySince": since, "alive": alive, "message": message });
+        let health = json!({
+            "started": true, "ready": ready, "readySince": since, "alive": alive, "message": message,
+        });
+        let run = self.inside().find(id.as_str()).and_then(|c| c.view.started_at);
+        let told = json!({ "startedAt": run, "health": health });
         self.healths.send_modify(|all| {
-            all.insert(id.as_str().to_owned(), health);
+            all.insert(id.as_str().to_owned(), told);
         });
     }
 
@@ -122,10 +126,26 @@ fn said(
     let all = wanted.flat_map(|(name, members)| members.iter().map(move |member| (name, member)));
     let word = |(name, member): (&String, &Value)| {
         let told = healths.get(member["container"].as_str().unwrap_or_default());
+        let told = told.filter(|told| told["startedAt"] == member["startedAt"]);
         json!({
             "word": "health", "deployment": name, "container": member["container"],
-            "startedAt": member["startedAt"], "health": told.unwrap_or(&member["known"]),
+            "startedAt": member["startedAt"],
+            "health": told.map_or_else(|| unasked(member), |told| told["health"].clone()),
         })
     };
     all.map(word).collect()
+}
+
+/// What is known of a member before a test says anything: what was known before, and that whoever is not asked is well.
+fn unasked(member: &Value) -> Value {
+    let mut health = member["known"].clone();
+    for (probe, state) in [("startup", "started"), ("readiness", "ready")] {
+        if member["probes"][probe].is_null() {
+            health[state] = json!(true);
+        }
+    }
+    if health["ready"] == json!(true) && health["readySince"].is_null() {
+        health["readySince"] = member["startedAt"].clone();
+    }
+    health
 }
