@@ -1,6 +1,6 @@
 //! All that the agent has been told, and what it has found out since: deployments, their members, the ladder of each.
 //! Decides which addresses a name has, which questions are to be put and when, and what is said about a member. Pure: no
-//! sockets, no clock. Held by [`super::desk`], where orders, answers to probes and lookups meet.
+//! sockets, no clock. Held by `desk`, where orders, answers to probes and lookups meet.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

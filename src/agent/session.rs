@@ -1,6 +1,6 @@
 //! One session: reads orders and writes words on a stream, a line each, until either side ends it. A peer that does not
 //! read is waited for by nobody else, and closed once it has taken nothing for a while; a line that is no order changes
-//! nothing. Owns the framing; what an order does is [`super::desk`]'s. Called by [`super::serve`].
+//! nothing. Owns the framing; what an order does is `desk`'s. Called by [`super::serve`].
 
 use std::{io, sync::Arc, time::Duration};
 

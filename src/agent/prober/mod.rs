@@ -1,6 +1,6 @@
 //! Puts the questions of http and tcp probes: one connection to the replica's own address, within the time that the probe
 //! gives it, and an answer in words for people. Owns the connection and how many are open at once; what follows from an
-//! answer is [`super::ladder`]'s, when to ask [`super::desk`]'s. No cookie, no redirect, no proxy, no name to look up.
+//! answer is [`super::ladder`]'s, when to ask `desk`'s. No cookie, no redirect, no proxy, no name to look up.
 //!
 //! A message says what was asked and which status came back. It never repeats anything else of an answer, nor the query
 //! of the path or a header: these may hold a secret.
