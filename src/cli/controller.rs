@@ -58,9 +58,6 @@ pub(super) struct Args {
     webhook: WebhookArgs,
 }
 
-/// Name servers of a container besides its agent.
-const MOST_FALLBACKS: usize = 2;
-
 /// Flags of whatever runs the operator.
 #[derive(Debug, clap::Args)]
 pub(super) struct OperatorArgs {
@@ -112,10 +109,10 @@ pub(super) struct PolicyArgs {
     /// Image of the agents, which answer for names and ask probes; made of this program without it
     #[arg(long, value_name = "IMAGE")]
     agent_image: Option<String>,
-    /// Name server of containers for when their agent is away (may be given several times, at most twice). Those of the
-    /// host without it, where the Docker Engine is on this host
+    /// Name server of containers for when their agent is away. One of the host's without it, where the Docker Engine is on
+    /// this host
     #[arg(long, value_name = "IP")]
-    fallback_dns: Vec<std::net::IpAddr>,
+    fallback_dns: Option<std::net::IpAddr>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -154,7 +151,7 @@ impl PolicyArgs {
             settings: Settings {
                 publish_address: self.publish_address.to_string(),
                 agent: program.image().clone(),
-                dns: self.name_servers(local)?,
+                dns: self.name_servers(local),
             },
             program,
             pool: self.network_pool,
@@ -174,18 +171,10 @@ impl PolicyArgs {
         Ok(own.context("this program cannot read itself to make agents of; give --agent-image")?)
     }
 
-    /// Name servers after the agent: three are all that a container can have.
-    fn name_servers(&self, local: bool) -> Result<Vec<std::net::IpAddr>, Failure> {
-        if self.fallback_dns.len() > MOST_FALLBACKS {
-            return Err(Failure::Usage(format!(
-                "--fallback-dns is given {} times; {MOST_FALLBACKS} are all that is of use",
-                self.fallback_dns.len()
-            )));
-        }
-        if self.fallback_dns.is_empty() && local {
-            return Ok(connect::name_servers().into_iter().take(MOST_FALLBACKS).collect());
-        }
-        Ok(self.fallback_dns.clone())
+    /// Name servers after the agent, which has two of the three places that a container has.
+    fn name_servers(&self, local: bool) -> Vec<std::net::IpAddr> {
+        let own = || local.then(connect::name_servers).into_iter().flatten().next();
+        self.fallback_dns.or_else(own).into_iter().collect()
     }
 }
 

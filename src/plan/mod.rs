@@ -188,7 +188,9 @@ fn make_room(desired: &Desired, observed: &Observed, inputs: &Inputs, decision: 
 fn create(desired: &Desired, slot: u32, subnet: Option<&str>) -> Option<Chain> {
     let mut spec = desired.container(slot).ok()?;
     if let Some(agent) = subnet.and_then(agent::address) {
-        spec.dns = std::iter::once(agent.into())
+        // Twice: the engine's resolver asks each entry once, so that an agent which is being restarted is asked again
+        // before somebody who does not know our names denies one (20.10).
+        spec.dns = std::iter::repeat_n(agent.into(), 2)
             .chain(desired.dns.iter().copied())
             .collect();
     }
