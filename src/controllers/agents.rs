@@ -52,7 +52,7 @@ pub struct Agents<E> {
     clock: Arc<dyn Clock>,
     wake: Box<dyn Fn(WakeUp) + Send + Sync>,
     lines: Mutex<BTreeMap<String, Line>>,
-    /// Numbers orders, across all sessions.
+    /// Namespaces that need a session, on their way to whoever opens them.
     wanted: mpsc::UnboundedSender<String>,
     asked: Mutex<Option<mpsc::UnboundedReceiver<String>>>,
 }

@@ -137,32 +137,28 @@ async fn archive(path: &Path) -> io::Result<Archive> {
 /// The header of an executable file of root's (POSIX.1-1988 ustar).
 fn header(length: u64) -> Vec<u8> {
     let mut header = vec![0_u8; BLOCK];
-    let mut put = |at: usize, text: &[u8]| {
-        header
-            .iter_mut()
-            .skip(at)
-            .zip(text)
-            .for_each(|(place, byte)| *place = *byte);
-    };
-    put(0, b"supercargo");
-    put(100, b"0000755\0");
-    put(108, b"0000000\0");
-    put(116, b"0000000\0");
-    put(124, format!("{length:011o}\0").as_bytes());
-    put(136, b"00000000000\0");
-    put(148, b"        ");
-    put(156, b"0");
-    put(257, b"ustar\x0000");
+    for (at, text) in [
+        (0, &b"supercargo"[..]),
+        (100, b"0000755\0"),
+        (108, b"0000000\0"),
+        (116, b"0000000\0"),
+        (124, format!("{length:011o}\0").as_bytes()),
+        (136, b"00000000000\0"),
+        // The sum is made with blanks in its own place.
+        (148, b"        "),
+        (156, b"0"),
+        (257, b"ustar\x0000"),
+    ] {
+        put(&mut header, at, text);
+    }
     let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-    let mut put = |at: usize, text: &[u8]| {
-        header
-            .iter_mut()
-            .skip(at)
-            .zip(text)
-            .for_each(|(place, byte)| *place = *byte);
-    };
-    put(148, format!("{sum:06o}\0 ").as_bytes());
+    put(&mut header, 148, format!("{sum:06o}\0 ").as_bytes());
     header
+}
+
+fn put(header: &mut [u8], at: usize, text: &[u8]) {
+    let places = header.iter_mut().skip(at);
+    places.zip(text).for_each(|(place, byte)| *place = *byte);
 }
 
 #[cfg(test)]
