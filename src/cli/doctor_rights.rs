@@ -98,7 +98,7 @@ fn needs(args: &Args, webhooks: bool) -> Vec<Need> {
             "controllerrevisions",
             None,
             namespace,
-            &["list", "watch", "create", "patch", "delete"],
+            &["get", "list", "watch", "create", "update", "delete"],
         ));
         needs.push(need(
             "events.k8s.io",

@@ -17,7 +17,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, PostParams, Preconditions},
 };
 
 use super::{context::Failures, deployment::Pass, describe::describe, host::Subject, wish::Wish};
@@ -155,12 +155,14 @@ impl History {
                 api.create(&params, &made(owner, snapshot, &entry)).await?
             }
             Change::Update(entry) => {
-                let params = PatchParams {
+                // Not a patch: the API server compares `data` byte by byte, and a patch would write its `&` as `\u0026`.
+                let mut kept = api.get(&entry.name).await?;
+                renew(&mut kept, &entry, version(&entry.name));
+                let params = PostParams {
                     field_manager: Some(FIELD_MANAGER.to_owned()),
-                    ..PatchParams::default()
+                    ..PostParams::default()
                 };
-                let patch = updated(&entry, version(&entry.name));
-                api.patch(&entry.name, &params, &Patch::Merge(patch)).await?
+                api.replace(&entry.name, &params, &kept).await?
             }
             Change::Delete(name) => {
                 let params = DeleteParams {
@@ -266,19 +268,19 @@ fn made(owner: &Owner, snapshot: &Snapshot, entry: &Entry) -> ControllerRevision
     }
 }
 
-/// What may change of one, as a merge patch over the version that was seen.
-fn updated(entry: &Entry, version: Option<String>) -> serde_json::Value {
-    let mut patch = serde_json::json!({
-        "metadata": {
-            "resourceVersion": version,
-            "labels": { label::TEMPLATE_HASH: entry.hash.0 },
-        },
-        "revision": entry.number,
-    });
+/// Changes what may change of one, over the version that was seen.
+fn renew(kept: &mut ControllerRevision, entry: &Entry, version: Option<String>) {
+    let meta = &mut kept.metadata;
+    meta.resource_version = version.or(meta.resource_version.take());
+    // Whoever manages which field is the server's to say.
+    meta.managed_fields = None;
+    let labels = meta.labels.get_or_insert_default();
+    labels.insert(label::TEMPLATE_HASH.to_owned(), entry.hash.0.clone());
     if let Some(cause) = &entry.cause {
-        patch["metadata"]["annotations"] = serde_json::json!({ annotation::CHANGE_CAUSE: cause });
+        let annotations = meta.annotations.get_or_insert_default();
+        annotations.insert(annotation::CHANGE_CAUSE.to_owned(), cause.clone());
     }
-    patch
+    kept.revision = Some(entry.number);
 }
 
 /// An entry out of its object, and whose it is; nothing where it is not a deployment's.

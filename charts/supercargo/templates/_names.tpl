@@ -62,7 +62,7 @@ subjects:
   verbs: [update]
 - apiGroups: [apps]
   resources: [controllerrevisions]
-  verbs: [get, list, watch, create, update, patch, delete]
+  verbs: [get, list, watch, create, update, delete]
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, list, watch]
