@@ -3,6 +3,8 @@
 .PHONY: help demo demo-down test conformance chart-test bench check fmt fmt-check lint arch doc verify generate chaos image build install needs
 SHELL := /bin/bash
 PREFIX ?= /usr/local
+# A workspace of its own, whose files are beside the program's.
+BENCH := --locked --manifest-path tests/bench/Cargo.toml --target-dir target/bench
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -27,20 +29,24 @@ chart-test: ## Hold the charts and what is shipped beside them against Helm, a r
 	@tests/scripts/needs conformance
 	CONFORMANCE_PARTS=charts tests/scripts/conformance
 
-bench: needs ## Measure the embedded API server beside a real one, and write docs/benchmarks.md
+bench: needs ## Measure deployments beside the engine itself, Compose and Swarm, and the API server beside a real one; 25 minutes
 	tests/scripts/bench
 
 check: needs fmt-check lint arch doc verify test ## What a change must pass: format, lint, architecture, docs, generated files, tests
 
 fmt: ## Format the sources
 	cargo fmt
+	cargo fmt --manifest-path tests/bench/Cargo.toml
 
-fmt-check: ## Fail when a source is not formatted
+fmt-check: ## Fail when a source is not formatted, or has the marks of a merge
 	cargo fmt --check
+	cargo fmt --check --manifest-path tests/bench/Cargo.toml
+	! git grep -nE '^(<{7}|>{7}) '
 
 lint: ## Lint everything, warnings are errors
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --test conformance --test transcripts --test charts -- -D warnings
+	cargo clippy --locked --test conformance --test transcripts --test charts --test gitops -- -D warnings
+	cargo clippy $(BENCH) --all-targets -- -D warnings
 
 arch: ## Hold the rooms against their plan
 	cargo test --locked --quiet --test architecture
@@ -55,7 +61,7 @@ verify: generate ## Fail when crds/ or charts/supercargo-crds are not what the t
 	git diff --exit-code crds charts/supercargo-crds
 	test -z "$$(git status --porcelain crds charts/supercargo-crds)"
 
-chaos: needs ## Kill standalone at random moments and look at what is left; ROUNDS=100 by default
+chaos: needs ## Kill operator, engine and containers at random moments and look at what is left; ROUNDS=100 by default, SEED repeats a run
 	tests/scripts/chaos
 
 image: ## Make the local image supercargo:VERSION from a static release build, without a registry

@@ -19,6 +19,8 @@ mod engine;
 mod gitops;
 #[expect(dead_code, reason = "the end-to-end cases use the rest of it")]
 mod harness;
+#[path = "gitops/health.rs"]
+mod health;
 #[path = "charts/life.rs"]
 mod life;
 #[path = "charts/node.rs"]

@@ -76,6 +76,21 @@ fn generated_files_are_current() {
 }
 
 #[test]
+fn each_definition_is_told_by_a_checksum_of_its_own() {
+    let names: Vec<_> = crd::crds()
+        .expect("crds")
+        .into_iter()
+        .map(|crd| crd.metadata.name)
+        .collect();
+    let told: Vec<_> = crd::CHECKSUMS
+        .iter()
+        .map(|(name, _)| Some((*name).to_owned()))
+        .collect();
+    assert_eq!(told, names);
+    assert_ne!(crd::CHECKSUMS[0].1, crd::CHECKSUMS[1].1);
+}
+
+#[test]
 fn the_yaml_says_what_the_types_say() {
     for ((_, text), crd) in crd::files()
         .expect("files")

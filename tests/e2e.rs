@@ -34,6 +34,10 @@ mod kubectl;
 mod leadership;
 #[path = "e2e/lifecycle.rs"]
 mod lifecycle;
+#[path = "e2e/misbehaving.rs"]
+mod misbehaving;
+#[path = "e2e/outages.rs"]
+mod outages;
 #[path = "e2e/rollouts.rs"]
 mod rollouts;
 #[path = "e2e/secrets.rs"]
@@ -63,6 +67,22 @@ const TOGETHER: &[Test] = &[
         leadership::a_stopped_leader,
     ),
     (
+        "random_kills_and_outages_leave_no_orphan_and_no_duplicate",
+        chaos::kills_and_outages,
+    ),
+    (
+        "an_engine_that_is_restarted_in_the_middle_of_a_rollout_loses_and_doubles_nothing",
+        outages::engine_restarted,
+    ),
+    (
+        "an_engine_that_lost_its_networks_gets_them_back_and_every_container_stands_on_one",
+        outages::networks_lost,
+    ),
+    (
+        "a_socket_that_is_cut_in_the_middle_of_a_rollout_loses_and_doubles_nothing",
+        outages::socket_cut,
+    ),
+    (
         "a_webhook_certificate_is_renewed_and_no_request_fails",
         admission::renewed_while_asked,
     ),
@@ -73,6 +93,18 @@ const TOGETHER: &[Test] = &[
     (
         "a_bad_command_says_so_and_an_absent_image_too",
         faults::bad_command_and_image,
+    ),
+    (
+        "a_probe_that_passes_late_and_then_flaps_restarts_nobody",
+        misbehaving::late_and_flapping,
+    ),
+    (
+        "a_program_that_ends_at_once_is_started_ever_more_rarely",
+        misbehaving::ends_at_once,
+    ),
+    (
+        "a_program_that_ignores_sigterm_is_killed_and_its_rollout_goes_on",
+        misbehaving::ignores_sigterm,
     ),
     (
         "a_private_registry_takes_right_wrong_and_no_credentials",
@@ -103,6 +135,15 @@ const TOGETHER: &[Test] = &[
     ("a_rollout_goes_back_and_what_runs_already_stays", rollouts::undo),
     ("drift_is_repaired", lifecycle::drift),
     ("a_host_port_that_is_taken_is_waited_for", faults::host_port),
+    ("the_children_of_a_program_go_with_it", misbehaving::forks),
+    (
+        "a_program_that_fills_its_disk_harms_nobody_else",
+        misbehaving::fills_its_disk,
+    ),
+    (
+        "a_network_pool_that_strangers_have_is_waited_for",
+        faults::network_pool,
+    ),
     ("volumes_of_three_kinds", delivery::volumes),
     ("env_from_with_a_collision", delivery::env_from),
     (
@@ -110,9 +151,12 @@ const TOGETHER: &[Test] = &[
         faults::foreign_name,
     ),
     ("a_rollout_goes_on_after_sigterm", lifecycle::sigterm),
-    ("kill_minus_nine_at_random_moments", chaos::kill_minus_nine),
     ("the_examples_run_as_written", delivery::examples),
     ("an_idle_control_plane_writes_nothing", standalone::idle),
+    (
+        "a_start_applies_the_definitions_that_are_not_as_it_left_them",
+        standalone::definitions,
+    ),
     (
         "a_stop_takes_no_second_and_a_start_adopts",
         standalone::stop_and_adopt,
@@ -158,6 +202,11 @@ const ONE_FORM: &[(&str, Form, &str)] = &[
         "the store that outlives the process is the API server's there; renewing_nothing_changes_nothing restarts an operator",
     ),
     (
+        "a_start_applies_the_definitions_that_are_not_as_it_left_them",
+        Form::Standalone,
+        "the definitions come with a chart there, and all cases share them",
+    ),
+    (
         "a_lost_store_is_said_and_both_ways_on_work",
         Form::Standalone,
         "the operator has no store and the cluster tells who it is",
@@ -176,7 +225,13 @@ const EVERYWHERE: &[(&str, &str)] = &[(
 )];
 
 /// One by one, by the main thread, and in cluster form only on a server that is ours to stop.
-const ALONE: &[Test] = &[("the_api_server_goes_away_and_comes_back", faults::api_server_away)];
+const ALONE: &[Test] = &[
+    ("the_api_server_goes_away_and_comes_back", faults::api_server_away),
+    (
+        "an_api_server_that_is_killed_in_the_middle_of_a_rollout_loses_and_doubles_nothing",
+        outages::api_server_killed,
+    ),
+];
 
 const THREADS: usize = 4;
 

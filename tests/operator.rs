@@ -12,6 +12,10 @@
 mod apply;
 #[path = "operator/bench.rs"]
 mod bench;
+#[path = "operator/broken.rs"]
+mod broken;
+#[path = "operator/clocks.rs"]
+mod clocks;
 #[path = "operator/cluster.rs"]
 mod cluster;
 #[path = "operator/deletion.rs"]

@@ -68,6 +68,7 @@ fn wrong_usage_is_told_on_stderr_with_exit_code_2() {
         &["rollout", "undo", "web", "--to-revision=-1"],
         &["rollout", "status", "web", "--timeout", "soon"],
         &["prune", "--orphans", "--instance", "one"],
+        &["prune", "--orphans", "--images"],
     ] {
         let ran = run(binary(dir.path()).args(args), b"");
         assert_eq!(ran.code, Some(2), "{args:?}: {}", ran.err);
@@ -337,6 +338,7 @@ fn doctor_finds_what_is_wrong_and_names_it() {
         "engine's clock",
         "API server's clock",
         "idle networks",
+        "agents",
         "orphans",
     ];
     for what in fine {

@@ -49,6 +49,9 @@ pub mod annotation {
     pub const RESTARTED_AT: &str = "supercargo.dev/restartedAt";
     /// Why the template is as it is, in a person's words: shown by `rollout history`, as for every workload.
     pub const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+    /// On our CRDs, by `standalone`: which text was applied and what its `spec` became, so that a start that finds both
+    /// again has nothing to apply.
+    pub const INSTALLED: &str = "supercargo.dev/installed";
     /// Any new value asks for a reconcile now.
     pub const RECONCILE_AT: &str = "supercargo.dev/reconcile-at";
 }

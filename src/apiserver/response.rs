@@ -50,6 +50,12 @@ pub fn nothing_here() -> Response {
     bytes(404, "text/plain; charset=utf-8", "404 page not found\n")
 }
 
+/// The answer without its body, as HEAD is answered.
+#[must_use]
+pub fn headers_only(answer: Response) -> Response {
+    answer.map(|_| Full::default().boxed_unsync())
+}
+
 /// Adds a `Warning` header per text (RFC 9111 5.5, code 299).
 pub fn warn(response: &mut Response, warnings: &[String]) {
     for text in warnings {

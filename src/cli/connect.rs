@@ -126,8 +126,8 @@ pub(super) async fn containers(
         value: value.to_owned(),
     };
     let mut views = Vec::new();
-    for id in engine.list_containers(&filter).await? {
-        match engine.inspect_container(id.as_str()).await {
+    for one in engine.list_containers(&filter).await? {
+        match engine.inspect_container(one.id.as_str()).await {
             Ok(view) => views.push(view),
             Err(error) if error.kind == Kind::NotFound => {}
             Err(error) => return Err(error),

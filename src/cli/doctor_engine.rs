@@ -10,6 +10,7 @@ use kube::{Api, Client};
 use super::Failure;
 use super::connect::{self, Docker};
 use super::doctor::{Args, Report, patiently};
+use super::doctor_agents;
 use super::doctor_cluster::Cluster;
 use super::prune::without_owner;
 use crate::api::keys::label;
@@ -19,6 +20,7 @@ use crate::engine::{Containers, Daemon, EngineInfo, LabelFilter, Networks};
 use crate::plan::subnet;
 use crate::state::container::ContainerView;
 use crate::state::network::NetworkView;
+use crate::state::observed::namespace_of;
 use crate::state::owner::Instance;
 
 /// The oldest API that has everything we ask for (Docker Engine 20.10).
@@ -188,7 +190,7 @@ fn stale(report: &mut Report, networks: &[NetworkView], views: &[ContainerView],
     );
 }
 
-/// Containers of ours whose object does not exist.
+/// Containers of ours whose object does not exist; and, as that tells where one is needed, agents.
 async fn orphans(report: &mut Report, client: &Client, views: &[ContainerView], args: &Args) {
     let apis: Vec<Api<DynamicObject>> = match args.namespace.as_slice() {
         [] => vec![Api::all_with(client.clone(), &resource())],
@@ -214,6 +216,14 @@ async fn orphans(report: &mut Report, client: &Client, views: &[ContainerView], 
     let asked = |view: &&ContainerView| {
         args.namespace.is_empty() || args.namespace.iter().any(|n| n == view.label(label::NAMESPACE))
     };
+    let owned = |view: &&ContainerView| uids.contains(view.label(label::UID));
+    let needed: BTreeSet<&str> = views
+        .iter()
+        .filter(asked)
+        .filter(owned)
+        .map(namespace_of)
+        .collect();
+    doctor_agents::agents(report, views, &needed);
     let lost = without_owner(views.iter().filter(asked).cloned().collect(), &uids);
     if lost.is_empty() {
         return report.ok("orphans", format!("none of {} containers", views.len()));

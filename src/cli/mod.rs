@@ -7,6 +7,7 @@ mod connect;
 mod controller;
 mod crds;
 mod doctor;
+mod doctor_agents;
 mod doctor_cluster;
 mod doctor_engine;
 mod doctor_keys;

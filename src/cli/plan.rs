@@ -25,7 +25,10 @@ use crate::api::status::DockerDeploymentStatus;
 use crate::clock::{Clock, System};
 use crate::controllers::context::Options;
 use crate::controllers::object::{Identity, resource};
-use crate::controllers::wish::{Means, Wish, account_restarts, surroundings, wish};
+use crate::controllers::{
+    looks::Surroundings,
+    wish::{Means, Wish, account_restarts, wish},
+};
 use crate::plan::{self, Plan};
 use crate::seal::Ring;
 use crate::secrets::open::Opener;
@@ -196,7 +199,7 @@ impl World {
         let views = views.map_err(connect::engine_failure)?;
         let opener = self.opener(&id, &views);
         let wish = self.wish(raw, &id, objects, &opener, &views);
-        let around = surroundings(&self.engine, &wish.desired).await;
+        let around = Surroundings::default().look(&self.engine, &wish.desired).await;
         let (networks, image) = around.map_err(connect::engine_failure)?;
         let observed = Observed::of(&id.owner, views, &networks, &self.options.host_routes, image);
         let plan = self.decide(raw, &wish.desired, &observed);

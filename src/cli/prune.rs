@@ -1,7 +1,7 @@
 //! The verb `prune`: removes what a control plane that is gone left on the Docker host (`--instance UID`), or what no object
-//! of the present one owns (`--orphans`). Shows what it would remove, and removes it only with `--yes`. Owns the choice,
-//! which goes by our labels and nothing else; what another control plane or a person made is not touched, nor are volumes,
-//! which hold data. Called by `mod`.
+//! of the present one owns (`--orphans`), or images of agents of other versions (`--images`). Shows what it would remove,
+//! and removes it only with `--yes`. Owns the choice, which goes by our labels and names and nothing else; what another
+//! control plane or a person made is not touched, nor are volumes, which hold data. Called by `mod`.
 
 use std::{collections::BTreeSet, process::ExitCode};
 
@@ -15,7 +15,9 @@ use super::{
 };
 use crate::{
     api::{DockerDeployment, keys::label},
+    clock::{Clock, System},
     engine::{Containers, Networks},
+    execute::Program,
     state::{
         container::ContainerView,
         network::NetworkView,
@@ -35,6 +37,9 @@ pub(super) struct Args {
     /// Remove containers whose object is gone from the control plane that the kubeconfig reaches
     #[arg(long, group = "what")]
     orphans: bool,
+    /// Remove images of agents that other versions of this program left and no container is made from. The operator does so itself once in a while
+    #[arg(long, group = "what")]
+    images: bool,
     /// Remove them. Without it they are only listed
     #[arg(long)]
     yes: bool,
@@ -52,6 +57,9 @@ struct Chosen {
 pub(super) fn run(args: &Args) -> Outcome {
     block_on(async {
         let engine = args.docker.connect()?;
+        if args.images {
+            return images(&engine, args.yes).await;
+        }
         let chosen = match &args.instance {
             Some(instance) => all_of(&engine, instance).await?,
             None => orphans(&engine).await?,
@@ -66,6 +74,35 @@ pub(super) fn run(args: &Args) -> Outcome {
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+async fn images(engine: &Docker, yes: bool) -> Outcome {
+    let own = std::env::current_exe().and_then(|path| Program::of_file(&path));
+    let program =
+        own.context("this program's file cannot be read, so nobody knows which image is its own")?;
+    let now = System.now();
+    let surplus = program
+        .surplus(engine, now)
+        .await
+        .map_err(connect::engine_failure)?;
+    let lines: String = surplus
+        .iter()
+        .map(|image| format!("remove image {image}\n"))
+        .collect();
+    output::data(&lines)?;
+    if surplus.is_empty() {
+        eprintln!("no image of another version's agents is on this host");
+    } else if yes {
+        let gone = program.tidy(engine, now).await.map_err(connect::engine_failure)?;
+        let kept = surplus.len().saturating_sub(gone.len());
+        eprintln!(
+            "removed {} images; {kept} are kept, as containers are made from them",
+            gone.len()
+        );
+    } else {
+        eprintln!("nothing was removed; add --yes to remove those that no container is made from");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn all_of(engine: &Docker, instance: &str) -> Result<Chosen, Failure> {

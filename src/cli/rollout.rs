@@ -2,6 +2,8 @@
 //! Each verb is a file of its own: `rollout_status` waits, `rollout_history` shows, `rollout_undo` goes back, and
 //! `rollout_change` restarts, pauses and resumes. They work on any API server; none needs the engine. Called by `mod`.
 
+use std::process::ExitCode;
+
 use anyhow::anyhow;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::{DynamicObject, ListParams};
@@ -41,14 +43,6 @@ enum Verb {
     Pause(Which),
     /// Let rollouts go on
     Resume(Which),
-}
-
-/// One deployment.
-#[derive(Debug, clap::Args)]
-pub(super) struct One {
-    /// A DockerDeployment: NAME or ddep/NAME
-    #[arg(value_name = "NAME", value_parser = logs_args::deployment)]
-    pub(super) name: String,
 }
 
 /// One deployment or several.
@@ -109,6 +103,32 @@ impl Place {
             .into());
         }
         Ok(found.iter().map(ResourceExt::name_any).collect())
+    }
+
+    /// Does something with each that is meant; goes on after one that fails, and says so at the end.
+    pub(super) async fn each(
+        &self,
+        which: &Which,
+        failure: &str,
+        act: impl AsyncFn(&str) -> Result<(), Failure>,
+    ) -> Outcome {
+        let names = self.names(which).await?;
+        let mut failed = Vec::new();
+        for name in &names {
+            match act(name).await {
+                Ok(()) => {}
+                Err(Failure::Failed(error)) if names.len() > 1 => {
+                    eprintln!("error: {error}");
+                    failed.push(name.as_str());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if failed.is_empty() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let (count, all, failed) = (failed.len(), names.len(), failed.join(", "));
+        Err(anyhow!("{count} of {all} {failure}: {failed}").into())
     }
 
     /// One as it is stored.

@@ -1,8 +1,6 @@
 //! `rollout restart`, `pause` and `resume`: one small change of the object each, of every deployment that is named. The
 //! restart is an annotation of the template, so that it is a new generation, which `rollout status` can wait for.
-//! Goes on after one that fails, and says so at the end. Called by `rollout`.
-
-use std::process::ExitCode;
+//! Called by `rollout`.
 
 use anyhow::anyhow;
 use jiff::Timestamp;
@@ -25,28 +23,12 @@ pub(super) enum Change {
 
 /// Runs one of the three verbs.
 pub(super) async fn run(place: &Place, which: &Which, change: Change) -> Outcome {
-    let names = place.names(which).await?;
-    let mut failed = Vec::new();
-    for name in &names {
-        match one(place, name, change).await {
-            Ok(said) => output::data(&format!("{} {said}\n", called(name)))?,
-            Err(Failure::Failed(error)) if names.len() > 1 => {
-                eprintln!("error: {error}");
-                failed.push(name.as_str());
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    if failed.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    Err(anyhow!(
-        "{} of {} were not changed: {}",
-        failed.len(),
-        names.len(),
-        failed.join(", ")
-    )
-    .into())
+    place
+        .each(which, "were not changed", async |name| {
+            let said = one(place, name, change).await?;
+            Ok(output::data(&format!("{} {said}\n", called(name)))?)
+        })
+        .await
 }
 
 async fn one(place: &Place, name: &str, change: Change) -> Result<&'static str, Failure> {

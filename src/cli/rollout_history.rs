@@ -2,13 +2,13 @@
 //! Reads the ControllerRevisions that the operator keeps and opens nothing: templates name secrets and hold no value of one.
 //! Called by `rollout`.
 
-use std::process::ExitCode;
+use std::cell::Cell;
 
 use serde::Serialize;
 
-use super::Outcome;
 use super::output::{self, Format};
-use super::rollout::{One, Past, Place, called, no_revision, typed};
+use super::rollout::{Past, Place, Which, called, no_revision, typed};
+use super::{Failure, Outcome};
 use crate::api::PodTemplate;
 use crate::state::history::Snapshot;
 
@@ -16,7 +16,7 @@ use crate::state::history::Snapshot;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    one: One,
+    which: Which,
     /// Show the template of this revision
     #[arg(long, value_name = "NUMBER")]
     revision: Option<i64>,
@@ -41,7 +41,18 @@ struct Row<'a> {
 
 /// Runs the verb.
 pub(super) async fn run(place: &Place, args: &Args) -> Outcome {
-    let name = &args.one.name;
+    let first = Cell::new(true);
+    place
+        .each(&args.which, "could not be shown", async |name| {
+            if !first.replace(false) && args.output == Format::Yaml {
+                output::data("---\n")?;
+            }
+            one(place, name, args).await
+        })
+        .await
+}
+
+async fn one(place: &Place, name: &str, args: &Args) -> Result<(), Failure> {
     let object = place.get(name).await?;
     let history = place.history(&object).await?;
     // An object that is invalid has no template to compare with, and its history is shown all the same.
@@ -51,8 +62,7 @@ pub(super) async fn run(place: &Place, args: &Args) -> Outcome {
         let Some(past) = history.iter().find(|past| past.number == number) else {
             return Err(no_revision(name, number));
         };
-        show(name, past, row(past), args.output)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(show(name, past, row(past), args.output)?);
     }
     if history.is_empty() {
         eprintln!("no history of {name} is kept yet; the operator writes it when it sees a valid template");
@@ -65,7 +75,7 @@ pub(super) async fn run(place: &Place, args: &Args) -> Outcome {
             output::document(&rows, args.output)?;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 impl<'a> Row<'a> {

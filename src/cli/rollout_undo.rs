@@ -2,13 +2,11 @@
 //! that nobody's change is lost; the restart of the present template stays. Owns which revision is meant, and the warning
 //! where git decides what is written. Called by `rollout`.
 
-use std::process::ExitCode;
-
 use anyhow::anyhow;
 use kube::api::{DynamicObject, PostParams};
 use serde_json::Value;
 
-use super::rollout::{One, Past, Place, called, no_revision, typed};
+use super::rollout::{Past, Place, Which, called, no_revision, typed};
 use super::{Failure, Outcome, output};
 use crate::api::keys::annotation;
 use crate::state::history::{Snapshot, carry_restart};
@@ -20,7 +18,7 @@ pub(super) const MANAGER: &str = "supercargo-rollout";
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    one: One,
+    which: Which,
     /// The revision to go back to; without it the one before the present one
     #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
     to_revision: i64,
@@ -51,7 +49,14 @@ enum Target<'a> {
 
 /// Runs the verb.
 pub(super) async fn run(place: &Place, args: &Args) -> Outcome {
-    let name = &args.one.name;
+    place
+        .each(&args.which, "were not rolled back", async |name| {
+            one(place, name, args).await
+        })
+        .await
+}
+
+async fn one(place: &Place, name: &str, args: &Args) -> Result<(), Failure> {
     let object = place.get(name).await?;
     let deployment = typed(&object)?;
     if deployment.spec.paused == Some(true) {
@@ -69,7 +74,7 @@ pub(super) async fn run(place: &Place, args: &Args) -> Outcome {
             output::data(&format!(
                 "{called} skipped rollback (current template already matches revision {number})\n"
             ))?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         }
         Target::Unknown => return Err(no_revision(name, args.to_revision)),
         Target::NoOther => {
@@ -97,7 +102,7 @@ pub(super) async fn run(place: &Place, args: &Args) -> Outcome {
     if args.dry_run == DryRun::Client {
         let shown = serde_saphyr::to_string(&template)?;
         output::data(&format!("{} rolled back (dry run)\n{shown}", called(name)))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(());
     }
     write(place, object, template, past, args.dry_run).await?;
     let dry = if args.dry_run == DryRun::Server {
@@ -106,7 +111,7 @@ pub(super) async fn run(place: &Place, args: &Args) -> Outcome {
         ""
     };
     output::data(&format!("{} rolled back{dry}\n", called(name)))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// The number 0 means the highest one that is not present.

@@ -1,6 +1,7 @@
-//! What standalone puts into its own API, as anybody would into a cluster: the operator's namespace and our CRDs, by
-//! server-side apply, so that a second start writes nothing. And what it asks the engine before a first start: whether
-//! containers of another control plane are there. Called by `standalone`.
+//! What standalone puts into its own API, as anybody would into a cluster: the operator's namespace, and our CRDs by
+//! server-side apply. A second start writes nothing, so that it comes up on a full disk, and makes no definition to find
+//! that out: an annotation says what was applied last, and what came of it. And what it asks the engine before a first
+//! start: whether containers of another control plane are there. Called by `standalone`.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,8 +10,8 @@ use k8s_openapi::{
     api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
-    Api, Client,
-    api::{Patch, PatchParams},
+    Api, Client, ResourceExt as _,
+    api::{ApiResource, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams},
     runtime::{conditions, wait::await_condition},
 };
 use serde_json::json;
@@ -18,10 +19,12 @@ use serde_json::json;
 use super::Failure;
 use crate::{
     api::{
+        crd::CHECKSUMS,
         crds,
-        keys::{FIELD_MANAGER, label},
+        keys::{FIELD_MANAGER, annotation::INSTALLED, label},
     },
     engine::Networks,
+    state::hash::hex,
 };
 
 /// How long a CRD of ours may take until it is served.
@@ -29,29 +32,79 @@ const SERVED: Duration = Duration::from_secs(10);
 
 /// Applies all of it, and waits until our kinds are served.
 pub(super) async fn install(client: &Client, operator_namespace: &str) -> Result<(), Failure> {
-    let params = PatchParams::apply(FIELD_MANAGER).force();
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let namespace = json!({
-        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": operator_namespace},
-    });
-    namespaces
-        .patch(operator_namespace, &params, &Patch::Apply(&namespace))
-        .await
-        .with_context(|| format!("the namespace {operator_namespace} could not be made"))?;
-    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for definition in crds()? {
-        let name = definition.metadata.name.clone().unwrap_or_default();
-        definitions
-            .patch(&name, &params, &Patch::Apply(&definition))
+    let namespace = namespaces.get_opt(operator_namespace).await;
+    let namespace =
+        namespace.with_context(|| format!("the namespace {operator_namespace} cannot be read"))?;
+    if namespace.is_none() {
+        let wanted = Namespace {
+            metadata: ObjectMeta {
+                name: Some(operator_namespace.to_owned()),
+                ..ObjectMeta::default()
+            },
+            ..Namespace::default()
+        };
+        let by = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        namespaces
+            .create(&by, &wanted)
             .await
-            .with_context(|| format!("the CRD {name} could not be installed"))?;
-        let served = await_condition(definitions.clone(), &name, conditions::is_crd_established());
-        tokio::time::timeout(SERVED, served)
+            .with_context(|| format!("the namespace {operator_namespace} could not be made"))?;
+    }
+    // As it is, without a type: what is in it is only compared.
+    let raw: Api<DynamicObject> = Api::all_with(
+        client.clone(),
+        &ApiResource::erase::<CustomResourceDefinition>(&()),
+    );
+    for (name, checksum) in CHECKSUMS {
+        let stored = raw.get_opt(name).await;
+        let stored = stored.with_context(|| format!("the CRD {name} cannot be read"))?;
+        let is_installed =
+            |stored: &DynamicObject| stored.annotations().get(INSTALLED) == Some(&mark(checksum, stored));
+        if stored.as_ref().is_some_and(is_installed) {
+            continue;
+        }
+        install_one(client, name).await?;
+        let stored = raw.get(name).await;
+        let stored = stored.with_context(|| format!("the CRD {name} cannot be read"))?;
+        let mark = json!({"metadata": {"annotations": {INSTALLED: mark(checksum, &stored)}}});
+        raw.patch(name, &PatchParams::default(), &Patch::Merge(mark))
             .await
-            .with_context(|| format!("the CRD {name} is not served"))?
-            .with_context(|| format!("the CRD {name} cannot be watched"))?;
+            .with_context(|| format!("the CRD {name} cannot be annotated"))?;
     }
     Ok(())
+}
+
+async fn install_one(client: &Client, name: &str) -> Result<(), Failure> {
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let all = crds()?;
+    let definition = all
+        .iter()
+        .find(|definition| definition.metadata.name.as_deref() == Some(name))
+        .with_context(|| format!("there is no CRD {name}"))?;
+    definitions
+        .patch(name, &params, &Patch::Apply(definition))
+        .await
+        .with_context(|| format!("the CRD {name} could not be installed"))?;
+    let served = await_condition(definitions, name, conditions::is_crd_established());
+    tokio::time::timeout(SERVED, served)
+        .await
+        .with_context(|| format!("the CRD {name} is not served"))?
+        .with_context(|| format!("the CRD {name} cannot be watched"))?;
+    Ok(())
+}
+
+/// What was applied, and what the server made of it: whoever changes either is seen by another mark.
+fn mark(checksum: u64, stored: &DynamicObject) -> String {
+    let spec = stored
+        .data
+        .get("spec")
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    hex(&[&checksum.to_string(), &spec], 32)
 }
 
 /// The control planes whose networks are on this engine. Every namespace with containers has one.

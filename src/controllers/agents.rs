@@ -5,14 +5,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
+    time::Instant,
 };
 
 use super::{
@@ -23,7 +27,12 @@ use crate::{
     agent::protocol::{Member, Order, Word},
     clock::Clock,
     engine::Engine,
-    state::{container::ContainerId, observed::Known},
+    state::{
+        container::ContainerId,
+        observed::Known,
+        probe::{Health, Role},
+    },
+    telemetry::metrics::Metrics,
 };
 
 /// How long to wait before a session that broke is opened again.
@@ -35,7 +44,7 @@ struct Roster {
     members: Vec<Member>,
     sequence: u64,
     /// Containers that no name leads to any more, and since when.
-    out: BTreeMap<ContainerId, Timestamp>,
+    out: BTreeMap<ContainerId, Instant>,
     known: BTreeMap<ContainerId, Known>,
 }
 
@@ -55,6 +64,18 @@ pub struct Agents<E> {
     /// Namespaces that need a session, on their way to whoever opens them.
     wanted: mpsc::UnboundedSender<String>,
     asked: Mutex<Option<mpsc::UnboundedReceiver<String>>>,
+    metrics: Metrics,
+    /// How many sessions have been greeted and are open.
+    connected: AtomicI64,
+}
+
+/// A session that has been greeted, for as long as it is held.
+pub(super) struct Connected<'a>(&'a AtomicI64);
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl<E: Engine> Agents<E> {
@@ -64,6 +85,7 @@ impl<E: Engine> Agents<E> {
         host: Arc<Host<E>>,
         clock: Arc<dyn Clock>,
         wake: Box<dyn Fn(WakeUp) + Send + Sync>,
+        metrics: Metrics,
     ) -> Arc<Self> {
         let (wanted, asked) = mpsc::unbounded_channel();
         Arc::new(Self {
@@ -73,11 +95,33 @@ impl<E: Engine> Agents<E> {
             lines: Mutex::default(),
             wanted,
             asked: Mutex::new(Some(asked)),
+            metrics,
+            connected: AtomicI64::new(0),
         })
     }
 
     fn lines(&self) -> MutexGuard<'_, BTreeMap<String, Line>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// In how many namespaces somebody has something to say to an agent.
+    #[must_use]
+    pub fn expected(&self) -> i64 {
+        let lines = self.lines();
+        let spoken = lines.values().filter(|line| !line.rosters.is_empty());
+        i64::try_from(spoken.count()).unwrap_or(i64::MAX)
+    }
+
+    /// To how many agents a session is open.
+    #[must_use]
+    pub fn connected(&self) -> i64 {
+        self.connected.load(Ordering::SeqCst)
+    }
+
+    /// A session has been greeted.
+    pub(super) fn greeted(&self) -> Connected<'_> {
+        self.connected.fetch_add(1, Ordering::SeqCst);
+        Connected(&self.connected)
     }
 
     /// Says what the agent of a namespace is to know about a deployment. Saying the same again does nothing.
@@ -131,7 +175,15 @@ impl<E: Engine> Agents<E> {
     /// Which of its containers no name leads to any more, and since when.
     #[must_use]
     pub fn out_of_service(&self, of: &Subject) -> BTreeMap<ContainerId, Timestamp> {
-        self.roster(of, |roster| roster.out.clone())
+        let now = self.clock.now();
+        let at = |since: &Instant| now - SignedDuration::try_from(since.elapsed()).unwrap_or_default();
+        self.roster(of, |roster| {
+            roster
+                .out
+                .iter()
+                .map(|(id, since)| (id.clone(), at(since)))
+                .collect()
+        })
     }
 
     fn roster<T: Default>(&self, of: &Subject, read: impl FnOnce(&Roster) -> T) -> T {
@@ -171,10 +223,14 @@ impl<E: Engine> Agents<E> {
                 }
                 continue;
             };
-            match session::open(&self, &namespace, &agent).await {
-                Ok(()) => {}
-                Err(error) => tracing::debug!(namespace, %error, "the session with the agent ended"),
-            }
+            let outcome = match session::open(&self, &namespace, &agent).await {
+                Ok(()) => "ok",
+                Err(error) => {
+                    tracing::debug!(namespace, %error, "the session with the agent ended");
+                    error.as_str()
+                }
+            };
+            self.metrics.agent_session(outcome);
             tokio::time::sleep(AGAIN).await;
         }
     }
@@ -235,14 +291,16 @@ impl<E: Engine> Agents<E> {
             }
             Word::Hello { .. } => return,
         };
-        let now = self.clock.now();
-        let news = {
+        let (news, changes) = {
             let mut lines = self.lines();
             let roster = lines
                 .get_mut(namespace)
                 .and_then(|line| line.rosters.get_mut(&deployment));
-            roster.is_some_and(|roster| roster.hear(word, now))
+            roster.map_or_else(Default::default, |roster| roster.hear(word))
         };
+        for (role, well) in changes {
+            self.metrics.probe_result(role.as_str(), well);
+        }
         if news {
             (self.wake)(WakeUp::One(Subject {
                 namespace: namespace.to_owned(),
@@ -253,15 +311,17 @@ impl<E: Engine> Agents<E> {
 }
 
 impl Roster {
-    /// Takes in a word; answers whether anybody has waited for it.
-    fn hear(&mut self, word: Word, now: Timestamp) -> bool {
+    /// Takes in a word; answers whether anybody has waited for it, and what probes say otherwise than before.
+    fn hear(&mut self, word: Word) -> (bool, Vec<(Role, bool)>) {
         match word {
             Word::Applied { sequence, .. } if sequence == self.sequence => {
                 let before = self.out.len();
                 for member in self.members.iter().filter(|m| !m.serving) {
-                    self.out.entry(member.container.clone()).or_insert(now);
+                    self.out
+                        .entry(member.container.clone())
+                        .or_insert_with(Instant::now);
                 }
-                self.out.len() > before
+                (self.out.len() > before, Vec::new())
             }
             Word::Health {
                 container,
@@ -271,15 +331,16 @@ impl Roster {
             } => {
                 let ours = |m: &&mut Member| m.container == container && m.started_at == started_at;
                 let Some(member) = self.members.iter_mut().find(ours) else {
-                    return false;
+                    return (false, Vec::new());
                 };
-                member.known.clone_from(&health);
+                let before: Health = std::mem::replace(&mut member.known, health.clone());
+                let changes = before.changes_to(&health);
                 let known = Known { started_at, health };
                 let news = self.known.get(&container) != Some(&known);
                 self.known.insert(container, known);
-                news
+                (news, changes)
             }
-            Word::Applied { .. } | Word::Hello { .. } | Word::Refused { .. } => false,
+            Word::Applied { .. } | Word::Hello { .. } | Word::Refused { .. } => (false, Vec::new()),
         }
     }
 }

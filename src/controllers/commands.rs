@@ -21,6 +21,7 @@ use crate::{
         observed::{Known, Observed, Replica},
         probe::{Check, Probe, Probes, Role},
     },
+    telemetry::metrics::Metrics,
 };
 
 /// How many commands run at once on one host: each costs it some 60 ms of CPU.
@@ -41,6 +42,7 @@ pub struct Commands<E> {
     host: Arc<Host<E>>,
     clock: Arc<dyn Clock>,
     wake: Arc<dyn Fn(WakeUp) + Send + Sync>,
+    metrics: Metrics,
     turns: Arc<Semaphore>,
     asked: Mutex<BTreeMap<ContainerId, Asked>>,
 }
@@ -74,11 +76,13 @@ impl<E: Engine> Commands<E> {
         host: Arc<Host<E>>,
         clock: Arc<dyn Clock>,
         wake: Arc<dyn Fn(WakeUp) + Send + Sync>,
+        metrics: Metrics,
     ) -> Arc<Self> {
         Arc::new(Self {
             host,
             clock,
             wake,
+            metrics,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             asked: Mutex::default(),
         })
@@ -204,10 +208,15 @@ impl<E: Engine> Commands<E> {
                 continue;
             };
             let now = self.clock.now();
-            let news = ladder
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .told(role, asked, answer, now);
+            let (news, changes) = {
+                let mut ladder = ladder.lock().unwrap_or_else(PoisonError::into_inner);
+                let before = ladder.health().clone();
+                let news = ladder.told(role, asked, answer, now);
+                (news, before.changes_to(ladder.health()))
+            };
+            for (role, well) in changes {
+                self.metrics.probe_result(role.as_str(), well);
+            }
             if news {
                 (self.wake)(WakeUp::One(of.clone()));
             }

@@ -10,7 +10,8 @@ use std::{
 use kube::Client;
 
 use super::{
-    agents::Agents, commands::Commands, events::EventWriter, history::History, host::Host, watched::Shelves,
+    agents::Agents, commands::Commands, events::EventWriter, history::History, host::Host, moments::Moments,
+    watched::Shelves,
 };
 use crate::{
     api::{status::DockerDeploymentStatus, validate::Policy},
@@ -96,6 +97,8 @@ pub struct Context<E> {
     pub written: Written,
     /// How often in a row an object failed.
     pub failures: Failures,
+    /// How old is what was seen.
+    pub moments: Moments,
 }
 
 /// Statuses that were written and that the watch has not shown yet: the resource version that they replaced says so.

@@ -30,7 +30,7 @@ use crate::{
     api::{keys, status::DockerDeploymentStatus},
     engine::{self, Engine, Kind},
     execute::{Outcome, Report, Supplies, pull_key, stop_target},
-    plan::{self, Plan, Pull, restart::Restarts},
+    plan::{self, Hold, Plan, Pull, restart::Restarts},
     secrets::{pull, resolve},
     state::{
         container::{ContainerId, ExitInfo},
@@ -45,6 +45,8 @@ use crate::{
 
 /// How many times in one reconcile it observes, plans and executes; the next reconcile goes on.
 const ROUNDS: usize = 12;
+/// What a stranger has is asked for this often: no event of ours tells when it is free.
+const STRANGERS: Duration = Duration::from_secs(5);
 
 /// Why a reconcile could not find out or could not write.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +74,7 @@ pub(super) struct Pass<'a, E> {
 }
 
 /// What one reconcile has seen of containers: carried from look to look, because a restart hides the end before it.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Memory {
     restarts: BTreeMap<ContainerId, Restarts>,
     exits: BTreeMap<ContainerId, ExitInfo>,
@@ -123,13 +125,12 @@ impl<E: Engine> Pass<'_, E> {
             if plan.is_empty() || self.id.suspended {
                 return self.publish(&wish, &observed, &plan, &reports, &memory).await;
             }
-            if !announced {
-                self.publish(&wish, &observed, &plan, &[], &memory).await?;
+            let ended = if announced {
+                self.act(&wish, plan, &mut memory).await?
+            } else {
                 announced = true;
-            }
-            let (plan, turn) = self.take_turn(&wish, plan, &mut memory).await?;
-            let ended = self.execute(&wish, &plan).await?;
-            drop(turn);
+                self.announce_and_act(&wish, &observed, plan, &mut memory).await?
+            };
             let waits = ended
                 .iter()
                 .any(|r| !matches!(r.outcome, Outcome::Done | Outcome::Skipped(_)));
@@ -142,6 +143,34 @@ impl<E: Engine> Pass<'_, E> {
         let (observed, plan) = self.decide(&wish, &mut memory).await?;
         self.publish(&wish, &observed, &plan, &reports, &memory).await?;
         Ok(Action::requeue(Duration::from_secs(1)))
+    }
+
+    /// Says that work on a new generation has begun while it begins: no container waits for that, and a status that
+    /// cannot be written now is written at the end, or by the next reconcile.
+    async fn announce_and_act(
+        &mut self,
+        wish: &Wish,
+        observed: &Observed,
+        plan: Plan,
+        memory: &mut Memory,
+    ) -> Result<Vec<Report>, Error> {
+        let (planned, known) = (plan.clone(), memory.clone());
+        let telling = self.tell(wish, observed, &planned, &[], &known);
+        let (told, ended) = futures::join!(telling, self.act(wish, plan, memory));
+        if let Ok((_, status)) = &told {
+            self.before = status.clone();
+        }
+        let ended = ended?;
+        told?;
+        Ok(ended)
+    }
+
+    /// Step 6, in its turn.
+    async fn act(&self, wish: &Wish, plan: Plan, memory: &mut Memory) -> Result<Vec<Report>, Error> {
+        let (plan, turn) = self.take_turn(wish, plan, memory).await?;
+        let ended = self.execute(wish, &plan).await;
+        drop(turn);
+        ended
     }
 
     /// Waits for its turn where a network is to be made, and decides again: by then others have taken theirs.
@@ -178,7 +207,9 @@ impl<E: Engine> Pass<'_, E> {
 
     /// Steps 4 and 5.
     async fn decide(&self, wish: &Wish, memory: &mut Memory) -> Result<(Observed, Plan), Error> {
-        let observed = self.observe(&wish.desired).await?;
+        let mut observed = self.observe(&wish.desired).await?;
+        let now = self.ctx.clock.now();
+        self.ctx.moments.correct(&self.id.owner.uid, &mut observed, now);
         let remembered = remembered(&self.before, &observed);
         wish::account_restarts(&observed, &remembered, &mut memory.restarts);
         for replica in &observed.replicas {
@@ -187,7 +218,7 @@ impl<E: Engine> Pass<'_, E> {
             }
         }
         let inputs = plan::Inputs {
-            now: self.ctx.clock.now(),
+            now,
             restarts: memory.restarts.clone(),
             pull: self.pull(wish).0,
             pool: self.ctx.options.pool,
@@ -223,7 +254,8 @@ impl<E: Engine> Pass<'_, E> {
 
     pub(super) async fn observe(&self, desired: &Desired) -> Result<Observed, Error> {
         let engine = &**self.ctx.host.engine();
-        let (networks, image_present) = wish::surroundings(engine, desired).await?;
+        let around = self.ctx.host.surroundings();
+        let (networks, image_present) = around.look(engine, desired).await?;
         let views = self
             .ctx
             .host
@@ -340,9 +372,25 @@ impl<E: Engine> Pass<'_, E> {
         reports: &[Report],
         memory: &Memory,
     ) -> Result<Action, Error> {
+        let (next, status) = self.tell(wish, observed, plan, reports, memory).await?;
+        // What was told once is not told again at the end of this pass.
+        self.before = status;
+        Ok(next)
+    }
+
+    /// Writes what is due; answers when to look again, and the status that people have been told.
+    async fn tell(
+        &self,
+        wish: &Wish,
+        observed: &Observed,
+        plan: &Plan,
+        reports: &[Report],
+        memory: &Memory,
+    ) -> Result<(Action, DockerDeploymentStatus), Error> {
         let spec = wish.valid.as_ref().map(|v| &v.deployment.spec);
         let pull_error = self.pull(wish).1;
-        let facts = Facts {
+        let now = self.ctx.clock.now();
+        let mut facts = Facts {
             before: &self.before,
             desired: &wish.desired,
             observed,
@@ -359,22 +407,26 @@ impl<E: Engine> Pass<'_, E> {
                 .and_then(publish::selector)
                 .or_else(|| self.before.selector.clone()),
             host: LOCAL_HOST,
-            now: self.ctx.clock.now(),
+            now,
+            deadline: now,
         };
+        let deadline = status::deployment::progress_deadline(&facts);
+        facts.deadline = self.ctx.moments.deadline(&self.id.owner.uid, deadline, now);
         let summary = status::summarize(&facts);
         publish::everything(self, &facts, &summary).await?;
         let next = self.next(plan, reports, &summary);
-        // What was told once is not told again at the end of this pass.
-        self.before = summary.status;
-        Ok(next)
+        Ok((next, summary.status))
     }
 
     fn next(&self, plan: &Plan, reports: &[Report], summary: &status::deployment::Summary) -> Action {
         let failed = reports
             .iter()
             .any(|r| matches!(r.outcome, Outcome::Failed(_) | Outcome::Foreign { .. }));
-        let pause = if failed {
-            Some(self.ctx.failures.add(&self.id.owner.uid))
+        let no_subnet = plan.holds.contains(&Hold::NoSubnet);
+        let strangers = no_subnet || reports.iter().any(is_of_a_stranger);
+        let pause = if failed || no_subnet {
+            let pause = self.ctx.failures.add(&self.id.owner.uid);
+            Some(if strangers { pause.min(STRANGERS) } else { pause })
         } else {
             self.ctx.failures.clear(&self.id.owner.uid);
             None
@@ -391,6 +443,11 @@ impl<E: Engine> Pass<'_, E> {
             None => Action::await_change(),
         }
     }
+}
+
+/// Whether it waits for what somebody has whom we do not watch.
+fn is_of_a_stranger(report: &Report) -> bool {
+    matches!(&report.outcome, Outcome::Failed(error) if matches!(error.kind, Kind::PortTaken | Kind::AddressSpace))
 }
 
 /// Whether the object asks to be left alone.

@@ -15,10 +15,11 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::looks::{Looks, Surroundings};
 use crate::{
     api::keys::label,
     clock::Clock,
-    engine::{self, Engine, Kind, LabelFilter},
+    engine::{self, Engine, Event, Kind, LabelFilter},
     state::{
         container::{ContainerId, ContainerView, RunState},
         observed::{is_agent, namespace_of},
@@ -28,8 +29,11 @@ use crate::{
 
 /// How often everything is listed although no event came: a lost event is found by then.
 const RELIST: Duration = Duration::from_secs(60);
-/// How often a quiet engine is asked whether it is there.
-const PING: Duration = Duration::from_secs(10);
+/// After how many of these lists everything is looked at, changed or not: a list does not show limits and policies.
+const FULL: u32 = 60;
+/// How often a quiet engine is asked whether it is there. One that dies breaks the stream of events; this finds one that
+/// hangs.
+const PING: Duration = Duration::from_secs(20);
 /// How long to wait between two tries to connect.
 const RECONNECT: Duration = Duration::from_secs(1);
 /// How many inspects run side by side.
@@ -64,19 +68,40 @@ pub enum WakeUp {
     All,
 }
 
+/// An agent as it was last seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenAgent {
+    /// The namespace that it answers for.
+    pub namespace: String,
+    /// What it was made from.
+    pub version: String,
+    /// Whether it runs.
+    pub runs: bool,
+}
+
 /// The engine is not there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the Docker Engine has not answered since {since}: {why}")]
 pub struct Away {
     /// Since when.
     pub since: Timestamp,
+    /// The same on a clock that nobody sets.
+    pub began: tokio::time::Instant,
     /// What the last try said.
     pub why: String,
 }
 
 struct Seen {
-    containers: BTreeMap<ContainerId, (u64, Option<ContainerView>)>,
+    containers: BTreeMap<ContainerId, Look>,
     away: Option<Away>,
+}
+
+/// What the last look at a container found.
+struct Look {
+    ticket: u64,
+    view: Option<ContainerView>,
+    /// What the list showed of it that this look followed; `None` when it followed none.
+    trace: Option<String>,
 }
 
 /// See the file's header.
@@ -89,6 +114,7 @@ pub struct Host<E> {
     wake: Box<dyn Fn(WakeUp) + Send + Sync>,
     connected: watch::Sender<bool>,
     networks: tokio::sync::Mutex<()>,
+    surroundings: Surroundings,
     /// Counts changes of agents.
     agents: watch::Sender<u64>,
 }
@@ -104,6 +130,7 @@ impl<E: Engine> Host<E> {
     ) -> Arc<Self> {
         let away = Away {
             since: clock.now(),
+            began: tokio::time::Instant::now(),
             why: "not asked yet".to_owned(),
         };
         Arc::new(Self {
@@ -121,6 +148,7 @@ impl<E: Engine> Host<E> {
             wake,
             connected: watch::channel(false).0,
             networks: tokio::sync::Mutex::default(),
+            surroundings: Surroundings::default(),
             agents: watch::channel(0).0,
         })
     }
@@ -129,6 +157,12 @@ impl<E: Engine> Host<E> {
     #[must_use]
     pub fn engine(&self) -> &Arc<E> {
         &self.engine
+    }
+
+    /// What surrounds the containers, as it is after this was called.
+    #[must_use]
+    pub fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
     }
 
     /// Waits for the turn to make a network: two that choose a free subnet at the same time choose the same.
@@ -155,7 +189,7 @@ impl<E: Engine> Host<E> {
         if let Some(away) = &seen.away {
             return Err(away.clone());
         }
-        let views = seen.containers.values().filter_map(|(_, view)| view.as_ref());
+        let views = seen.containers.values().filter_map(|look| look.view.as_ref());
         Ok(views
             .filter(|view| view.label(label::NAMESPACE) == namespace)
             .cloned()
@@ -166,11 +200,29 @@ impl<E: Engine> Host<E> {
     #[must_use]
     pub fn agent(&self, namespace: &str) -> Option<ContainerId> {
         let seen = self.lock();
-        let mut views = seen.containers.values().filter_map(|(_, view)| view.as_ref());
+        let mut views = seen.containers.values().filter_map(|look| look.view.as_ref());
         let agent = |view: &&ContainerView| {
             is_agent(view) && namespace_of(view) == namespace && view.state == RunState::Running
         };
         views.find(agent).map(|view| view.id.clone())
+    }
+
+    /// All agents of ours.
+    ///
+    /// # Errors
+    /// [`Away`] while the engine is.
+    pub fn agents(&self) -> Result<Vec<SeenAgent>, Away> {
+        let seen = self.lock();
+        if let Some(away) = &seen.away {
+            return Err(away.clone());
+        }
+        let views = seen.containers.values().filter_map(|look| look.view.as_ref());
+        let agent = |view: &ContainerView| SeenAgent {
+            namespace: namespace_of(view).to_owned(),
+            version: view.label(label::AGENT).to_owned(),
+            runs: view.state == RunState::Running,
+        };
+        Ok(views.filter(|view| is_agent(view)).map(agent).collect())
     }
 
     /// Tells when an agent has come, gone or changed.
@@ -187,7 +239,7 @@ impl<E: Engine> Host<E> {
             .lock()
             .containers
             .values()
-            .filter_map(|(_, view)| view.as_ref())
+            .filter_map(|look| look.view.as_ref())
             .filter(|view| !is_agent(view))
         {
             *counts.entry(state_word(view.state)).or_insert(0) += 1;
@@ -200,38 +252,45 @@ impl<E: Engine> Host<E> {
     /// # Errors
     /// The engine's, but `NotFound`, which is an answer.
     pub async fn refresh(&self, id: &ContainerId) -> engine::Result<()> {
+        self.look(id, None).await
+    }
+
+    async fn look(&self, id: &ContainerId, trace: Option<String>) -> engine::Result<()> {
         let ticket = self.ticket.fetch_add(1, Ordering::SeqCst);
         let view = match self.engine.inspect_container(id.as_str()).await {
             Ok(view) => Some(view),
             Err(error) if error.kind == Kind::NotFound => None,
             Err(error) => return Err(error),
         };
-        self.remember(id, ticket, view);
+        let look = Look { ticket, view, trace };
+        self.remember(id, look);
         Ok(())
     }
 
-    /// Stores a look; answers the owners if it changed anything.
-    fn remember(&self, id: &ContainerId, ticket: u64, view: Option<ContainerView>) {
-        let view = view.filter(|v| v.label(label::INSTANCE) == self.filter.value);
+    /// Stores a look, and wakes the owners if it changed anything.
+    fn remember(&self, id: &ContainerId, mut look: Look) {
+        look.view = look
+            .view
+            .filter(|v| v.label(label::INSTANCE) == self.filter.value);
         let mut owners = Vec::new();
         let mut agent_of = None;
         {
             let mut seen = self.lock();
             let before = seen.containers.get(id);
-            if before.is_some_and(|(earlier, _)| *earlier > ticket) {
+            if before.is_some_and(|earlier| earlier.ticket > look.ticket) {
                 return;
             }
-            let before = before.and_then(|(_, view)| view.clone());
-            if before != view {
+            let before = before.and_then(|earlier| earlier.view.clone());
+            if before != look.view {
                 agent_of = before
                     .iter()
-                    .chain(&view)
+                    .chain(&look.view)
                     .find(|v| is_agent(v))
                     .map(|v| namespace_of(v).to_owned());
                 owners.extend(before.as_ref().and_then(|v| Subject::of(&v.labels)));
-                owners.extend(view.as_ref().and_then(|v| Subject::of(&v.labels)));
+                owners.extend(look.view.as_ref().and_then(|v| Subject::of(&v.labels)));
             }
-            seen.containers.insert(id.clone(), (ticket, view));
+            seen.containers.insert(id.clone(), look);
         }
         if let Some(namespace) = agent_of {
             self.agents.send_modify(|n| *n += 1);
@@ -263,13 +322,15 @@ impl<E: Engine> Host<E> {
 
     fn lost(&self, error: &engine::Error) {
         let mut seen = self.lock();
-        let since = seen
+        let now = || (self.clock.now(), tokio::time::Instant::now());
+        let (since, began) = seen
             .away
             .as_ref()
-            .map_or_else(|| self.clock.now(), |away| away.since);
+            .map_or_else(now, |away| (away.since, away.began));
         let first = seen.away.is_none();
         seen.away = Some(Away {
             since,
+            began,
             why: error.to_string(),
         });
         drop(seen);
@@ -291,7 +352,8 @@ impl<E: Engine> Host<E> {
     async fn follow(&self) -> engine::Result<std::convert::Infallible> {
         // The stream first, then the list: what happens in between is seen by both.
         let mut events = self.engine.events(&self.filter).await?;
-        self.list().await?;
+        self.list(true).await?;
+        let mut lists = 0_u32;
         let back = self.lock().away.take().is_some();
         self.connected.send_replace(true);
         if back {
@@ -300,40 +362,63 @@ impl<E: Engine> Host<E> {
         }
         let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING, PING);
         let mut relist = tokio::time::interval_at(tokio::time::Instant::now() + RELIST, RELIST);
+        // Side by side: the engine answers about a container that is being started when it has started, and nobody else
+        // is to be looked at late for that.
+        let mut looks = Looks::default();
+        let look = |id: ContainerId| async move {
+            let result = self.refresh(&id).await;
+            (id, result)
+        };
         loop {
             tokio::select! {
                 event = events.next() => match event {
                     Some(Ok(event)) => {
-                        if let Some(id) = event.container
-                            && (event.action != "destroy" || self.knows(&id))
-                        {
-                            self.refresh(&id).await?;
+                        if let Some(id) = self.to_look_at(event) {
+                            looks.want(id, look);
                         }
                     }
                     Some(Err(error)) => return Err(error),
                     None => return Err(ended()),
                 },
+                result = looks.next(look) => result?,
                 _ = ping.tick() => self.engine.ping().await?,
-                _ = relist.tick() => self.list().await?,
+                _ = relist.tick() => {
+                    lists = lists.wrapping_add(1);
+                    self.list(lists.is_multiple_of(FULL)).await?;
+                }
             }
         }
     }
 
-    fn knows(&self, id: &ContainerId) -> bool {
-        self.lock()
-            .containers
-            .get(id)
-            .is_some_and(|(_, view)| view.is_some())
+    /// The container that an event makes us look at.
+    fn to_look_at(&self, event: Event) -> Option<ContainerId> {
+        let id = event.container?;
+        let known = || {
+            let seen = self.lock();
+            seen.containers.get(&id).is_some_and(|look| look.view.is_some())
+        };
+        (event.action != "destroy" || known()).then_some(id)
     }
 
-    /// Lists, looks at everything, and forgets what is gone.
-    async fn list(&self) -> engine::Result<()> {
+    /// Whether nothing has happened to a container since it was looked at, as far as a list shows.
+    fn is_same(&self, one: &engine::Listed) -> bool {
+        let seen = self.lock();
+        let look = seen.containers.get(&one.id);
+        look.is_some_and(|look| look.view.is_some() && look.trace.as_ref() == Some(&one.trace))
+    }
+
+    /// Lists, looks at what has changed since the last list (or at everything), and forgets what is gone.
+    async fn list(&self, everything: bool) -> engine::Result<()> {
         let ticket = self.ticket.fetch_add(1, Ordering::SeqCst);
         let listed = self.engine.list_containers(&self.filter).await?;
-        for some in listed.chunks(INSPECTS) {
+        let changed: Vec<&engine::Listed> = listed
+            .iter()
+            .filter(|one| everything || !self.is_same(one))
+            .collect();
+        for some in changed.chunks(INSPECTS) {
             let mut looks = FuturesUnordered::new();
-            for id in some {
-                looks.push(self.refresh(id));
+            for one in some {
+                looks.push(self.look(&one.id, Some(one.trace.clone())));
             }
             while let Some(look) = looks.next().await {
                 look?;
@@ -343,16 +428,21 @@ impl<E: Engine> Host<E> {
             .lock()
             .containers
             .keys()
-            .filter(|id| !listed.contains(id))
+            .filter(|id| listed.iter().all(|one| one.id != **id))
             .cloned()
             .collect();
         for id in gone {
-            self.remember(&id, ticket, None);
+            let nothing = Look {
+                ticket,
+                view: None,
+                trace: None,
+            };
+            self.remember(&id, nothing);
         }
         // Those that are gone were kept so that a late look could not bring them back; one list later none can.
         self.lock()
             .containers
-            .retain(|_, (seen, view)| view.is_some() || *seen >= ticket);
+            .retain(|_, look| look.view.is_some() || look.ticket >= ticket);
         Ok(())
     }
 }

@@ -161,7 +161,7 @@ pub(super) async fn host_away<E: Engine>(pass: &Pass<'_, E>, desired: &Desired) 
         return Ok(Action::requeue(std::time::Duration::ZERO));
     };
     let now = pass.ctx.clock.now();
-    let age = now.duration_since(away.since);
+    let age = jiff::SignedDuration::try_from(away.began.elapsed()).unwrap_or(jiff::SignedDuration::MAX);
     let news = age >= AWAY_IS_NEWS;
     let mut status = pass
         .ctx

@@ -25,10 +25,12 @@ use super::{
     history::History,
     host::{Host, WakeUp},
     measured::{FIRST_LISTS, failed_deployment, measured_deployment, measured_secret, retry},
+    moments::Moments,
     object::resource,
     references::Named,
     ring, secret,
     streams::{Objects, changes_of, follow, listed, named_by, quiet, scoped, shelve, stopped, woken_objects},
+    tidy,
     users::Users,
     watched::Shelves,
 };
@@ -114,10 +116,20 @@ impl<E: Engine> Operator<E> {
         );
         let to_agents = Arc::clone(&wakes);
         let wake_agents = Box::new(move |wake| wake_all(&to_agents, &wake));
-        let agents = Agents::new(Arc::clone(&host), Arc::clone(&setup.clock), wake_agents);
+        let agents = Agents::new(
+            Arc::clone(&host),
+            Arc::clone(&setup.clock),
+            wake_agents,
+            setup.metrics.clone(),
+        );
         let to_commands = Arc::clone(&wakes);
         let wake_commands = Arc::new(move |wake| wake_all(&to_commands, &wake));
-        let commands = Commands::new(Arc::clone(&host), Arc::clone(&setup.clock), wake_commands);
+        let commands = Commands::new(
+            Arc::clone(&host),
+            Arc::clone(&setup.clock),
+            wake_commands,
+            setup.metrics.clone(),
+        );
         let executor = Executor::new(
             Arc::clone(&setup.engine),
             watched,
@@ -167,8 +179,10 @@ impl<E: Engine> Operator<E> {
     #[must_use]
     pub fn gauges(&self) -> Arc<dyn Fn(&Metrics) + Send + Sync> {
         let host = Arc::clone(&self.host);
+        let agents = Arc::clone(&self.agents);
         let connected = self.host.connected();
         Arc::new(move |metrics| {
+            metrics.agents(super::context::LOCAL_HOST, agents.expected(), agents.connected());
             metrics.instances(host.counts().into_iter());
             metrics.engine_connected(super::context::LOCAL_HOST, *connected.borrow());
         })
@@ -184,6 +198,12 @@ impl<E: Engine> Operator<E> {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Arc::clone(&self.host).run(stop.clone()));
         tasks.spawn(Arc::clone(&self.agents).run(stop.clone()));
+        tasks.spawn(tidy::keep(
+            Arc::clone(&self.host),
+            self.setup.options.program.clone(),
+            Arc::clone(&self.setup.clock),
+            stop.clone(),
+        ));
         let mut first = true;
         for namespace in scopes {
             let scope = Scope::new(&self, namespace.as_deref());
@@ -300,6 +320,7 @@ impl<E: Engine> Scope<E> {
             options: setup.options.clone(),
             written: Written::default(),
             failures: Failures::default(),
+            moments: Moments::default(),
         };
         Self {
             context: Arc::new(context),

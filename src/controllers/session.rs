@@ -34,6 +34,18 @@ pub(super) enum Ended {
     Nonsense(String),
 }
 
+impl Ended {
+    /// The word in metrics.
+    pub(super) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Engine(_) => "engine",
+            Self::Closed(_) => "closed",
+            Self::Silent => "silent",
+            Self::Nonsense(_) => "nonsense",
+        }
+    }
+}
+
 /// Opens a session with the agent in this container and keeps it; `Ok` when there is nothing more to say.
 pub(super) async fn open<E: Engine>(
     agents: &Agents<E>,
@@ -60,6 +72,7 @@ pub(super) async fn open<E: Engine>(
         },
         Err(_) => return Err(Ended::Silent),
     }
+    let _greeted = agents.greeted();
     let Some(mut changes) = agents.changes(namespace) else {
         return Ok(());
     };

@@ -144,6 +144,8 @@ async fn publish_progress<E: Engine>(
         selector: pass.before.selector.clone(),
         host: super::context::LOCAL_HOST,
         now: pass.ctx.clock.now(),
+        // Nobody is late who goes.
+        deadline: jiff::Timestamp::MAX,
     };
     let summary = status::summarize(&facts);
     publish::everything(pass, &facts, &summary).await
@@ -157,8 +159,8 @@ async fn let_go<E: Engine>(pass: &Pass<'_, E>) -> Result<Action, Error> {
     };
     let left = pass.ctx.host.engine().list_containers(&filter).await?;
     if !left.is_empty() {
-        for id in &left {
-            pass.ctx.host.refresh(id).await?;
+        for one in &left {
+            pass.ctx.host.refresh(&one.id).await?;
         }
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
@@ -219,6 +221,7 @@ fn forget<E: Engine>(pass: &Pass<'_, E>) {
     let uid = &pass.id.owner.uid;
     pass.ctx.written.forget(uid);
     pass.ctx.failures.clear(uid);
+    pass.ctx.moments.forget(uid);
     pass.ctx.executor.watched().forget_owner(uid);
     pass.ctx.agents.forget(&pass.subject());
 }

@@ -1,5 +1,5 @@
-//! Steps 1 to 4 as functions of what they need and of nothing else, so that a reconcile and `supercargo plan` go the same
-//! way: guard, resolve, desired; and what surrounds the containers in an engine. Keeps nothing, writes nothing.
+//! Steps 1 to 3 as functions of what they need and of nothing else, so that a reconcile and `supercargo plan` go the same
+//! way: guard, resolve, desired; and the memory of restarts. Keeps nothing, writes nothing.
 //! Called by [`super::deployment`] with watched stores, and by `cli` with single reads.
 
 use std::collections::BTreeMap;
@@ -12,14 +12,12 @@ use crate::{
         validate::{Policy, Validated, validate},
         violation::{Violation, ViolationKind},
     },
-    engine::{self, Engine, Kind},
     plan::restart::{Restarts, account},
     secrets::{open::Opener, pull, resolve, source::Source},
     state::{
         build::{self, Settings},
         container::{ContainerId, ContainerView},
-        desired::{Blocked, Desired, Template},
-        network::NetworkView,
+        desired::{Blocked, Desired},
         observed::{Observed, Replica},
         owner::Owner,
         resolved::Resolution,
@@ -105,26 +103,6 @@ fn replicas(owner: &Owner, raw: &Value, views: &[ContainerView]) -> u32 {
             .max()
             .unwrap_or_default()
     })
-}
-
-/// The part of step 4 that is no container: all networks, and whether the wanted image is there.
-///
-/// # Errors
-/// The engine's.
-pub async fn surroundings<E: Engine>(
-    engine: &E,
-    desired: &Desired,
-) -> engine::Result<(Vec<NetworkView>, bool)> {
-    let networks = engine.list_networks().await?;
-    let image_present = match &desired.template {
-        Template::Known(prototype) => match engine.inspect_image(&prototype.spec.image).await {
-            Ok(_) => true,
-            Err(error) if error.kind == Kind::NotFound => false,
-            Err(error) => return Err(error),
-        },
-        Template::Blocked(_) => false,
-    };
-    Ok((networks, image_present))
 }
 
 /// Brings the memory of restarts up to date with a look; what is not in it yet comes from the status.

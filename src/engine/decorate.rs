@@ -7,12 +7,12 @@ use std::future::Future;
 use futures::stream::BoxStream;
 
 use super::{
-    Archive, Commands, Containers, Daemon, Engine, EngineInfo, Event, Images, LabelFilter, LogChunk,
+    Archive, Commands, Containers, Daemon, Engine, EngineInfo, Event, Images, LabelFilter, Listed, LogChunk,
     LogOptions, Networks, Op, RegistryCredential, Result, SecretEnv, Session, Volumes,
 };
 use crate::state::{
     container::{ContainerId, ContainerSpec, ContainerView, Limits},
-    image::ImageView,
+    image::{ImageTag, ImageView},
     network::{NetworkSpec, NetworkView},
     volume::Volume,
 };
@@ -32,10 +32,15 @@ pub trait Decorator: Send + Sync + 'static {
         subject: &str,
         call: impl Future<Output = Result<T>> + Send,
     ) -> impl Future<Output = Result<T>> + Send;
+
+    /// Does with the streams of an opened session what this decorator is for: they outlive the call. Usually nothing.
+    fn session(&self, _id: &ContainerId, session: Session) -> Session {
+        session
+    }
 }
 
 impl<D: Decorator> Containers for D {
-    async fn list_containers(&self, filter: &LabelFilter) -> Result<Vec<ContainerId>> {
+    async fn list_containers(&self, filter: &LabelFilter) -> Result<Vec<Listed>> {
         self.around(
             Op::ListContainers,
             "",
@@ -153,12 +158,32 @@ impl<D: Decorator> Images for D {
         )
         .await
     }
+
+    async fn list_images(&self, repository: &str) -> Result<Vec<ImageTag>> {
+        self.around(
+            Op::ListImages,
+            repository,
+            Box::pin(self.inner().list_images(repository)),
+        )
+        .await
+    }
+
+    async fn remove_image(&self, reference: &str) -> Result<()> {
+        self.around(
+            Op::RemoveImage,
+            reference,
+            Box::pin(self.inner().remove_image(reference)),
+        )
+        .await
+    }
 }
 
 impl<D: Decorator> Commands for D {
     async fn attach(&self, id: &ContainerId, command: &[String]) -> Result<Session> {
-        self.around(Op::Exec, id.as_str(), Box::pin(self.inner().attach(id, command)))
-            .await
+        let session = self
+            .around(Op::Exec, id.as_str(), Box::pin(self.inner().attach(id, command)))
+            .await?;
+        Ok(self.session(id, session))
     }
 
     async fn run_command(&self, id: &ContainerId, command: &[String]) -> Result<i64> {

@@ -1,6 +1,7 @@
 //! An engine that is not asked too much at once, and whose calls are measured. Docker starts no more containers a second
-//! with eight calls at a time than with four (2 CPUs, 20.10); more only makes every other call wait. Calls that only
-//! wait (stop, pull, logs, events) pass freely. Wrapped around the adapter by `cli`, which brings the metrics.
+//! with eight calls at a time than with four (2 CPUs, 20.10); more only makes every other call wait. Calls that read have
+//! turns of their own: an inspection of a container that is being started waits for that start, and would take the place
+//! of another one. Calls that only wait (stop, pull, logs, events) pass freely. Wrapped around the adapter by `cli`.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -10,6 +11,10 @@ use super::{Engine, Error, Kind, Op, Result, decorate::Decorator};
 
 /// How many calls at once when nobody says: twice the CPUs of a small host.
 pub const DEFAULT_CONCURRENCY: usize = 4;
+
+/// How many reads there may be for each call that changes something. Each start may hold up one inspection, and there is
+/// room for as many others then.
+const READS: usize = 2;
 
 /// Is told of every call when it has ended: which, how, and how long the engine took (without the wait for its turn).
 pub trait Meter: Send + Sync + 'static {
@@ -23,11 +28,12 @@ impl<F: Fn(Op, std::result::Result<(), Kind>, Duration) + Send + Sync + 'static>
     }
 }
 
-/// An engine with bounded concurrency. Clones share the bound.
+/// An engine with bounded concurrency. Clones share the bounds.
 pub struct Limited<E, M> {
     inner: E,
     meter: Arc<M>,
-    turns: Arc<Semaphore>,
+    acts: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
 }
 
 impl<E: Clone, M> Clone for Limited<E, M> {
@@ -35,20 +41,22 @@ impl<E: Clone, M> Clone for Limited<E, M> {
         Self {
             inner: self.inner.clone(),
             meter: Arc::clone(&self.meter),
-            turns: Arc::clone(&self.turns),
+            acts: Arc::clone(&self.acts),
+            reads: Arc::clone(&self.reads),
         }
     }
 }
 
 impl<E: Engine, M: Meter> Limited<E, M> {
-    /// Lets at most `at_once` calls (at least one) into an engine.
+    /// Lets at most `at_once` calls (at least one) that change something into an engine, and twice as many that read.
     #[must_use]
     pub fn new(inner: E, at_once: usize, meter: M) -> Self {
-        let turns = Arc::new(Semaphore::new(at_once.clamp(1, Semaphore::MAX_PERMITS)));
+        let turns = |count: usize| Arc::new(Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS)));
         Self {
             inner,
             meter: Arc::new(meter),
-            turns,
+            acts: turns(at_once),
+            reads: turns(at_once.saturating_mul(READS).max(READS)),
         }
     }
 }
@@ -72,7 +80,8 @@ impl<E: Engine, M: Meter> Decorator for Limited<E, M> {
         ) {
             None
         } else {
-            let turn = self.turns.acquire().await;
+            let turns = if op.changes() { &self.acts } else { &self.reads };
+            let turn = turns.acquire().await;
             Some(turn.map_err(|_| Error::new(op, subject, Kind::Unreachable, "shutting down"))?)
         };
         let start = Instant::now();
@@ -93,7 +102,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Fixed,
-        engine::{Daemon, LabelFilter, fake::Fake},
+        engine::{Containers, Daemon, LabelFilter, fake::Fake},
     };
 
     type Seen = Arc<Mutex<Vec<(Op, std::result::Result<(), Kind>, Duration)>>>;
@@ -110,7 +119,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_so_many_calls_are_with_the_engine_at_once() {
-        let (fake, engine, seen) = limited(2);
+        let (fake, engine, seen) = limited(1);
         fake.hang();
         let start = Instant::now();
         let pings = (0..6).map(|_| engine.ping());
@@ -127,6 +136,19 @@ mod tests {
         assert!(seen.iter().all(|(op, outcome, took)| *op == Op::Ping
             && *outcome == Err(Kind::Unreachable)
             && took.as_secs() == 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_reads_does_not_wait_for_what_changes() {
+        let (fake, engine, seen) = limited(1);
+        fake.hang();
+        let id = crate::state::container::ContainerId::new("c");
+        let starts = futures::future::join_all((0..3).map(|_| engine.start_container(&id)));
+        let (_, read) = futures::future::join(starts, engine.ping()).await;
+        assert!(read.is_err());
+        let order: Vec<Op> = seen.lock().unwrap().iter().map(|(op, ..)| *op).collect();
+        // It ended with the first of the three, which went one after the other.
+        assert!(order.iter().take(2).any(|op| *op == Op::Ping), "{order:?}");
     }
 
     #[tokio::test(start_paused = true)]

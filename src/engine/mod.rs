@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::state::{
     container::{ContainerId, ContainerSpec, ContainerView, Limits},
-    image::ImageView,
+    image::{ImageTag, ImageView},
     network::{NetworkSpec, NetworkView},
     volume::Volume,
 };
@@ -94,13 +94,22 @@ pub struct EngineInfo {
     pub time: Option<Timestamp>,
 }
 
+/// One container in a list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// Which one.
+    pub id: ContainerId,
+    /// What the list shows of it. Another text tells that it has changed since: each run of a container has another one.
+    pub trace: String,
+}
+
 /// Containers: one call of the Engine API each.
 ///
 /// Every method fails with [`Kind::Unreachable`] when the engine cannot be asked or does not answer in time; then it
 /// is unknown whether the call took effect. Each changing call is safe to repeat.
 pub trait Containers: Send + Sync + 'static {
     /// Lists all containers, running or not, that carry the label. One consistent answer of the engine.
-    fn list_containers(&self, filter: &LabelFilter) -> impl Future<Output = Result<Vec<ContainerId>>> + Send;
+    fn list_containers(&self, filter: &LabelFilter) -> impl Future<Output = Result<Vec<Listed>>> + Send;
 
     /// Shows one container, of ours or not, by id or by name; [`Kind::NotFound`] when there is none.
     fn inspect_container(&self, id_or_name: &str) -> impl Future<Output = Result<ContainerView>> + Send;
@@ -157,6 +166,13 @@ pub trait Images: Send + Sync + 'static {
     /// Makes an image of one layer from the archive of its root file system, under this reference (with a tag), which
     /// no longer means another image then. [`Kind::Invalid`] for what is no archive.
     fn load_image(&self, reference: &str, archive: Archive) -> impl Future<Output = Result<()>> + Send;
+
+    /// Lists the names of local images that are in this repository, whoever put them there.
+    fn list_images(&self, repository: &str) -> impl Future<Output = Result<Vec<ImageTag>>> + Send;
+
+    /// Takes a name from an image, and removes it with its last name; one that is gone is a success. [`Kind::Conflict`]
+    /// while a container, running or not, was made from it.
+    fn remove_image(&self, reference: &str) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// A tar archive, piece by piece.

@@ -1,12 +1,22 @@
 //! An engine that changes nothing once its user's term is over. Docker knows no fencing: whoever reaches the socket may
 //! act, also a process that was stopped for a minute and is no longer the leader. So the last look at the clock is here,
-//! right before the call. Reading goes on. Wrapped around the adapter by `cli`; `controllers` extends the [`Term`].
+//! right before the call, and in an open session right before each write. Reading goes on. Wrapped around the adapter by
+//! `cli`; `controllers` extends the [`Term`].
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
 
-use tokio::time::Instant;
+use tokio::{io::AsyncWrite, time::Instant};
 
-use super::{Engine, Error, Kind, Op, Result, decorate::Decorator};
+use super::{Engine, Error, Kind, Op, Result, Session, decorate::Decorator};
+use crate::state::container::ContainerId;
+
+/// What is said of a change after the term.
+const OVER: &str = "another operator may lead by now, so nothing is changed";
 
 /// Until when one process may change things. Clones share it.
 #[derive(Debug, Clone)]
@@ -82,10 +92,45 @@ impl<E: Engine> Decorator for Termed<E> {
         call: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
         if op.changes() && !self.term.runs() {
-            let why = "another operator may lead by now, so nothing is changed";
-            return Err(Error::new(op, subject, Kind::Unreachable, why));
+            return Err(Error::new(op, subject, Kind::Unreachable, OVER));
         }
         call.await
+    }
+
+    /// What is written into a session may be an order to somebody inside, and the session may be older than the end of the
+    /// term. A line that was begun is then not ended, which is no line.
+    fn session(&self, _id: &ContainerId, session: Session) -> Session {
+        let input = Input {
+            inner: session.input,
+            term: self.term.clone(),
+        };
+        Session {
+            input: Box::pin(input),
+            ..session
+        }
+    }
+}
+
+/// The input of a session, closed to whoever's term is over.
+struct Input {
+    inner: Pin<Box<dyn AsyncWrite + Send>>,
+    term: Term,
+}
+
+impl AsyncWrite for Input {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if !self.term.runs() {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::PermissionDenied, OVER)));
+        }
+        self.inner.as_mut().poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner.as_mut().poll_shutdown(cx)
     }
 }
 

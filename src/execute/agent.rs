@@ -32,7 +32,7 @@ impl<E: Engine> Run<'_, E> {
             Err(error) => return Err(error),
         };
         self.touch(&id);
-        self.engine().start_container(&id).await?;
+        self.start(&id).await?;
         Ok(Outcome::Done)
     }
 

@@ -187,10 +187,10 @@ impl<E: Engine> Run<'_, E> {
             },
             Action::StartCreated { .. } => {
                 if let Some(id) = made.as_ref() {
-                    engine.start_container(id).await?;
+                    self.start(id).await?;
                 }
             }
-            Action::Start { target, .. } => engine.start_container(&target.id).await?,
+            Action::Start { target, .. } => self.start(&target.id).await?,
             Action::Unpause { target, .. } => engine.unpause_container(&target.id).await?,
             Action::Rename { target, to } => engine.rename_container(&target.id, to).await?,
             Action::Update { target, limits } => engine.update_container(&target.id, limits).await?,
@@ -270,6 +270,18 @@ impl<E: Engine> Run<'_, E> {
             return Ok(Ok(view.id));
         }
         Ok(Err(Outcome::Foreign { id: view.id }))
+    }
+
+    /// Starts it. What no engine can start goes: as far as the engine knows it never ran, and the next plan makes another.
+    async fn start(&self, id: &ContainerId) -> engine::Result<()> {
+        let started = self.engine().start_container(id).await;
+        if started
+            .as_ref()
+            .is_err_and(|error| error.kind == Kind::Unstartable)
+        {
+            self.engine().remove_container(id, true).await?;
+        }
+        started
     }
 
     fn pull(&self, image: &str) -> Outcome {

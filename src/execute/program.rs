@@ -8,11 +8,12 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
 use tokio::io::AsyncReadExt;
 
 use crate::{
     engine::{self, Archive, Engine, Error, Kind, Op},
-    state::{desired::AgentImage, hash::hex},
+    state::{desired::AgentImage, hash::hex, image::ImageTag},
 };
 
 /// The repository of images that are made here; the tag says of what.
@@ -23,6 +24,10 @@ const SAMPLES: u64 = 64;
 const PIECE: usize = 256 << 10;
 /// A tar archive is made of blocks of this many bytes and ends with two empty ones.
 const BLOCK: usize = 512;
+/// As many digits has a version.
+const VERSION: usize = 12;
+/// A younger image may be one that another operator has just brought and is about to use.
+const YOUNG: SignedDuration = SignedDuration::from_mins(10);
 
 /// Where agents come from.
 #[derive(Debug, Clone)]
@@ -37,7 +42,7 @@ impl Program {
     pub fn of_image(reference: &str) -> Self {
         let image = AgentImage {
             image: reference.to_owned(),
-            version: hex(&[reference], 12),
+            version: hex(&[reference], VERSION),
         };
         Self { image, path: None }
     }
@@ -80,6 +85,45 @@ impl Program {
             .load_image(reference, archive(path).await.map_err(unreadable)?)
             .await
     }
+
+    /// The images that other programs brought, a while ago. Those among them that a container is made from stay: the
+    /// engine removes no such image. One that another operator has no container of yet costs it the time of bringing it.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn surplus<E: Engine>(&self, engine: &E, now: Timestamp) -> engine::Result<Vec<String>> {
+        let all = engine.list_images(REPOSITORY).await?;
+        let goes = |tag: &ImageTag| is_made_here(&tag.reference) && tag.reference != self.image.image;
+        let mut surplus: Vec<ImageTag> = all.into_iter().filter(goes).collect();
+        surplus.retain(|tag| now.duration_since(tag.created) >= YOUNG);
+        surplus.sort();
+        Ok(surplus.into_iter().map(|tag| tag.reference).collect())
+    }
+
+    /// Removes the surplus; answers what is gone.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn tidy<E: Engine>(&self, engine: &E, now: Timestamp) -> engine::Result<Vec<String>> {
+        let mut gone = Vec::new();
+        for reference in self.surplus(engine, now).await? {
+            match engine.remove_image(&reference).await {
+                Ok(()) => gone.push(reference),
+                // A container is made from it, of whatever instance.
+                Err(error) if error.kind == Kind::Conflict => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(gone)
+    }
+}
+
+/// Whether an image has such a name as [`Program::of_file`] gives.
+fn is_made_here(reference: &str) -> bool {
+    let tag = reference
+        .strip_prefix(REPOSITORY)
+        .and_then(|rest| rest.strip_prefix(':'));
+    tag.is_some_and(|tag| tag.len() == VERSION && tag.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
 }
 
 /// Tells one build of the program from another: its length and samples of it.
@@ -100,7 +144,7 @@ fn fingerprint(path: &Path) -> io::Result<String> {
         sample.truncate(read);
         seen.push_str(&hex(&[&String::from_utf8_lossy(&sample)], 16));
     }
-    Ok(hex(&[env!("CARGO_PKG_VERSION"), &seen], 12))
+    Ok(hex(&[env!("CARGO_PKG_VERSION"), &seen], VERSION))
 }
 
 /// An archive of the program as `/supercargo`, read as it is sent.
@@ -127,38 +171,24 @@ async fn archive(path: &Path) -> io::Result<Archive> {
         }
     });
     let end = vec![0; usize::try_from(padding).unwrap_or_default() + 2 * BLOCK];
-    let head = stream::iter([Ok(Bytes::from(header(length)))]);
+    let head = stream::iter([Ok(Bytes::copy_from_slice(header(length)?.as_bytes()))]);
     Ok(head
         .chain(content)
         .chain(stream::iter([Ok(Bytes::from(end))]))
         .boxed())
 }
 
-/// The header of an executable file of root's (POSIX.1-1988 ustar).
-fn header(length: u64) -> Vec<u8> {
-    let mut header = vec![0_u8; BLOCK];
-    for (at, text) in [
-        (0, &b"supercargo"[..]),
-        (100, b"0000755\0"),
-        (108, b"0000000\0"),
-        (116, b"0000000\0"),
-        (124, format!("{length:011o}\0").as_bytes()),
-        (136, b"00000000000\0"),
-        // The sum is made with blanks in its own place.
-        (148, b"        "),
-        (156, b"0"),
-        (257, b"ustar\x0000"),
-    ] {
-        put(&mut header, at, text);
-    }
-    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-    put(&mut header, 148, format!("{sum:06o}\0 ").as_bytes());
-    header
-}
-
-fn put(header: &mut [u8], at: usize, text: &[u8]) {
-    let places = header.iter_mut().skip(at);
-    places.zip(text).for_each(|(place, byte)| *place = *byte);
+/// The header of an executable file of root's.
+fn header(length: u64) -> io::Result<tar::Header> {
+    let mut header = tar::Header::new_ustar();
+    header.set_path("supercargo")?;
+    header.set_mode(0o755);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(length);
+    header.set_cksum();
+    Ok(header)
 }
 
 #[cfg(test)]
@@ -190,6 +220,21 @@ mod tests {
             "{listed}"
         );
         assert_eq!(pieces.concat().len() % BLOCK, 0);
+    }
+
+    #[test]
+    fn an_image_is_ours_by_its_name_alone() {
+        assert!(is_made_here("supercargo/agent:0123456789ab"));
+        for other in [
+            "supercargo/agent:1.0",
+            "supercargo/agent:0123456789AB",
+            "supercargo/agent",
+            "supercargo/agents:0123456789ab",
+            "h:5/supercargo/agent:0123456789ab",
+            "supercargo/agent@sha256:0123456789ab",
+        ] {
+            assert!(!is_made_here(other), "{other}");
+        }
     }
 
     #[test]

@@ -5,17 +5,19 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
+use tokio::time::Instant;
 
 use crate::{clock::Clock, engine, plan::Pull, state::owner::Owner};
 
 /// Called when something that an owner waits for has ended.
 pub type Wake = Arc<dyn Fn(&Owner) + Send + Sync>;
 
-const FIRST_RETRY: i64 = 10;
-const LONGEST_RETRY: i64 = 300;
+const FIRST_RETRY: Duration = Duration::from_secs(10);
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Clone)]
 enum Progress {
@@ -24,7 +26,7 @@ enum Progress {
     Failed {
         error: engine::Error,
         failures: u32,
-        again_at: Timestamp,
+        again_at: Instant,
     },
 }
 
@@ -86,7 +88,7 @@ impl Watched {
                     let delay = FIRST_RETRY
                         .saturating_mul(1 << failures.min(16))
                         .min(LONGEST_RETRY);
-                    let again_at = this.clock.now() + SignedDuration::from_secs(delay);
+                    let again_at = Instant::now() + delay;
                     Progress::Failed {
                         error,
                         failures: failures.saturating_add(1),
@@ -107,7 +109,11 @@ impl Watched {
             None => (Pull::NotAsked, None),
             Some(Progress::Running) => (Pull::Running, None),
             Some(Progress::Done) => (Pull::Done, None),
-            Some(Progress::Failed { error, again_at, .. }) => (Pull::Failed(*again_at), Some(error.clone())),
+            Some(Progress::Failed { error, again_at, .. }) => {
+                let wait = again_at.saturating_duration_since(Instant::now());
+                let until = self.clock.now() + SignedDuration::try_from(wait).unwrap_or_default();
+                (Pull::Failed(until), Some(error.clone()))
+            }
         }
     }
 

@@ -57,6 +57,8 @@ pub enum Why {
     LimitsChanged,
     /// Somebody changed its networks.
     NetworksChanged,
+    /// The engine lost the network that it is on.
+    NetworkLost,
     /// The first container of the namespace needs it.
     NeededFirst,
     /// The last container of the namespace has gone.

@@ -46,8 +46,10 @@ pub fn ensure(desired: &Desired, observed: &Observed, subnet: &str) -> Option<Ch
         // An address is shown while it runs.
         place.is_some_and(|place| place.ip.is_empty() || place.ip == at.to_string())
     };
+    let stranded = observed.stranded.contains(&agent.id);
     match agent.state {
         RunState::Removing => None,
+        _ if stranded => Some(vec![remove(Why::NetworkLost), ensure]),
         _ if outdated || !address(subnet).is_some_and(placed) => Some(vec![remove(Why::Outdated), ensure]),
         RunState::Running | RunState::Restarting => None,
         RunState::Created | RunState::Exited => Some(vec![ensure]),

@@ -12,7 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::state::{container::ContainerId, desired::Desired, observed::Observed};
+use crate::state::{
+    container::ContainerId,
+    desired::Desired,
+    observed::{Observed, Replica},
+};
 
 pub mod action;
 pub mod agent;
@@ -136,7 +140,8 @@ fn network_of(ensure: &[Chain]) -> Option<String> {
     })
 }
 
-/// Somebody removed the network while no container of it ran: it comes back before the first one starts.
+/// Somebody removed the network while no container of it ran: it comes back before the first one starts. What remembers
+/// one that is gone is put on its successor.
 fn network_again(
     desired: &Desired,
     observed: &Observed,
@@ -147,22 +152,29 @@ fn network_again(
     if !chains.iter().flatten().any(needs) {
         return Vec::new();
     }
-    let Some(Ok(ensure)) = prepare::network(desired, observed, inputs) else {
-        return Vec::new();
+    let ensure = match prepare::network(desired, observed, inputs) {
+        Some(Err(_)) => return Vec::new(),
+        Some(Ok(ensure)) => Some(ensure),
+        None => None,
     };
+    let stays = |replica: &&Replica| ensure.is_some() || observed.stranded.contains(&replica.view.id);
     for chain in chains.iter_mut() {
         let Some(at) = chain.iter().position(|a| matches!(a, Action::Start { .. })) else {
             continue;
         };
         let id = chain.get(at).and_then(Action::target).map(|target| &target.id);
-        let replica = observed.replicas.iter().find(|r| Some(&r.view.id) == id);
+        let replica = observed
+            .replicas
+            .iter()
+            .filter(stays)
+            .find(|r| Some(&r.view.id) == id);
         if let Some(replica) = replica.filter(|_| !chain.iter().any(|a| matches!(a, Action::Connect { .. })))
         {
             let rejoin = heal::rejoin(desired, replica);
             chain.splice(at..at, rejoin);
         }
     }
-    vec![vec![ensure]]
+    ensure.map(|ensure| vec![vec![ensure]]).unwrap_or_default()
 }
 
 /// Retires what yields; it is not mended first.

@@ -27,6 +27,9 @@ pub(super) struct Moves<'a> {
 struct Count {
     /// Containers that exist and have not been told to end.
     total: i64,
+    /// Those of them that no name leads to any more as their successor serves: all but told to end. What Kubernetes deletes
+    /// does not count from then on either.
+    leaving: i64,
     /// Those of them that serve.
     available: i64,
     /// New ones that do not serve.
@@ -42,7 +45,8 @@ pub(super) fn moves<'a>(
 ) -> Moves<'a> {
     let serves = |replica: &Replica| replica.is_available(desired.min_ready_seconds, inputs.now);
     let ends = |replica: &Replica| inputs.ending.contains(&replica.view.id);
-    let count = Count::of(places, &serves, &ends);
+    let leaves = |replica: &Replica| inputs.out_of_service.contains_key(&replica.view.id);
+    let count = Count::of(places, &serves, &ends, &leaves);
     let wanted = i64::from(desired.replicas);
     let mut moves = Moves {
         create: empty(places, budget, &ends),
@@ -50,7 +54,12 @@ pub(super) fn moves<'a>(
     };
     let unfilled = i64::try_from(moves.create.len()).unwrap_or(i64::MAX);
     if !budget.exclusive {
-        let room = wanted + i64::from(budget.surge) - count.total - unfilled;
+        // Nobody's successor waits for the end of one that no name leads to; and no more leave at a time than move at a
+        // time, or a quick image would have all of them twice on the host.
+        let leaving = count
+            .leaving
+            .min(i64::from(budget.surge.saturating_add(budget.unavailable)));
+        let room = wanted + i64::from(budget.surge) - (count.total - leaving) - unfilled;
         let beside = pending(places, &ends).into_iter().map(|(slot, _)| slot);
         moves
             .create
@@ -98,9 +107,15 @@ pub(super) fn moves<'a>(
 }
 
 impl Count {
-    fn of(places: &Places<'_>, serves: &dyn Fn(&Replica) -> bool, ends: &dyn Fn(&Replica) -> bool) -> Self {
+    fn of(
+        places: &Places<'_>,
+        serves: &dyn Fn(&Replica) -> bool,
+        ends: &dyn Fn(&Replica) -> bool,
+        leaves: &dyn Fn(&Replica) -> bool,
+    ) -> Self {
         let mut count = Self {
             total: 0,
+            leaving: 0,
             available: 0,
             new_unavailable: 0,
         };
@@ -114,6 +129,7 @@ impl Count {
             let beside = |old: &Replica| place.current.is_none() || is_alive(old);
             if let Some(old) = place.old.filter(|old| !ends(old) && beside(old)) {
                 count.total += 1;
+                count.leaving += i64::from(place.current.is_some() && leaves(old));
                 count.available += i64::from(serves(old));
             }
         }

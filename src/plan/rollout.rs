@@ -161,25 +161,26 @@ pub(super) fn is_alive(replica: &Replica) -> bool {
 }
 
 /// Mends what stays: the current container of each place, and the old one while its successor does not serve. Answers
-/// with those that can only be made anew.
+/// with those that can only be made anew, and why.
 fn mend<'a>(
     desired: &Desired,
     observed: &Observed,
     places: &Places<'a>,
     inputs: &Inputs,
     decision: &mut Decision<'a>,
-) -> Vec<&'a Replica> {
+) -> Vec<(&'a Replica, Why)> {
     let mut outgrown = Vec::new();
     for (slot, place) in places {
         if let Some(current) = place.current
             && !waits_for_room(desired, observed, place)
         {
             let wanted = wanted(desired, observed, *slot, current);
-            if wanted
-                .as_ref()
-                .is_some_and(|spec| heal::outgrown(spec, &current.view))
-            {
-                outgrown.push(current);
+            let limits = |spec: &ContainerSpec| heal::outgrown(spec, &current.view);
+            // Restarted where it is, it would ask an agent for names that has another address now.
+            if observed.stranded.contains(&current.view.id) {
+                outgrown.push((current, Why::NetworkLost));
+            } else if wanted.as_ref().is_some_and(limits) {
+                outgrown.push((current, Why::LimitsChanged));
             }
             mend_one(desired, current, wanted.as_ref(), inputs, decision);
         }
@@ -302,12 +303,14 @@ fn recreate<'a>(desired: &Desired, observed: &Observed, places: &Places<'a>, dec
     }
 }
 
-/// One container at a time makes room for itself; one that does not serve anyway need not wait for the others.
-fn renew<'a>(outgrown: &[&'a Replica], settled: bool, decision: &mut Decision<'a>) {
-    let next = outgrown.iter().min_by_key(|r| (r.is_ready(), r.slot));
-    if let Some(replica) = next.filter(|r| settled || !r.is_ready()) {
-        decision.yielding.push((replica, Why::LimitsChanged));
-    }
+/// One container at a time makes room for itself; those that do not serve anyway need not wait for the others.
+fn renew<'a>(outgrown: &[(&'a Replica, Why)], settled: bool, decision: &mut Decision<'a>) {
+    let (serve, idle): (Vec<_>, Vec<_>) = outgrown.iter().copied().partition(|(r, _)| r.is_ready());
+    decision.yielding = if idle.is_empty() && settled {
+        serve.into_iter().take(1).collect()
+    } else {
+        idle
+    };
 }
 
 fn empty(places: &Places<'_>) -> Vec<u32> {

@@ -249,8 +249,10 @@ impl World {
                 network,
                 aliases,
             } => {
+                let there = self.network.as_ref().filter(|n| n.name == *network);
                 let attached = Attachment {
                     aliases: aliases.clone(),
+                    network_id: there.map(|n| n.id.clone()).unwrap_or_default(),
                     ..Attachment::default()
                 };
                 self.with(&target.id, |c| {
@@ -274,14 +276,19 @@ impl World {
     }
 
     fn start(&mut self, id: &ContainerId) -> Did {
-        let (now, network) = (self.now, self.network.as_ref().map(|n| n.name.clone()));
+        let (now, network) = (self.now, self.network.as_ref().map(|n| n.id.clone()));
         let Some(container) = self.containers.iter_mut().find(|c| c.id == *id) else {
             return Did::Refused;
         };
         let ours = fixtures::network().name;
-        let reachable = !container.networks.contains_key(&ours) || network.as_ref() == Some(&ours);
-        if !matches!(container.state, RunState::Created | RunState::Exited) || !reachable {
+        if !matches!(container.state, RunState::Created | RunState::Exited) {
             return Did::Refused;
+        }
+        if let Some(place) = container.networks.get_mut(&ours) {
+            match network {
+                Some(id) if place.network_id.is_empty() || place.network_id == id => place.network_id = id,
+                _ => return Did::Refused,
+            }
         }
         (container.state, container.started_at, container.exit) = (RunState::Running, Some(now), None);
         Did::Done

@@ -244,6 +244,8 @@ pub struct Attachment {
     pub aliases: Vec<String>,
     /// The address, empty while it does not run.
     pub ip: String,
+    /// The id of the network that it was put on, which may be gone since; empty before its first start there.
+    pub network_id: String,
 }
 
 /// A container as the engine shows it: one inspect.

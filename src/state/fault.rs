@@ -27,6 +27,8 @@ pub enum Op {
     InspectImage,
     PullImage,
     LoadImage,
+    ListImages,
+    RemoveImage,
     ListNetworks,
     CreateNetwork,
     RemoveNetwork,
@@ -53,6 +55,7 @@ impl Op {
                 | Self::Exec
                 | Self::RunCommand
                 | Self::InspectImage
+                | Self::ListImages
                 | Self::ListNetworks
                 | Self::ListVolumes
         )
@@ -94,6 +97,8 @@ impl Op {
             Self::InspectImage => "inspect_image",
             Self::PullImage => "pull_image",
             Self::LoadImage => "load_image",
+            Self::ListImages => "list_images",
+            Self::RemoveImage => "remove_image",
             Self::ListNetworks => "list_networks",
             Self::CreateNetwork => "create_network",
             Self::RemoveNetwork => "remove_network",
@@ -125,6 +130,9 @@ pub enum Kind {
     PortTaken,
     /// No address is left, or the subnet overlaps another.
     AddressSpace,
+    /// Its runtime has the container or its task, and the engine does not know of it: it was killed while it started the
+    /// container (20.10). No start of it will ever succeed.
+    Unstartable,
     /// The network still has endpoints (or the engine believes so).
     NetworkInUse,
     /// The registry refused the credentials, or asks for some.
@@ -153,6 +161,7 @@ impl Kind {
             Self::Conflict => "conflict",
             Self::PortTaken => "port_taken",
             Self::AddressSpace => "address_space",
+            Self::Unstartable => "unstartable",
             Self::NetworkInUse => "network_in_use",
             Self::RegistryDenied => "registry_denied",
             Self::ImageNotFound => "image_not_found",

@@ -1,5 +1,6 @@
 //! An image as the engine holds it.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// What decisions need of a local image.
@@ -14,4 +15,13 @@ pub struct ImageView {
     pub entrypoint: Vec<String>,
     /// Its command.
     pub cmd: Vec<String>,
+}
+
+/// One name of a local image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ImageTag {
+    /// The name, with its tag.
+    pub reference: String,
+    /// When the image was made.
+    pub created: Timestamp,
 }

@@ -2,7 +2,7 @@
 //! say read out. Built by `controllers` from the cache; read by `plan` and `status`. An observation that could not be
 //! made is no [`Observed`] at all: unknown is not empty.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -74,8 +74,7 @@ impl Replica {
     /// When it will have been ready for `seconds`; `None` before its first start.
     #[must_use]
     pub fn available_at(&self, seconds: u32) -> Option<Timestamp> {
-        // A clock that the agent reads may be behind the engine's.
-        let since = self.health.ready_since.max(self.view.started_at);
+        let since = self.health.ready_since.or(self.view.started_at);
         since.map(|at| at + jiff::SignedDuration::from_secs(i64::from(seconds)))
     }
 }
@@ -92,6 +91,11 @@ pub struct Observed {
     pub neighbours: usize,
     /// The agent of the namespace.
     pub agent: Option<ContainerView>,
+    /// Those of them all, the agent included, whose network of the namespace's name is gone, whether or not it has a
+    /// successor: the engine lost it, or somebody removed it and made it again. What runs there has an address that
+    /// leads nowhere, and what does not run does not start (20.10).
+    #[serde(default)]
+    pub stranded: BTreeSet<ContainerId>,
     /// Subnets of all networks of the engine and routes of the host, in CIDR form.
     pub subnets: Vec<String>,
     /// Whether the engine has the wanted image; unknown (as absent) while nothing is wanted.
@@ -111,6 +115,18 @@ impl Observed {
         let mut neighbours = 0;
         let mut agent: Option<ContainerView> = None;
         let mut replicas = Vec::new();
+        let name = super::names::network(&owner.instance, &owner.namespace);
+        let gone = |id: &str| !id.is_empty() && networks.iter().all(|network| network.id != id);
+        let is_stranded = |view: &&ContainerView| {
+            view.networks
+                .get(&name)
+                .is_some_and(|place| gone(&place.network_id))
+        };
+        let stranded = views
+            .iter()
+            .filter(is_stranded)
+            .map(|view| view.id.clone())
+            .collect();
         for view in views {
             if owner.owns(&view.labels) {
                 replicas.push(Replica::of(view));
@@ -126,7 +142,6 @@ impl Observed {
         replicas.sort_by(|a, b| {
             (a.slot, a.view.created_at, &a.view.id).cmp(&(b.slot, b.view.created_at, &b.view.id))
         });
-        let name = super::names::network(&owner.instance, &owner.namespace);
         let network = networks
             .iter()
             .filter(|n| n.name == name)
@@ -141,6 +156,7 @@ impl Observed {
             network,
             neighbours,
             agent,
+            stranded,
             subnets,
             image_present,
         }

@@ -152,6 +152,27 @@ impl Health {
         }
     }
 
+    /// What is said otherwise now: which probe, and whether it says yes.
+    #[must_use]
+    pub fn changes_to(&self, now: &Self) -> Vec<(Role, bool)> {
+        let mut changes = Vec::new();
+        if now.started && !self.started {
+            changes.push((Role::Startup, true));
+        }
+        if now.ready != self.ready {
+            changes.push((Role::Readiness, now.ready));
+        }
+        if self.alive && !now.alive {
+            let role = if now.started {
+                Role::Liveness
+            } else {
+                Role::Startup
+            };
+            changes.push((role, false));
+        }
+        changes
+    }
+
     /// Of a container whose run has just begun: not asked yet.
     #[must_use]
     pub fn beginning(probes: &Probes, started_at: Option<Timestamp>) -> Self {

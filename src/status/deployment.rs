@@ -60,6 +60,8 @@ pub struct Facts<'a> {
     pub host: &'a str,
     /// The time.
     pub now: Timestamp,
+    /// When the progress deadline passes, by the same clock: [`progress_deadline`].
+    pub deadline: Timestamp,
 }
 
 /// The status, and when it will change by itself.
@@ -114,11 +116,7 @@ pub fn summarize(facts: &Facts<'_>) -> Summary {
         facts.pull_error,
     );
     let complete = counts.complete() && facts.plan.is_empty() && problems.is_empty();
-    let deadline = if complete {
-        None
-    } else {
-        Some(progress_deadline(facts))
-    };
+    let deadline = if complete { None } else { Some(facts.deadline) };
     let late = deadline.is_some_and(|at| at <= facts.now) && !facts.desired.paused;
     if late && !problems.iter().any(|p| p.stalled) {
         let message = format!(
@@ -160,7 +158,8 @@ pub fn summarize(facts: &Facts<'_>) -> Summary {
 
 /// The deadline moves with every container that comes or gets ready, and starts when reconciling does. One that has passed
 /// has passed until there is progress or another generation.
-fn progress_deadline(facts: &Facts<'_>) -> Timestamp {
+#[must_use]
+pub fn progress_deadline(facts: &Facts<'_>) -> Timestamp {
     let patience = SignedDuration::from_secs(i64::from(facts.progress_deadline_seconds));
     let reconciling = find(&facts.before.conditions, ConditionType::Reconciling);
     let passed = find(&facts.before.conditions, ConditionType::Stalled)
@@ -178,10 +177,13 @@ fn progress_deadline(facts: &Facts<'_>) -> Timestamp {
         .iter()
         .filter(|r| is_current(facts.desired, r))
         .map(|r| {
-            r.health
-                .ready_since
-                .unwrap_or(r.view.created_at)
-                .max(r.view.created_at)
+            // Another run of one that has ended is no progress, or one that ends at once would never be late.
+            let restarted = facts
+                .restarts
+                .get(&r.view.id)
+                .is_some_and(|known| known.total > 0);
+            let ready = r.health.ready_since.filter(|_| !restarted);
+            ready.unwrap_or(r.view.created_at).max(r.view.created_at)
         })
         .max()
         .unwrap_or(began);

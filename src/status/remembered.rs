@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    api::status::DockerDeploymentStatus,
+    api::status::{DockerDeploymentStatus, InstanceStatus},
     plan::restart::Restarts,
     state::{
         container::ContainerId,
@@ -13,15 +13,17 @@ use crate::{
     },
 };
 
+fn kept<'a>(status: &'a DockerDeploymentStatus, id: &ContainerId) -> Option<&'a InstanceStatus> {
+    let mut all = status.instances.iter();
+    all.find(|one| one.container_id.as_deref() == Some(id.short()))
+}
+
 /// What the status remembers of restarts, by container.
 #[must_use]
 pub fn remembered(status: &DockerDeploymentStatus, observed: &Observed) -> BTreeMap<ContainerId, Restarts> {
     let recall = |replica: &Replica| {
         let id = replica.view.id.clone();
-        let kept = status
-            .instances
-            .iter()
-            .find(|i| i.container_id.as_deref() == Some(id.short()))?;
+        let kept = kept(status, &id)?;
         let restarts = Restarts {
             total: u32::try_from(kept.restarts).unwrap_or_default(),
             streak: u32::try_from(kept.failures).unwrap_or_default(),
@@ -41,10 +43,7 @@ pub fn remembered_health(
 ) -> BTreeMap<ContainerId, Known> {
     let recall = |replica: &Replica| {
         let id = replica.view.id.clone();
-        let kept = status
-            .instances
-            .iter()
-            .find(|i| i.container_id.as_deref() == Some(id.short()))?;
+        let kept = kept(status, &id)?;
         let started_at = replica.view.started_at?;
         // The status keeps microseconds.
         let same = kept.started_at.as_ref()?.0.as_microsecond() == started_at.as_microsecond();

@@ -26,6 +26,10 @@ struct Inner {
     requests: Family<Vec<(&'static str, &'static str)>, Counter>,
     request_seconds: Family<Vec<(&'static str, &'static str)>, Histogram>,
     connected: Family<Vec<(&'static str, &'static str)>, Gauge>,
+    agents_expected: Family<Vec<(&'static str, &'static str)>, Gauge>,
+    agents_connected: Family<Vec<(&'static str, &'static str)>, Gauge>,
+    agent_sessions: Family<Vec<(&'static str, &'static str)>, Counter>,
+    probe_results: Family<Vec<(&'static str, &'static str)>, Counter>,
     reviews: Family<Vec<(&'static str, &'static str)>, Counter>,
     review_seconds: Histogram,
     webhook_expiry: Gauge,
@@ -54,6 +58,10 @@ impl Default for Metrics {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
             connected: Family::default(),
+            agents_expected: Family::default(),
+            agents_connected: Family::default(),
+            agent_sessions: Family::default(),
+            probe_results: Family::default(),
             reviews: Family::default(),
             review_seconds: seconds(),
             webhook_expiry: Gauge::default(),
@@ -93,25 +101,55 @@ impl Default for Metrics {
             "Containers of ours by state",
             inner.instances.clone(),
         );
-        registry.register(
-            "engine_requests",
-            "Calls to the Docker Engine",
-            inner.requests.clone(),
-        );
-        registry.register(
-            "engine_request_duration_seconds",
-            "Time of a call to the Docker Engine",
-            inner.request_seconds.clone(),
-        );
-        registry.register(
-            "engine_connected",
-            "Whether the Docker Engine answers",
-            inner.connected.clone(),
-        );
+        register_engine(&mut inner);
+        register_agents(&mut inner);
         register_admission(&mut inner);
         register_apiserver(&mut inner);
         Self(Arc::new(inner))
     }
+}
+
+fn register_engine(inner: &mut Inner) {
+    let registry = &mut inner.registry;
+    registry.register(
+        "engine_requests",
+        "Calls to the Docker Engine",
+        inner.requests.clone(),
+    );
+    registry.register(
+        "engine_request_duration_seconds",
+        "Time of a call to the Docker Engine",
+        inner.request_seconds.clone(),
+    );
+    registry.register(
+        "engine_connected",
+        "Whether the Docker Engine answers",
+        inner.connected.clone(),
+    );
+}
+
+fn register_agents(inner: &mut Inner) {
+    let registry = &mut inner.registry;
+    registry.register(
+        "agents_expected",
+        "Namespaces whose names an agent is to answer for",
+        inner.agents_expected.clone(),
+    );
+    registry.register(
+        "agents_connected",
+        "Agents to which a session is open",
+        inner.agents_connected.clone(),
+    );
+    registry.register(
+        "agent_sessions",
+        "Sessions with agents that ended, by why",
+        inner.agent_sessions.clone(),
+    );
+    registry.register(
+        "probe_results",
+        "How often a probe began to say yes or no of a container, by probe and outcome",
+        inner.probe_results.clone(),
+    );
 }
 
 fn register_admission(inner: &mut Inner) {
@@ -221,6 +259,28 @@ impl Metrics {
             .connected
             .get_or_create(&vec![("host", host)])
             .set(i64::from(connected));
+    }
+
+    /// How many agents there should be, and to how many a session is open.
+    pub fn agents(&self, host: &'static str, expected: i64, connected: i64) {
+        let labels = vec![("host", host)];
+        self.0.agents_expected.get_or_create(&labels).set(expected);
+        self.0.agents_connected.get_or_create(&labels).set(connected);
+    }
+
+    /// A session with an agent has ended.
+    pub fn agent_session(&self, outcome: &'static str) {
+        self.0
+            .agent_sessions
+            .get_or_create(&vec![("outcome", outcome)])
+            .inc();
+    }
+
+    /// A probe says otherwise than before of a container.
+    pub fn probe_result(&self, probe: &'static str, well: bool) {
+        let outcome = if well { "ok" } else { "failed" };
+        let labels = vec![("probe", probe), ("outcome", outcome)];
+        self.0.probe_results.get_or_create(&labels).inc();
     }
 
     /// A webhook has answered.

@@ -25,6 +25,9 @@ fn exported() -> BTreeMap<String, BTreeSet<String>> {
     metrics.instances([("running", 1)].into_iter());
     metrics.engine_call("ping", "ok", moment);
     metrics.engine_connected("local", true);
+    metrics.agents("local", 1, 1);
+    metrics.agent_session("closed");
+    metrics.probe_result("readiness", true);
     metrics.webhook_certificate(1);
     let sample = Regex::new(r"^([a-z_]+)(?:\{(.*)\})? \S+$").unwrap();
     let label = Regex::new(r#"([a-z_]+)=""#).unwrap();

@@ -1,94 +1,15 @@
 //! What is shipped for GitOps tools: the health of our kinds in Argo CD, run by the Lua that Argo CD has inside, and
 //! kustomize's names, by the kustomize that kubectl has inside.
 
-use std::{fmt::Write as _, path::Path, process::Command};
+use std::{path::Path, process::Command};
 
 use serde_json::{Value, json};
 
 use crate::{
     harness::{project, run, script},
+    health::{agree, kstatus, lua},
     render::documents,
 };
-
-/// A value as Lua writes it; a null is absent, as in what Argo CD hands over.
-fn literal(value: &Value) -> String {
-    match value {
-        Value::Null => "nil".to_owned(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-        // Decimal escapes of bytes are Lua's one way for all of them.
-        Value::String(text) => {
-            text.bytes().fold("\"".to_owned(), |mut lua, byte| {
-                let _written = write!(lua, "\\{byte:03}");
-                lua
-            }) + "\""
-        }
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(literal).collect();
-            format!("{{{}}}", items.join(","))
-        }
-        Value::Object(fields) => {
-            let fields = fields
-                .iter()
-                .map(|(key, value)| format!("[{key:?}]={}", literal(value)));
-            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
-        }
-    }
-}
-
-/// The health of each object.
-pub fn health(objects: &[Value]) -> Vec<String> {
-    let check = std::fs::read_to_string(project().join("packaging/argocd/health.lua")).unwrap();
-    let mut program = format!("local obj\nlocal function health()\n{check}\nend\nlocal told\n");
-    for object in objects {
-        let object = literal(object);
-        let _written = write!(
-            program,
-            "obj = {object}\ntold = health()\nassert(type(told.message) == 'string')\nprint(told.status)\n"
-        );
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("health.lua");
-    std::fs::write(&file, program).unwrap();
-    let said = run(Command::new(script("lua", &[])).arg(&file), b"");
-    assert!(said.ok && said.err.is_empty(), "{}{}", said.out, said.err);
-    said.out.lines().map(str::to_owned).collect()
-}
-
-/// kstatus' rules for a kind that it does not know (cli-utils, `pkg/kstatus/status`).
-pub fn kstatus(object: &Value) -> &'static str {
-    let status = &object["status"];
-    let is = |kind: &str, value: &str| {
-        let mut conditions = status["conditions"].as_array().into_iter().flatten();
-        conditions.any(|condition| condition["type"] == kind && condition["status"] == value)
-    };
-    if object["metadata"].get("deletionTimestamp").is_some() {
-        "Terminating"
-    } else if status
-        .get("observedGeneration")
-        .is_some_and(|seen| *seen != object["metadata"]["generation"])
-        || is("Reconciling", "True")
-    {
-        "InProgress"
-    } else if is("Stalled", "True") {
-        "Failed"
-    } else if is("Ready", "False") || is("Ready", "Unknown") {
-        "InProgress"
-    } else {
-        "Current"
-    }
-}
-
-/// Whether Argo CD and kstatus say the same of it.
-pub fn agree(object: &Value, health: &str) -> bool {
-    match (kstatus(object), health) {
-        ("Current", "Healthy") | ("Failed", "Degraded") | ("Terminating", "Progressing") => true,
-        ("InProgress", word) => matches!(word, "Progressing" | "Suspended"),
-        // A secret with a value that does not open is finished, and somebody has to look at it.
-        ("Current", "Degraded") => object["kind"] == "DockerSecret",
-        ("Current", "Progressing") => object["kind"] == "DockerSecret",
-        _ => false,
-    }
-}
 
 fn deployment(generation: i64, seen: i64, conditions: &[(&str, &str)]) -> Value {
     let conditions: Vec<Value> = conditions
@@ -108,18 +29,22 @@ fn with(mut object: Value, pointer: &str, value: Value) -> Value {
     object
 }
 
-fn secret(valid: Option<&str>, cause: Option<&str>) -> Value {
-    let conditions: Vec<Value> = valid
-        .map(|status| json!({"type": "Valid", "status": status, "message": "m"}))
-        .into_iter()
-        .chain([json!({"type": "InUse", "status": "False", "message": "m"})])
-        .collect();
+/// With the conditions that `status::secret` sets: nobody has looked, every value opens, or one does not for a cause.
+fn secret(valid: Option<bool>, cause: Option<&str>) -> Value {
+    let also = match (valid, cause) {
+        (None, _) => &[][..],
+        (Some(true), _) => &[("Valid", "True"), ("Ready", "True")],
+        (_, Some("KeyRingUnavailable")) => &[("Valid", "False"), ("Ready", "False"), ("Reconciling", "True")],
+        _ => &[("Valid", "False"), ("Ready", "False"), ("Stalled", "True")],
+    };
+    let mut made = deployment(1, 1, &[&[("InUse", "False")], also].concat());
+    made["kind"] = json!("DockerSecret");
     let keys: Vec<Value> = cause
         .map(|cause| json!({"name": "k", "reason": cause}))
         .into_iter()
         .collect();
-    json!({"kind": "DockerSecret", "metadata": {"generation": 1}, "spec": {},
-        "status": {"observedGeneration": 1, "conditions": conditions, "keys": keys}})
+    made["status"]["keys"] = json!(keys);
+    made
 }
 
 #[test]
@@ -177,24 +102,20 @@ fn argo_cd_sees_the_health_of_every_state_as_kstatus_does() {
             ),
             "Progressing",
         ),
-        (secret(Some("True"), None), "Healthy"),
-        (secret(Some("False"), Some("ScopeMismatch")), "Degraded"),
-        (secret(Some("False"), Some("KeyRingUnavailable")), "Progressing"),
+        (secret(Some(true), None), "Healthy"),
+        (secret(Some(false), Some("ScopeMismatch")), "Degraded"),
+        (secret(Some(false), Some("KeyRingUnavailable")), "Progressing"),
     ];
     let objects: Vec<Value> = cases.iter().map(|(object, _)| object.clone()).collect();
-    for ((object, wanted), found) in cases.iter().zip(health(&objects)) {
+    let told = lua(&objects).into_iter().zip(kstatus(&objects));
+    for ((object, wanted), (found, kstatus)) in cases.iter().zip(told) {
         assert_eq!(found, *wanted, "{object}");
-        assert!(
-            agree(object, &found),
-            "kstatus says {}: {object}",
-            kstatus(object)
-        );
+        assert!(agree(&kstatus, &found), "kstatus says {kstatus}: {object}");
     }
     // Here kstatus would say that all is well of what nobody has seen; the definition has a default against that.
-    assert_eq!(
-        health(&[bare, secret(None, None)]),
-        ["Progressing", "Progressing"]
-    );
+    let unseen = [bare, secret(None, None)];
+    assert_eq!(kstatus(&unseen), ["Current", "Current"]);
+    assert_eq!(lua(&unseen), ["Progressing", "Progressing"]);
 }
 
 #[test]

@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use crate::{
     apiserver::ApiServer,
-    engine, gitops,
+    engine,
     harness::{INSTANCE, SOON, Said, docker, labelled, project, rights::helm, run, same, script, until},
+    health::{agree, kstatus, lua},
     node::Node,
 };
 
@@ -75,14 +76,19 @@ impl Place {
         said.out
     }
 
-    /// The commands below a heading of docs/install.md.
+    /// The first commands below a heading of docs/install.md.
     fn documented(&self, heading: &str) -> String {
+        self.documented_block(heading, 1)
+    }
+
+    /// The commands below a heading of docs/install.md: those of its first block, or of a later one.
+    fn documented_block(&self, heading: &str, which: usize) -> String {
         let page = std::fs::read_to_string(project().join("docs/install.md")).unwrap();
         let section = page.split(&format!("\n## {heading}\n")).nth(1).unwrap();
         let section = section.split("\n## ").next().unwrap();
         let block = section
             .split("```sh\n")
-            .nth(1)
+            .nth(which)
             .unwrap()
             .split("```")
             .next()
@@ -93,8 +99,18 @@ impl Place {
             .replace("--set docker.host", "--set log.format=text,webhook.enabled=false --set docker.host")
     }
 
+    /// Instances of deployments.
     fn containers(&self) -> Vec<String> {
-        labelled("ps", &[&format!("{INSTANCE}={}", self.instance)])
+        labelled("ps", &[&self.ours(), "supercargo.dev/deployment"])
+    }
+
+    /// Those, and the agents beside them.
+    fn all_containers(&self) -> Vec<String> {
+        labelled("ps", &[&self.ours()])
+    }
+
+    fn ours(&self) -> String {
+        format!("{INSTANCE}={}", self.instance)
     }
 
     fn get(&self, what: &str) -> Value {
@@ -113,10 +129,10 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.node = None;
-        for id in self.containers() {
+        for id in self.all_containers() {
             docker(&["rm", "-fv", &id]);
         }
-        for id in labelled("network ls", &[&format!("{INSTANCE}={}", self.instance)]) {
+        for id in labelled("network ls", &[&self.ours()]) {
             docker(&["network", "rm", &id]);
         }
     }
@@ -197,7 +213,7 @@ fn life(major: &str) {
 
     place.ok(&place.documented("Uninstall"));
     assert_eq!(node.jobs().last().unwrap().code, Some(0), "{:?}", node.jobs());
-    assert_eq!(place.containers(), Vec::<String>::new());
+    assert_eq!(place.all_containers(), Vec::<String>::new());
     let left = place.ok("kubectl get all,sa,role,rolebinding,pdb,jobs -n supercargo-system -l app.kubernetes.io/part-of=supercargo -o name");
     assert_eq!(left, "", "the release left something");
     let left = place.ok("kubectl get clusterrole,clusterrolebinding,validatingwebhookconfiguration -l app.kubernetes.io/part-of=supercargo -o name");
@@ -246,11 +262,16 @@ fn an_operator_that_comes_back_goes_on() {
     let example = place.documented("An example");
     place.ok(example.split_once('\n').unwrap().1);
     let before = place.containers();
-    place.ok("helm uninstall supercargo --namespace supercargo-system --no-hooks");
-    assert_eq!(place.jobs(), 0);
+    let leave = place.documented_block("Uninstall", 2);
+    let (scale, leave) = leave.split_once('\n').unwrap();
+    place.ok(scale);
     until("the operators to end", SOON, || {
         same(place.node.as_ref().unwrap().ask("/healthz").len(), 0)
     });
+    let lease = place.get("-n supercargo-system lease/supercargo-controller");
+    assert_eq!(lease["spec"]["holderIdentity"], "", "it was given back: {lease}");
+    place.ok(leave);
+    assert_eq!(place.jobs(), 0);
     assert_eq!(place.containers(), before, "containers run on");
     let again = place.documented("Install");
     place.ok(&again[again.find("helm install supercargo ").unwrap()..]);
@@ -302,15 +323,11 @@ fn transitions(place: &Place, seen: [Seen; 2]) {
     wait("condition=Ready", "put right");
     place.ok(&format!("{ns} delete ddep,dsec --all --timeout=60s"));
     let states: Vec<Value> = seen.into_iter().flat_map(Seen::end).collect();
-    let health = gitops::health(&states);
+    let told = lua(&states).into_iter().zip(kstatus(&states));
     let mut words = std::collections::BTreeSet::new();
-    for (object, health) in states.iter().zip(&health) {
-        assert!(
-            gitops::agree(object, health),
-            "{} and {health}: {object}",
-            gitops::kstatus(object)
-        );
-        words.insert((object["kind"].as_str().unwrap().to_owned(), health.clone()));
+    for (object, (health, kstatus)) in states.iter().zip(told) {
+        assert!(agree(&kstatus, &health), "{kstatus} and {health}: {object}");
+        words.insert((object["kind"].as_str().unwrap().to_owned(), health));
     }
     println!("{} states went by: {words:?}", states.len());
     for word in ["Progressing", "Healthy", "Degraded"] {

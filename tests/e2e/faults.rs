@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::harness::{
     IMAGE, SOON,
@@ -104,10 +105,31 @@ pub fn host_port() {
         "trap 'exit 0' TERM; echo served > /www/index.html; httpd -p 8080 -h /www; while :; do sleep 60 & wait; done"
     ]);
     case.apply_json(&manifest);
-    let message = case.not_ready("web", "PortConflict");
-    assert!(message.contains(&port.to_string()), "{message}");
+    // A container that is none of ours has another one: the engine says so in other words.
+    let stranger = ["run", "-d", "-p", "127.0.0.1::80", "--label"];
+    let label = format!("supercargo-e2e={}", case.instance);
+    let stranger = Foreign(docker_ok(
+        &[&stranger[..], &[&label, IMAGE, "sleep", "600"]].concat(),
+    ));
+    let other = docker_ok(&["port", &stranger.0, "80"]);
+    let other = other.rsplit(':').next().unwrap();
+    let mut beside = manifest.clone();
+    beside["metadata"]["name"] = json!("beside");
+    container(&mut beside)["ports"] =
+        json!([{"containerPort": 8080, "hostPort": other.parse::<u16>().unwrap()}]);
+    case.apply_json(&beside);
+    for (name, port) in [("web", port.to_string()), ("beside", other.to_owned())] {
+        let message = case.not_ready(name, "PortConflict");
+        for part in [port.as_str(), "free the host port or choose another hostPort"] {
+            assert!(message.contains(part), "{name}: {message}");
+        }
+    }
     drop(taken);
     case.ready("web");
+    let id = case.one("beside");
+    drop(stranger);
+    case.ready("beside");
+    assert_eq!(case.one("beside"), id, "one attempt, started when it could be");
     let page = until("the published port", SOON, || {
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string())?;
         std::io::Write::write_all(&mut stream, b"GET / HTTP/1.0\r\n\r\n").map_err(|e| e.to_string())?;
@@ -126,6 +148,33 @@ pub fn host_port() {
     case.apply_json(&manifest);
     case.ready("web");
     assert_ne!(case.one("web"), old);
+    case.finish();
+}
+
+/// Its only network belongs to somebody; what already runs elsewhere is not concerned.
+pub fn network_pool() {
+    let octet = u16::from(Sha256::digest(crate::harness::word().as_bytes())[0]);
+    let pool = format!("10.98.{octet}.0/24");
+    let case = Case::start("pool", &["--network-pool", &pool]);
+    // A part of it is enough to be in the way.
+    let theirs = format!("{}-theirs", case.ns);
+    let subnet = format!("10.98.{octet}.64/26");
+    let stranger = Network(theirs.clone());
+    docker_ok(&["network", "create", "--subnet", &subnet, &theirs]);
+    case.apply_json(&deployment("web", 1, json!([])));
+    let message = case.not_ready("web", "NetworkUnavailable");
+    for part in ["network pool", "--network-pool", "remove networks"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert!(case.containers("web").is_empty());
+    drop(stranger);
+    case.ready("web");
+    // Now it is ours, a rollout needs no other, and another one's end elsewhere takes nothing away.
+    let mut manifest = deployment("web", 1, json!([]));
+    container(&mut manifest)["image"] = json!(crate::harness::IMAGE_2);
+    case.apply_json(&manifest);
+    case.ready("web");
+    assert_eq!(case.labelled("network ls", &[]).len(), 1);
     case.finish();
 }
 
@@ -205,6 +254,15 @@ pub fn foreign_name() {
     assert_eq!(case.inspect(&foreign.0).unwrap()["State"]["Running"], json!(true));
     drop(foreign);
     case.finish();
+}
+
+/// A network that is nobody's; goes with the case.
+struct Network(String);
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        docker(&["network", "rm", &self.0]);
+    }
 }
 
 /// A container that is nobody's; goes with the case.

@@ -67,6 +67,47 @@ pub fn idle() {
     case.finish();
 }
 
+/// A definition is applied when it is not what this program applied last, and only then.
+pub fn definitions() {
+    const DEFINITION: &str = "dockersecrets.supercargo.dev";
+    let case = Case::start("definitions", &[]);
+    let definition = || {
+        let said = case.ask(&["get", "crd", DEFINITION, "-o", "json"], "");
+        assert!(said.ok, "{}", said.err);
+        serde_json::from_str::<Value>(&said.out).unwrap()
+    };
+    let restart = || {
+        case.take_operator().stop();
+        case.start_operator();
+        definition()
+    };
+    let first = definition();
+    assert_eq!(restart(), first, "nothing is written");
+    let edits = [
+        r#"[{"op": "remove", "path": "/spec/names/shortNames"}]"#,
+        r#"[{"op": "add", "path": "/spec/names/categories", "value": ["mine"]}]"#,
+        r#"[{"op": "replace", "path": "/metadata/annotations/supercargo.dev~1installed", "value": "another version"}]"#,
+    ];
+    for edit in edits {
+        let said = case.ask(&["patch", "crd", DEFINITION, "--type=json", "-p", edit], "");
+        assert!(said.ok, "{}", said.err);
+        let edited = definition();
+        let again = restart();
+        assert_ne!(again, edited, "{edit}");
+        for what in ["/spec", "/metadata/annotations"] {
+            assert_eq!(again.pointer(what), first.pointer(what), "{edit}");
+        }
+        assert_eq!(restart(), again, "nothing is written after {edit}");
+    }
+    // Whoever has it removed gets it again.
+    let said = case.ask(&["delete", "crd", DEFINITION, "--timeout=60s"], "");
+    assert!(said.ok, "{}", said.err);
+    assert_eq!(restart().pointer("/spec"), first.pointer("/spec"));
+    let value = case.value();
+    case.secret("db", &[("password", &value)]);
+    case.finish();
+}
+
 fn standalone(case: &Case, data: &str, more: &[&str]) -> Said {
     let data = case.dir.join(data);
     let docker = format!("unix://{}", case.proxy.path.display());

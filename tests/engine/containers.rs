@@ -70,13 +70,38 @@ pub async fn the_beginning_of_an_id_is_not_an_id(lab: &impl Lab) {
     );
 }
 
+async fn listed(lab: &impl Lab) -> Vec<ContainerId> {
+    let found = lab.engine().list_containers(&lab.filter()).await.unwrap();
+    found.into_iter().map(|one| one.id).collect()
+}
+
+async fn trace(lab: &impl Lab) -> String {
+    let found = lab.engine().list_containers(&lab.filter()).await.unwrap();
+    found.into_iter().map(|one| one.trace).collect()
+}
+
+pub async fn a_list_shows_that_a_container_has_run_again(lab: &impl Lab) {
+    let id = lab.running(&lab.spec("c")).await;
+    let first = trace(lab).await;
+    assert_eq!(trace(lab).await, first, "nothing has happened");
+    lab.crash(&id).await;
+    lab.becomes(&id, RunState::Exited).await;
+    let ended = trace(lab).await;
+    lab.engine().start_container(&id).await.unwrap();
+    let again = trace(lab).await;
+    assert!(
+        first != ended && ended != again && first != again,
+        "{first} {ended} {again}"
+    );
+}
+
 pub async fn a_container_of_none_of_our_labels_is_not_listed(lab: &impl Lab) {
     let foreign = lab.foreign("foreign").await;
     let (a, b) = (
         lab.create(&lab.spec("a")).await.unwrap(),
         lab.running(&lab.spec("b")).await,
     );
-    let mut found = lab.engine().list_containers(&lab.filter()).await.unwrap();
+    let mut found = listed(lab).await;
     let mut expected = vec![a, b];
     found.sort();
     expected.sort();

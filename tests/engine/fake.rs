@@ -139,7 +139,8 @@ async fn an_engine_that_is_away_ends_its_streams_and_keeps_what_it_has() {
         })
     ));
     fake.reconnect();
-    assert_eq!(fake.list_containers(&filter).await.unwrap(), [id]);
+    let found = fake.list_containers(&filter).await.unwrap();
+    assert_eq!(found.into_iter().map(|one| one.id).collect::<Vec<_>>(), [id]);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Images and registries.
 
+use futures::{StreamExt, stream};
 use supercargo::{
     engine::{Containers, Images, Kind, RegistryCredential},
     seal::Plaintext,
@@ -115,4 +116,35 @@ pub async fn a_digest_that_is_there_is_pulled_with_any_login(lab: &impl Lab) {
     let id = lab.running(&spec).await;
     assert_eq!(lab.view(&id).await.image, *digest);
     engine.remove_container(&id, true).await.unwrap();
+}
+
+pub async fn an_image_from_an_archive_is_listed_and_removed_unless_a_container_is_made_from_it(
+    lab: &impl Lab,
+) {
+    let engine = lab.engine();
+    let repository = format!("supercargo-test/loaded-{}", lab.run());
+    let tags = async || {
+        let mut tags = engine.list_images(&repository).await.unwrap();
+        tags.sort();
+        tags.into_iter().map(|tag| tag.reference).collect::<Vec<_>>()
+    };
+    assert_eq!(tags().await, Vec::<String>::new());
+    // An archive of nothing.
+    let empty = || stream::iter([Ok(bytes::Bytes::from(vec![0; 1024]))]).boxed();
+    let [one, two] = ["one", "two"].map(|tag| format!("{repository}:{tag}"));
+    for reference in [&one, &two] {
+        engine.load_image(reference, empty()).await.unwrap();
+    }
+    assert_eq!(tags().await, [one.clone(), two.clone()]);
+    let mut spec = lab.spec("made");
+    spec.image = one.clone();
+    let id = lab.create(&spec).await.unwrap();
+    assert_eq!(kind_of(engine.remove_image(&one).await), Kind::Conflict);
+    engine.remove_image(&two).await.unwrap();
+    assert_eq!(tags().await, std::slice::from_ref(&one));
+    engine.remove_container(&id, true).await.unwrap();
+    for _ in 0..2 {
+        engine.remove_image(&one).await.unwrap();
+    }
+    assert_eq!(tags().await, Vec::<String>::new());
 }

@@ -46,6 +46,7 @@ contract! {
         what_is_not_there_is_not_found_and_its_removal_a_success
         the_beginning_of_an_id_is_not_an_id
         a_container_of_none_of_our_labels_is_not_listed
+        a_list_shows_that_a_container_has_run_again
         a_restarted_container_keeps_its_identity
         a_polite_program_ends_by_itself_when_stopped
         a_program_that_ignores_the_signal_is_killed_after_the_grace
@@ -88,7 +89,8 @@ contract! {
         a_private_image_is_pulled_with_the_right_login_alone
         an_absent_tag_and_a_bad_reference_are_told_apart
         a_registry_that_is_down_is_unavailable
-        a_digest_that_is_there_is_pulled_with_any_login;
+        a_digest_that_is_there_is_pulled_with_any_login
+        an_image_from_an_archive_is_listed_and_removed_unless_a_container_is_made_from_it;
     volumes:
         a_volume_is_made_once_and_listed_by_label
         a_volume_in_use_is_not_removed;

@@ -95,7 +95,7 @@ pub fn search(case: &Case, values: &[String], when: When) {
         }
         look("docker inspect".to_owned(), &inspected.to_string());
     }
-    hits.extend(search_files(&patterns, when));
+    hits.extend(search_files(case, &patterns, when));
     hits.sort();
     hits.dedup();
     assert!(
@@ -106,12 +106,12 @@ pub fn search(case: &Case, values: &[String], when: When) {
 }
 
 /// Fails with every file where a value is and must not be, whatever the API may show.
-pub fn search_at_rest(values: &[String], when: When) {
+pub fn search_at_rest(case: &Case, values: &[String], when: When) {
     if values.is_empty() {
         return;
     }
     let patterns: Vec<String> = values.iter().flat_map(|v| encodings(v)).collect();
-    let hits = search_files(&patterns, when);
+    let hits = search_files(case, &patterns, when);
     assert!(
         hits.is_empty(),
         "the plaintext of a secret is in: {}",
@@ -125,7 +125,7 @@ fn bytes(path: &Path) -> String {
 
 /// That the search is not blind: it sees the value where the engine keeps it.
 pub fn sees(value: &str) {
-    let places = files(&encodings(value));
+    let places = files(None, &encodings(value));
     let kept = |(inside, end): &(&str, &str)| places.iter().any(|p| p.contains(inside) && p.ends_with(end));
     assert!(
         KEPT_BY_THE_ENGINE[..2].iter().all(kept),
@@ -134,10 +134,11 @@ pub fn sees(value: &str) {
 }
 
 /// Files below the run's directory (etcd or the stores of standalone, all logs, sealed manifests), Docker's root and the
-/// runtime's state.
-fn files(patterns: &[String]) -> Vec<String> {
+/// runtime's state; all files of the case's own engine.
+fn files(own: Option<std::path::PathBuf>, patterns: &[String]) -> Vec<String> {
     let root = &world().docker_root;
     let mut places = vec![world().dir.path().to_owned(), root.clone()];
+    places.extend(own);
     places.extend(
         [
             "/run/docker",
@@ -159,7 +160,7 @@ fn files(patterns: &[String]) -> Vec<String> {
 }
 
 /// Those that may not be there.
-fn search_files(patterns: &[String], when: When) -> Vec<String> {
+fn search_files(case: &Case, patterns: &[String], when: When) -> Vec<String> {
     let permitted: &[(&str, &str)] = match when {
         When::Running => &KEPT_BY_THE_ENGINE,
         When::Removed => &[FREED_BY_THE_ENGINE],
@@ -169,5 +170,8 @@ fn search_files(patterns: &[String], when: When) -> Vec<String> {
             .iter()
             .any(|(inside, end)| path.contains(inside) && path.ends_with(end))
     };
-    files(patterns).into_iter().filter(|path| !kept(path)).collect()
+    files(case.engine_root(), patterns)
+        .into_iter()
+        .filter(|path| !kept(path))
+        .collect()
 }

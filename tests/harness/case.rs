@@ -14,9 +14,11 @@ use sha2::{Digest, Sha256};
 use super::{
     IMAGE, INSTANCE, SOON, Said, canary,
     controller::{Controller, Start, tail},
-    docker, labelled,
+    docker_at,
+    engine::Engine,
+    labelled_at,
     proxy::Proxy,
-    run, uid, until, word, world,
+    run, socket, uid, until, word, world,
 };
 
 pub struct Case {
@@ -34,17 +36,28 @@ pub struct Case {
     values: Mutex<Vec<String>>,
     /// Those that may be read through the API and must be in no file.
     at_rest: Mutex<Vec<String>>,
+    /// Where it has one of its own. The last to go.
+    engine: Option<Engine>,
 }
 
 impl Case {
     /// Flags are the operator's; `{ns}` in one is the case's namespace.
     pub fn start(name: &str, flags: &[&str]) -> Self {
+        Self::begin(name, flags, None)
+    }
+
+    /// On an engine of its own.
+    pub fn start_on(engine: Engine, name: &str) -> Self {
+        Self::begin(name, &[], Some(engine))
+    }
+
+    fn begin(name: &str, flags: &[&str], engine: Option<Engine>) -> Self {
         let ns = format!("{name}-{}", &word().to_lowercase()[..5]);
         let dir = world().dir.path().join(&ns);
         std::fs::create_dir(&dir).unwrap();
         let cluster = world().cluster.as_ref();
         let mut case = Self {
-            proxy: Proxy::start(&dir),
+            proxy: Proxy::start(&dir, engine.as_ref().map_or_else(socket, Engine::socket)),
             kubeconfig: cluster.map_or_else(|| dir.join("data/kubeconfig"), |c| c.kubeconfig.clone()),
             instance: cluster.map_or_else(uid, |c| c.instance.clone()),
             flags: flags.iter().map(|f| f.replace("{ns}", &ns)).collect(),
@@ -55,6 +68,7 @@ impl Case {
             listen: Mutex::default(),
             values: Mutex::default(),
             at_rest: Mutex::default(),
+            engine,
         };
         world().remember(&case.instance);
         // A cluster has the namespace before an operator watches it; here the operator brings the server.
@@ -129,6 +143,14 @@ impl Case {
             None => {
                 self.take_operator().stop();
             }
+        }
+    }
+
+    /// The same by SIGKILL.
+    pub fn kill_server(&self) {
+        match &world().cluster {
+            Some(cluster) => cluster.kill(),
+            None => self.take_operator().kill(),
         }
     }
 
@@ -355,7 +377,26 @@ impl Case {
         ];
         let mut all: Vec<&str> = own.iter().map(String::as_str).collect();
         all.extend(labels);
-        labelled(kind, &all)
+        labelled_at(&self.socket(), kind, &all)
+    }
+
+    /// The engine of its own.
+    pub fn engine(&self) -> &Engine {
+        self.engine.as_ref().expect("the case has an engine of its own")
+    }
+
+    /// Where what is only on its own engine may be found.
+    pub fn engine_root(&self) -> Option<PathBuf> {
+        self.engine.as_ref().map(Engine::root)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.engine.as_ref().map_or_else(socket, Engine::socket)
+    }
+
+    /// `docker` on the engine that the operator uses, past the recording socket.
+    pub fn docker(&self, args: &[&str]) -> Said {
+        docker_at(&self.socket(), args)
     }
 
     /// The one container of a deployment, once it is the only one and `predicate` holds of its inspection.
@@ -366,14 +407,14 @@ impl Case {
     }
 
     pub fn inspect(&self, id: &str) -> Result<Value, String> {
-        let said = docker(&["inspect", id]);
+        let said = self.docker(&["inspect", id]);
         let list: Value = serde_json::from_str(&said.out).map_err(|e| e.to_string())?;
         list.get(0).cloned().ok_or(said.err)
     }
 
     /// Runs a shell line inside.
     pub fn exec(&self, id: &str, line: &str) -> Result<String, String> {
-        let said = docker(&["exec", id, "sh", "-c", line]);
+        let said = self.docker(&["exec", id, "sh", "-c", line]);
         if said.ok {
             Ok(said.out.trim().to_owned())
         } else {
@@ -410,7 +451,7 @@ impl Case {
         let values = self.values.lock().unwrap().clone();
         let at_rest = self.at_rest.lock().unwrap().clone();
         canary::search(&self, &values, canary::When::Running);
-        canary::search_at_rest(&at_rest, canary::When::Running);
+        canary::search_at_rest(&self, &at_rest, canary::When::Running);
         self.kubectl(&["delete", "ddep", "--all", "--timeout=90s"]);
         self.kubectl(&["delete", "dsec", "--all", "--timeout=60s"]);
         assert_eq!(
@@ -422,13 +463,13 @@ impl Case {
             super::same(self.labelled("network ls", &[]), Vec::new())
         });
         canary::search(&self, &values, canary::When::Removed);
-        canary::search_at_rest(&at_rest, canary::When::Removed);
+        canary::search_at_rest(&self, &at_rest, canary::When::Removed);
         self.take_operator().stop();
         if world().cluster.is_some() {
             self.ask(&["delete", "namespace", &self.ns, "--wait=false"], "");
         }
         // The store of a process that has ended, too.
-        canary::search_at_rest(&[values, at_rest].concat(), canary::When::Removed);
+        canary::search_at_rest(&self, &[values, at_rest].concat(), canary::When::Removed);
     }
 }
 

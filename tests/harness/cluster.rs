@@ -210,6 +210,14 @@ impl Cluster {
         }
     }
 
+    /// SIGKILL, to its etcd, too.
+    pub fn kill(&self) {
+        if let Some(mut child) = self.child.lock().unwrap().take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
     fn log(&self) -> String {
         std::fs::read_to_string(self.dir.join("oracle.log")).unwrap_or_default()
     }

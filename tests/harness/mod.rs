@@ -16,6 +16,7 @@ pub mod canary;
 pub mod case;
 pub mod cluster;
 pub mod controller;
+pub mod engine;
 pub mod proxy;
 pub mod rights;
 
@@ -131,8 +132,13 @@ pub fn same<T: PartialEq + std::fmt::Debug>(found: T, wanted: T) -> Result<(), S
 }
 
 pub fn docker(args: &[&str]) -> Said {
+    docker_at(&socket(), args)
+}
+
+/// `docker` on the engine of this socket.
+pub fn docker_at(socket: &Path, args: &[&str]) -> Said {
     let mut command = Command::new("docker");
-    command.env("DOCKER_HOST", format!("unix://{}", socket().display()));
+    command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
     run(command.args(args), b"")
 }
 
@@ -255,6 +261,11 @@ impl World {
 
 /// What has all of these labels: of kind `ps` (in whatever state), `network ls` or `volume ls`.
 pub fn labelled(kind: &str, labels: &[&str]) -> Vec<String> {
+    labelled_at(&socket(), kind, labels)
+}
+
+/// The same on the engine of this socket.
+pub fn labelled_at(socket: &Path, kind: &str, labels: &[&str]) -> Vec<String> {
     let filters: Vec<String> = labels.iter().map(|label| format!("label={label}")).collect();
     let mut args: Vec<&str> = kind.split(' ').collect();
     args.push("-q");
@@ -262,7 +273,9 @@ pub fn labelled(kind: &str, labels: &[&str]) -> Vec<String> {
         args.extend(["-a", "--no-trunc"]);
     }
     args.extend(filters.iter().flat_map(|filter| ["--filter", filter.as_str()]));
-    let mut found: Vec<String> = docker_ok(&args).split_whitespace().map(str::to_owned).collect();
+    let said = docker_at(socket, &args);
+    assert!(said.ok, "docker {args:?}: {}", said.err);
+    let mut found: Vec<String> = said.out.split_whitespace().map(str::to_owned).collect();
     found.sort();
     found
 }

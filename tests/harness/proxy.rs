@@ -23,7 +23,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    pub fn start(dir: &Path) -> Self {
+    /// Before the engine of this socket.
+    pub fn start(dir: &Path, engine: PathBuf) -> Self {
         let path = dir.join("docker.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let state = Arc::new(Mutex::new(State::default()));
@@ -33,8 +34,8 @@ impl Proxy {
                 if shared.lock().unwrap().closed {
                     return;
                 }
-                let shared = Arc::clone(&shared);
-                std::thread::spawn(move || carry(&stream, &shared));
+                let (shared, engine) = (Arc::clone(&shared), engine.clone());
+                std::thread::spawn(move || carry(&stream, &engine, &shared));
             }
         });
         Self { path, state }
@@ -75,8 +76,8 @@ impl Drop for Proxy {
     }
 }
 
-fn carry(client: &UnixStream, state: &Mutex<State>) {
-    let Ok(server) = UnixStream::connect(super::socket()) else {
+fn carry(client: &UnixStream, engine: &Path, state: &Mutex<State>) {
+    let Ok(server) = UnixStream::connect(engine) else {
         return;
     };
     {

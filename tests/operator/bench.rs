@@ -1,6 +1,13 @@
 //! A running operator and what stands around it: cluster, engine, key ring, clock. What a test says in one line.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -35,14 +42,32 @@ pub const NS: &str = "shop";
 pub const DEPLOYMENTS: &str = "dockerdeployments";
 pub const SECRETS: &str = "dockersecrets";
 
-/// Tokio's time on a calendar; not on a whole second, as no real clock is.
-#[derive(Clone)]
-pub struct VirtualClock(Instant);
+/// Tokio's time on a calendar; not on a whole second, as no real clock is. Somebody may set it.
+pub struct VirtualClock {
+    begun: Instant,
+    /// How many seconds it was set forward.
+    set: AtomicI64,
+}
+
+impl VirtualClock {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            begun: Instant::now(),
+            set: AtomicI64::new(0),
+        })
+    }
+
+    /// Sets it forward, or back.
+    pub fn jump(&self, seconds: i64) {
+        self.set.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
 
 impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
         let start = Timestamp::from_nanosecond(1_790_000_000_123_456_789).unwrap();
-        start + SignedDuration::try_from(self.0.elapsed()).unwrap()
+        let set = SignedDuration::from_secs(self.set.load(Ordering::SeqCst));
+        start + SignedDuration::try_from(self.begun.elapsed()).unwrap() + set
     }
 }
 
@@ -50,7 +75,8 @@ impl Clock for VirtualClock {
 pub struct Bench {
     pub cluster: Cluster,
     pub fake: Fake,
-    pub clock: Arc<dyn Clock>,
+    /// The engine's and the API server's, too, as on one host.
+    pub clock: Arc<VirtualClock>,
     pub ring: Arc<Ring>,
     pub dir: tempfile::TempDir,
     pub instance: String,
@@ -60,18 +86,18 @@ pub struct Bench {
 impl Bench {
     /// A cluster and an engine with the images `app:1` and `app:2`; no operator yet.
     pub fn still() -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(VirtualClock(Instant::now()));
-        Self::at(Cluster::new(Arc::clone(&clock)), clock)
+        let clock = VirtualClock::new();
+        Self::at(Cluster::new(Arc::<VirtualClock>::clone(&clock)), clock)
     }
 
     /// The same with a cluster that began as every one does, and whose own loops run.
     pub async fn started() -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(VirtualClock(Instant::now()));
-        Self::at(Cluster::started(Arc::clone(&clock)).await, clock)
+        let clock = VirtualClock::new();
+        Self::at(Cluster::started(Arc::<VirtualClock>::clone(&clock)).await, clock)
     }
 
-    fn at(cluster: Cluster, clock: Arc<dyn Clock>) -> Self {
-        let fake = Fake::new(Arc::clone(&clock));
+    fn at(cluster: Cluster, clock: Arc<VirtualClock>) -> Self {
+        let fake = Fake::new(Arc::<VirtualClock>::clone(&clock));
         fake.add_image("app:1");
         fake.add_image("app:2");
         static RING: std::sync::OnceLock<Arc<Ring>> = std::sync::OnceLock::new();
@@ -147,7 +173,7 @@ impl Bench {
             new_cluster: false,
             namespaces: Vec::new(),
             core_secrets: Vec::new(),
-            clock: Arc::clone(&self.clock),
+            clock: Arc::<VirtualClock>::clone(&self.clock),
             reporter: "test".to_owned(),
             metrics: Metrics::default(),
         }
@@ -263,6 +289,15 @@ impl Bench {
             .iter()
             .filter(|c| c.state == RunState::Running)
             .count()
+    }
+
+    /// Whether a rollout of three keeps to one more than wanted and none fewer: of those that a name may lead to, and with one
+    /// beside them that none leads to any more.
+    pub fn rolls_one_at_a_time(&self, name: &str) -> bool {
+        let all = self.of(name);
+        let live = all.iter().filter(|c| c.state == RunState::Running);
+        let named = live.filter(|c| !self.fake.is_withdrawn(&c.id)).count();
+        (3..=4).contains(&named) && self.live(name) <= 5
     }
 
     /// The digests of one variable in all containers.

@@ -1,16 +1,32 @@
 //! Two operators and one Lease: who leads, who takes over and when, and that there are never two.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use supercargo::{
     clock::System,
     controllers::leadership::{Election, LEASE, Times},
-    engine::Term,
+    engine::{self, Op, Session, Term, Termed, decorate::Decorator, fake::Fake},
+    state::container::ContainerId,
 };
-use tokio::time::{Instant, timeout};
+use tokio::{
+    io::AsyncWrite,
+    time::{Instant, timeout},
+};
 
-use super::cluster::Cluster;
+use super::{
+    bench::{Bench, web},
+    cluster::Cluster,
+};
 
 const NAMESPACE: &str = "supercargo-system";
 
@@ -146,4 +162,79 @@ async fn of_many_that_begin_at_once_one_leads() {
     let ended = futures::future::join_all(wins).await;
     assert!(ended.iter().all(Result::is_err), "{ended:?}");
     assert_eq!(all.iter().filter(|one| one.term.runs()).count(), 1);
+}
+
+/// An engine that counts what is written into sessions.
+struct Tapped {
+    fake: Fake,
+    written: Arc<AtomicUsize>,
+}
+
+impl Decorator for Tapped {
+    type Inner = Fake;
+
+    fn inner(&self) -> &Fake {
+        &self.fake
+    }
+
+    async fn around<T: Send>(
+        &self,
+        _op: Op,
+        _subject: &str,
+        call: impl Future<Output = engine::Result<T>> + Send,
+    ) -> engine::Result<T> {
+        call.await
+    }
+
+    fn session(&self, _id: &ContainerId, session: Session) -> Session {
+        let input = Tap(session.input, Arc::clone(&self.written));
+        Session {
+            input: Box::pin(input),
+            ..session
+        }
+    }
+}
+
+struct Tap(Pin<Box<dyn AsyncWrite + Send>>, Arc<AtomicUsize>);
+
+impl AsyncWrite for Tap {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.1.fetch_add(bytes.len(), Ordering::SeqCst);
+        self.0.as_mut().poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_term_is_over_gives_no_order_to_an_agent_in_a_session_that_is_open() {
+    let (mut bench, term) = (Bench::still(), Term::endless());
+    let written = Arc::new(AtomicUsize::new(0));
+    let tapped = Tapped {
+        fake: bench.fake.clone(),
+        written: Arc::clone(&written),
+    };
+    bench.start_on(Termed::new(tapped, term.clone()));
+    bench.settle(web(2)).await;
+    let said = || written.load(Ordering::SeqCst);
+    let before = said();
+    assert!(before > 0, "the agent was told of both");
+    // It was stopped, and does not know yet that somebody else leads: one of two is to go, so its name is to go first.
+    term.end();
+    bench.edit("web", |o| o["spec"]["replicas"] = json!(1));
+    bench
+        .always(30, "nobody is told and nothing is done", |b| {
+            said() == before && b.live("web") == 2
+        })
+        .await;
+    // What was not said is said in the next term.
+    term.extend(Instant::now() + Duration::from_secs(3_600));
+    bench.within(30, "one is gone", |b| b.live("web") == 1).await;
+    assert!(said() > before);
 }

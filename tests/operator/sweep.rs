@@ -4,7 +4,7 @@
 use std::{
     io::Write as _,
     sync::{
-        Mutex,
+        Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -186,53 +186,93 @@ fn case(scenario: Scenario, fault: Fault, expected: Option<&Snapshot>) -> (usize
     runtime.block_on(run(scenario, fault, expected))
 }
 
-/// All faults of one scenario; answers how many, and which of them ended elsewhere.
-fn sweep(name: &str, scenario: Scenario) -> (usize, Vec<String>) {
-    let none = Fault {
-        nth: 0,
-        kind: FaultKind::Lose,
-    };
-    let (calls, world) = case(scenario, none, None);
-    let mut failed = Vec::new();
-    for kind in KINDS {
-        for nth in 1..=calls {
-            let fault = Fault { nth, kind };
-            if std::panic::catch_unwind(|| case(scenario, fault, Some(&world))).is_err() {
-                failed.push(format!("{name}: {fault:?} of {calls} calls"));
-            }
-        }
-    }
-    println!(
-        "{name}: {calls} calls, {} faults, {} failed",
-        calls * KINDS.len(),
-        failed.len()
-    );
-    (calls * KINDS.len(), failed)
+/// One case: which scenario, and the fault.
+type Case = (usize, Fault);
+
+/// What a scenario is without a fault.
+struct Whole {
+    calls: usize,
+    world: Snapshot,
 }
 
-#[test]
-fn after_any_single_fault_the_world_is_the_same_in_the_end() {
+/// Does `work` for each number below `count`, on as many threads as there are processors and one at a time: none of them
+/// is without work before the last ones.
+fn spread(count: usize, work: impl Fn(usize) + Sync) {
     let next = AtomicUsize::new(0);
-    let total = Mutex::new((0, Vec::new()));
-    std::thread::scope(|threads| {
-        for _ in 0..2 {
-            threads.spawn(|| {
-                while let Some((name, scenario)) = SCENARIOS.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let (cases, failed) = sweep(name, *scenario);
-                    let mut total = total.lock().unwrap();
-                    total.0 += cases;
-                    total.1.extend(failed);
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::SeqCst);
+                    if index >= count {
+                        return;
+                    }
+                    work(index);
                 }
             });
         }
     });
-    let (cases, failed) = total.into_inner().unwrap();
+}
+
+/// Every scenario without a fault.
+fn wholes() -> Vec<Whole> {
+    let cells: Vec<OnceLock<Whole>> = SCENARIOS.iter().map(|_| OnceLock::new()).collect();
+    let none = Fault {
+        nth: 0,
+        kind: FaultKind::Lose,
+    };
+    spread(SCENARIOS.len(), |index| {
+        let (calls, world) = case(SCENARIOS[index].1, none, None);
+        let _first = cells[index].set(Whole { calls, world });
+    });
+    cells
+        .into_iter()
+        .map(|cell| {
+            cell.into_inner()
+                .expect("each ran, or the sweep has ended by its panic")
+        })
+        .collect()
+}
+
+/// Every call of every scenario with every kind of fault.
+fn cases(wholes: &[Whole]) -> Vec<Case> {
+    let of = |(scenario, whole): (usize, &Whole)| {
+        let calls = 1..=whole.calls;
+        calls.flat_map(move |nth| KINDS.map(|kind| (scenario, Fault { nth, kind })))
+    };
+    wholes.iter().enumerate().flat_map(of).collect()
+}
+
+#[test]
+fn after_any_single_fault_the_world_is_the_same_in_the_end() {
+    let wholes = wholes();
+    let cases = cases(&wholes);
+    let failed = Mutex::new(Vec::new());
+    spread(cases.len(), |index| {
+        let (scenario, fault) = cases[index];
+        let (name, steps) = SCENARIOS[scenario];
+        let whole = &wholes[scenario];
+        if std::panic::catch_unwind(|| case(steps, fault, Some(&whole.world))).is_err() {
+            let told = format!("{name}: {fault:?} of {} calls", whole.calls);
+            failed.lock().unwrap().push((index, told));
+        }
+    });
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort();
+    for ((name, _), whole) in SCENARIOS.iter().zip(&wholes) {
+        println!(
+            "{name}: {} calls, {} faults",
+            whole.calls,
+            whole.calls * KINDS.len()
+        );
+    }
     // Past the capture of a test that passes: the number is part of what the sweep says.
-    let passed = cases - failed.len();
+    let (passed, count) = (cases.len() - failed.len(), cases.len());
     writeln!(
         std::io::stderr().lock(),
-        "single-fault sweep: {passed} of {cases} cases end in the same world"
+        "single-fault sweep: {passed} of {count} cases end in the same world"
     )
     .unwrap();
-    assert_eq!(failed, Vec::<String>::new());
+    assert_eq!(failed, Vec::<(usize, String)>::new());
 }

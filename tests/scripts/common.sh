@@ -94,20 +94,22 @@ build_go() {
   say "built $out in $((SECONDS - started)) s"
 }
 
-# build_tool NAME [TAGS [LDFLAGS]]: prints the path of the tool of tests/tools/NAME, which is built once into the cache. Its
-# go.mod names the tool and pins it with all that it is made of.
+# build_tool NAME [TAGS [LDFLAGS [PROGRAM]]]: prints the path of the tool of tests/tools/NAME, which is built once into the
+# cache. Its go.mod names the tool, or several of which PROGRAM is one, and pins it with all that it is made of; or the tool
+# is that folder's own main.go.
 build_tool() {
-  local name=$1 tags=${2:-} flags=${3:-} folder=$tests/tools/$1 out go package
-  out=$cache/$name-$( (cd "$folder" && { cat go.mod go.sum; printf '%s\n' "$tags" "$flags"; }) | sha256sum | cut -c1-16)/$name
+  local name=$1 tags=${2:-} flags=${3:-} program=${4:-$1} folder=$tests/tools/$1 out go package
+  out=$cache/$name-$( (cd "$folder" && shopt -s nullglob && { cat go.mod go.sum ./*.go; printf '%s\n' "$tags" "$flags"; }) | sha256sum | cut -c1-16)/$program
   if [ ! -x "$out" ]; then
     lock "$name"
     if [ ! -x "$out" ]; then
       go=$(command -v go || echo /usr/local/go/bin/go)
-      package=$(sed -n 's/^tool //p' "$folder/go.mod")
-      say "building $package, which takes a few minutes of processor time"
+      package=$(sed -n 's/^tool \([^(].*\)/\1/p' "$folder/go.mod")
+      [ -z "${4:-}" ] || package=$(sed -n "s|^[[:space:]]\(.*/$program\)$|\1|p" "$folder/go.mod")
+      say "building ${package:=.} for $program, which takes a few minutes of processor time"
       mkdir -p "${out%/*}"
       (cd "$folder" && CGO_ENABLED=0 "$go" build -trimpath -buildvcs=false -tags "$tags" -ldflags "-s -w $flags" -o "$out.new" "$package") >&2 9>&- ||
-        die "$name was not built: see the messages above (it needs Go and the Go module proxy)"
+        die "$program was not built: see the messages above (it needs Go and the Go module proxy)"
       mv "$out.new" "$out"
     fi
     exec 9>&-

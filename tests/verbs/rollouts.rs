@@ -181,6 +181,17 @@ fn history_shows_what_is_kept() {
             && out.contains("image: app:1"),
         "{out}"
     );
+    let (code, out, err) = ask(&["history", "web", "none"]);
+    assert!(code == Some(1) && out.contains("second"), "{out}");
+    assert!(err.contains("1 of 2 could not be shown: none"), "{err}");
+    let (code, out, _) = ask(&["history", "-l", "app=web", "-o", "name"]);
+    assert_eq!(
+        (code, out.as_str()),
+        (
+            Some(0),
+            "controllerrevision.apps/web-1\ncontrollerrevision.apps/web-2\n"
+        )
+    );
     let (code, _, err) = ask(&["history", "web", "--revision=7"]);
     assert!(code == Some(1) && err.contains("rollout history web"), "{err}");
     let (code, _, err) = ask(&["status", "web", "--revision=1"]);
@@ -199,6 +210,13 @@ fn undo_goes_back_to_what_is_kept() {
     assert!(
         code == Some(0) && out.contains("rolled back (dry run)\n") && out.contains("image: app:2"),
         "{out}"
+    );
+    let (code, out, err) = ask(&["undo", "none", "web", "--dry-run=server"]);
+    assert!(
+        code == Some(1)
+            && out.contains("server dry run")
+            && err.contains("1 of 2 were not rolled back: none"),
+        "{out}{err}"
     );
     let (code, out, _) = ask(&["undo", "web", "--dry-run=server"]);
     assert_eq!(

@@ -88,6 +88,7 @@ impl Handler {
         let (parts, body) = request.into_parts();
         let audit = audit_id(&parts.headers);
         let watch = attributes::is_watch(&parts.method, parts.uri.query().unwrap_or_default());
+        let head = parts.method == Method::HEAD;
         let path = request::path(parts.uri.path());
         let asked = path
             .as_ref()
@@ -126,7 +127,12 @@ impl Handler {
             let (stop, metrics) = (self.shared.stop.clone(), self.shared.metrics.clone());
             return answer.map(|inner| body::watching(inner, stop, metrics));
         }
-        answer
+        // Over HTTP/2 nobody below leaves it out, and a client may end the connection for it.
+        if head {
+            response::headers_only(answer)
+        } else {
+            answer
+        }
     }
 
     async fn answer<B>(&self, parts: Parts, body: B, path: Result<Path>, watch: bool) -> Result<Response>

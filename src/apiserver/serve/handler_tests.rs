@@ -189,6 +189,24 @@ async fn without_credentials_only_health_and_version_answer() {
 }
 
 #[tokio::test]
+async fn a_head_is_answered_without_a_body_whatever_the_answer() {
+    let rig = rig();
+    for (path, code) in [
+        ("/healthz", 200),
+        ("/version", 405),
+        ("/nope", 405),
+        ("/api/v1/configmaps", 405),
+    ] {
+        assert_eq!(
+            rig.ask("HEAD", path, admin()).await,
+            (code, String::new()),
+            "{path}"
+        );
+    }
+    assert_eq!(rig.ask("HEAD", "/api", None).await, (401, String::new()));
+}
+
+#[tokio::test]
 async fn who_may_not_is_told_in_the_words_of_the_real_server() {
     let rig = rig();
     let (code, body) = rig.ask("GET", "/api/v1/namespaces/default/secrets", jane()).await;

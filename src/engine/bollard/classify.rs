@@ -43,7 +43,7 @@ pub(super) fn already_so(op: Op, status: u16, text: &str) -> bool {
         Op::UnpauseContainer => status != 404 && text.contains("is not paused"),
         // 400 in all versions
         Op::RenameContainer => text.contains("same name as its current name"),
-        Op::RemoveNetwork | Op::RemoveVolume => status == 404,
+        Op::RemoveNetwork | Op::RemoveVolume | Op::RemoveImage => status == 404,
         // 404 for a container or a network that is gone; 403 or 500 for one that is not on it
         Op::DisconnectNetwork => status == 404 || text.contains("is not connected to"),
         _ => false,
@@ -67,6 +67,9 @@ fn start(status: u16, text: &str) -> Option<Kind> {
     }
     if status == 403 && text.contains("address already in use") {
         return Some(Kind::AddressSpace);
+    }
+    if text.contains("task ") && text.contains(": already exists") || text.contains("id already in use") {
+        return Some(Kind::Unstartable);
     }
     address_space(text).or_else(|| host_path(text)).or_else(|| {
         // 400 `...: exec: "nosuch": executable file not found in $PATH: unknown`, or a path with one of the others
@@ -289,6 +292,20 @@ mod tests {
             ),
             Kind::AddressSpace
         );
+    }
+
+    #[test]
+    fn a_task_that_the_engine_has_forgotten_is_told_from_a_name_that_is_taken() {
+        let said = |text: &str| kind(Op::StartContainer, 500, text, "web");
+        for forgotten in ["task 1aa11e48e5ac: already exists", "id already in use"] {
+            assert_eq!(said(forgotten), Kind::Unstartable, "{forgotten}");
+        }
+        for other in [
+            "endpoint with name web already exists in network web",
+            "network with name task already exists",
+        ] {
+            assert_eq!(said(other), Kind::Failed, "{other}");
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Docker's containers, call by call. Create and inspect go past bollard, which would copy the environment into strings
 //! and log it; logs do so because bollard opens a stream only when it is first polled. See `create` and `view`.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use ::bollard::{
-    models::ContainerUpdateBody,
+    models::{ContainerSummary, ContainerUpdateBody},
     query_parameters::{
         ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
         StopContainerOptionsBuilder,
@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use super::{Docker, Failure, classify, create, limit, quoted, streams, view::Inspect};
 use crate::{
-    engine::{Containers, Error, Kind, LabelFilter, LogChunk, LogOptions, Op, Result, SecretEnv},
+    engine::{Containers, Error, Kind, LabelFilter, Listed, LogChunk, LogOptions, Op, Result, SecretEnv},
     state::container::{ContainerId, ContainerSpec, ContainerView, Limits},
 };
 
@@ -27,8 +27,28 @@ struct Created {
     id: String,
 }
 
+/// What a list shows of a container that stays the same while nothing happens to it: all but how long it has been so.
+/// Each run of a container on a network has another endpoint; of one that has ended the exit code is in the words.
+fn listed(container: ContainerSummary) -> Option<Listed> {
+    let id = container.id?;
+    let exit = container.status.unwrap_or_default();
+    let exit = exit
+        .strip_prefix("Exited ")
+        .and_then(|rest| rest.split(' ').next());
+    let networks = container.network_settings.and_then(|settings| settings.networks);
+    let places: BTreeSet<_> = networks
+        .into_iter()
+        .flatten()
+        .map(|(name, place)| (name, place.network_id, place.endpoint_id, place.ip_address))
+        .collect();
+    Some(Listed {
+        id: ContainerId::new(id),
+        trace: format!("{:?} {:?} {exit:?} {places:?}", container.names, container.state),
+    })
+}
+
 impl Containers for Docker {
-    async fn list_containers(&self, filter: &LabelFilter) -> Result<Vec<ContainerId>> {
+    async fn list_containers(&self, filter: &LabelFilter) -> Result<Vec<Listed>> {
         let options = ListContainersOptionsBuilder::default()
             .all(true)
             .filters(&super::daemon::by_label(filter))
@@ -36,11 +56,7 @@ impl Containers for Docker {
         let found = self
             .ask(Op::ListContainers, "", self.api.list_containers(Some(options)))
             .await?;
-        Ok(found
-            .into_iter()
-            .filter_map(|container| container.id)
-            .map(ContainerId::new)
-            .collect())
+        Ok(found.into_iter().filter_map(listed).collect())
     }
 
     async fn inspect_container(&self, id_or_name: &str) -> Result<ContainerView> {

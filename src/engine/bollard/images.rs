@@ -1,19 +1,21 @@
 //! Docker's images. A pull goes past bollard, which would copy the credential into strings of its own: the login header
 //! is built in a buffer that is wiped and marked as sensitive, and what a registry answered to it is not repeated.
 
+use ::bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptions};
 use base64ct::{Base64Url, Encoding};
 use bytes::Bytes;
 use futures::{StreamExt, pin_mut};
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{Docker, Failure, classify, limit, quoted, streams};
 use crate::{
     engine::{Archive, Error, Images, Kind, Op, RegistryCredential, Result},
-    state::image::ImageView,
+    state::image::{ImageTag, ImageView},
 };
 
 /// One line of a pull's progress: a failure after the first byte comes as 200 and a line with an error.
@@ -70,6 +72,29 @@ impl Images for Docker {
         self.within(op, limit(op), self.load(&path, archive))
             .await
             .map_err(|failure| self.error(op, reference, failure))
+    }
+
+    async fn list_images(&self, repository: &str) -> Result<Vec<ImageTag>> {
+        let filters = [("reference", vec![repository])].into();
+        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+        let found = self
+            .ask(Op::ListImages, repository, self.api.list_images(Some(options)))
+            .await?;
+        let within = |reference: &String| reference.rsplit_once(':').is_some_and(|(r, _)| r == repository);
+        let tags = found.into_iter().flat_map(|image| {
+            let created = Timestamp::from_second(image.created).unwrap_or_default();
+            let references = image.repo_tags.into_iter().filter(within);
+            references
+                .map(|reference| ImageTag { reference, created })
+                .collect::<Vec<_>>()
+        });
+        Ok(tags.collect())
+    }
+
+    async fn remove_image(&self, reference: &str) -> Result<()> {
+        let op = Op::RemoveImage;
+        let call = self.api.remove_image(reference, None::<RemoveImageOptions>, None);
+        self.tell(op, reference, limit(op), call).await
     }
 }
 

@@ -203,6 +203,7 @@ fn limit(op: Op) -> Duration {
         | Op::ListContainers
         | Op::InspectContainer
         | Op::InspectImage
+        | Op::ListImages
         | Op::ListNetworks
         | Op::ListVolumes => 10,
         Op::PullImage => 30 * 60,

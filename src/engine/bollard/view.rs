@@ -68,6 +68,8 @@ struct Place {
     aliases: Option<Vec<String>>,
     #[serde(rename = "IPAddress")]
     ip_address: Option<String>,
+    #[serde(rename = "NetworkID")]
+    network_id: Option<String>,
 }
 
 impl Inspect {
@@ -171,6 +173,7 @@ fn attachment(id: &str, place: Place) -> Attachment {
     Attachment {
         aliases,
         ip: place.ip_address.unwrap_or_default(),
+        network_id: place.network_id.unwrap_or_default(),
     }
 }
 

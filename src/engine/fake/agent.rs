@@ -2,7 +2,10 @@
 //! says about their health. Speaks the agent's words as plain JSON, so that the port needs to know nothing of them. Its
 //! session ends when its container does.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
@@ -23,6 +26,9 @@ use crate::{
 /// What tests say about containers, by id: an object in the form of `state::probe::Health`.
 pub(super) type Healths = Arc<watch::Sender<BTreeMap<String, Value>>>;
 
+/// Whom the agents were last told not to name.
+pub(super) type Withdrawn = Arc<Mutex<BTreeSet<ContainerId>>>;
+
 impl Fake {
     /// What the probes of a container say until its next run: whether it is ready, whether it is alive, and why not.
     pub fn set_health(&self, id: &ContainerId, ready: bool, alive: bool, message: &str) {
@@ -35,6 +41,13 @@ impl Fake {
         self.healths.send_modify(|all| {
             all.insert(id.as_str().to_owned(), told);
         });
+    }
+
+    /// Whether its agent was last told that no name leads to this container.
+    #[must_use]
+    pub fn is_withdrawn(&self, id: &ContainerId) -> bool {
+        let withdrawn = self.withdrawn.lock().unwrap_or_else(PoisonError::into_inner);
+        withdrawn.contains(id)
     }
 
     /// Opens a session of an agent; any other container has no such program.
@@ -53,6 +66,7 @@ impl Fake {
             far,
             namespace_of(&view).to_owned(),
             self.healths.subscribe(),
+            Arc::clone(&self.withdrawn),
         ));
         world.sessions.push((id.clone(), task.abort_handle()));
         let (reader, writer) = tokio::io::split(near);
@@ -74,6 +88,7 @@ async fn serve(
     stream: DuplexStream,
     namespace: String,
     mut healths: watch::Receiver<BTreeMap<String, Value>>,
+    withdrawn: Withdrawn,
 ) {
     let (reader, mut writer) = tokio::io::split(stream);
     let mut lines = BufReader::new(reader).lines();
@@ -94,6 +109,7 @@ async fn serve(
                 match order["order"].as_str() {
                     Some("set") => {
                         let told = order["members"].as_array().cloned().unwrap_or_default();
+                        remember(&withdrawn, &told);
                         members.insert(deployment.clone(), told);
                         words.extend(said(&members, &healths.borrow(), Some(&deployment)));
                         words.push(json!({
@@ -111,6 +127,18 @@ async fn serve(
                 }
                 words.extend(said(&members, &healths.borrow_and_update(), None));
             }
+        }
+    }
+}
+
+fn remember(withdrawn: &Withdrawn, members: &[Value]) {
+    let mut withdrawn = withdrawn.lock().unwrap_or_else(PoisonError::into_inner);
+    for member in members {
+        let id = ContainerId::new(member["container"].as_str().unwrap_or_default());
+        if member["serving"] == json!(false) {
+            withdrawn.insert(id);
+        } else {
+            withdrawn.remove(&id);
         }
     }
 }

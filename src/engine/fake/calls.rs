@@ -17,26 +17,33 @@ use super::{
 };
 use crate::{
     engine::{
-        Archive, Commands, Containers, Daemon, EngineInfo, Error, Event, Images, Kind, LabelFilter, LogChunk,
-        LogOptions, Networks, Op, RegistryCredential, Result, SecretEnv, Session, Volumes,
+        Archive, Commands, Containers, Daemon, EngineInfo, Error, Event, Images, Kind, LabelFilter, Listed,
+        LogChunk, LogOptions, Networks, Op, RegistryCredential, Result, SecretEnv, Session, Volumes,
     },
     state::{
         container::{ContainerId, ContainerSpec, ContainerView, Limits, MountSource, RunState},
-        image::ImageView,
+        image::{ImageTag, ImageView},
         network::{NetworkSpec, NetworkView},
         volume::Volume,
     },
 };
 
 impl Containers for Fake {
-    async fn list_containers(&self, filter: &LabelFilter) -> Result<Vec<ContainerId>> {
+    async fn list_containers(&self, filter: &LabelFilter) -> Result<Vec<Listed>> {
         self.enter(Op::ListContainers, "").await?;
         let world = self.inside();
         let ours = world
             .containers
             .values()
             .filter(|c| c.view.labels.get(&filter.key) == Some(&filter.value));
-        Ok(ours.map(|c| c.view.id.clone()).collect())
+        let listed = |c: &super::world::Container| Listed {
+            id: c.view.id.clone(),
+            trace: format!(
+                "{} {:?} {} {:?}",
+                c.view.name, c.view.state, c.runs, c.view.networks
+            ),
+        };
+        Ok(ours.map(listed).collect())
     }
 
     async fn inspect_container(&self, id_or_name: &str) -> Result<ContainerView> {
@@ -165,7 +172,25 @@ impl Images for Fake {
             ));
         }
         let mut world = self.inside();
-        world.registry.add_local(reference, image(reference));
+        let now = world.now;
+        world.registry.add_local(reference, image(reference), now);
+        Ok(())
+    }
+
+    async fn list_images(&self, repository: &str) -> Result<Vec<ImageTag>> {
+        self.enter(Op::ListImages, repository).await?;
+        Ok(self.inside().registry.tags(repository))
+    }
+
+    async fn remove_image(&self, reference: &str) -> Result<()> {
+        self.enter(Op::RemoveImage, reference).await?;
+        let mut world = self.inside();
+        if world.containers.values().any(|c| c.spec.image == reference) {
+            let message =
+                format!("conflict: unable to remove repository reference \"{reference}\" (must force)");
+            return Err(Error::new(Op::RemoveImage, reference, Kind::Conflict, message));
+        }
+        world.registry.remove_local(reference);
         Ok(())
     }
 }

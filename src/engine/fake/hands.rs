@@ -88,6 +88,21 @@ impl Fake {
         let _ = self.inside().connect(network, id, &[]);
     }
 
+    /// The engine begins again without what it knew of networks; containers go on, on what is left of theirs.
+    pub fn lose_networks(&self) {
+        let mut world = self.inside();
+        world.events.clear();
+        world.networks.clear();
+        world.add_default_network();
+    }
+
+    /// What is done meanwhile is told to nobody, as when an engine drops events for which a listener is too slow.
+    pub fn lose_events(&self, done: impl FnOnce(&Self)) {
+        let listeners = std::mem::take(&mut self.inside().events);
+        done(self);
+        self.inside().events.extend(listeners);
+    }
+
     /// The program of this container goes on when asked to end, until it is killed.
     pub fn ignore_term(&self, id: &ContainerId) {
         if let Some(container) = self.inside().containers.get_mut(id) {
@@ -113,18 +128,18 @@ impl Fake {
 
     /// Makes an image present. Its id, digest and command are functions of the reference.
     pub fn add_image(&self, reference: &str) {
-        self.inside()
-            .registry
-            .add_local(reference, registry::image(reference));
+        self.add_image_view(reference, registry::image(reference));
     }
 
     /// Makes this very image present.
     pub fn add_image_view(&self, reference: &str, image: ImageView) {
-        self.inside().registry.add_local(reference, image);
+        let mut world = self.inside();
+        let now = world.now;
+        world.registry.add_local(reference, image, now);
     }
 
-    /// `docker image rm`.
-    pub fn remove_image(&self, reference: &str) {
+    /// `docker image rm --force`.
+    pub fn remove_image_by_hand(&self, reference: &str) {
         self.inside().registry.remove_local(reference);
     }
 
@@ -163,6 +178,11 @@ impl Fake {
         self.inside().missing_commands.insert(command.to_owned());
     }
 
+    /// The engine is killed while it starts this container, and forgets that; its runtime does not.
+    pub fn forget_start(&self, id: &ContainerId) {
+        self.inside().forgotten.insert(id.clone());
+    }
+
     /// The engine loses count of the network's endpoints, so that it can never be removed (seen once in 1500 on 20.10).
     pub fn leak_endpoint(&self, network: &str) {
         if let Some(network) = self.inside().networks.get_mut(network) {
@@ -184,8 +204,9 @@ impl Fake {
     ) -> Option<ContainerId> {
         let image = "foreign:1";
         let mut world = self.inside();
+        let now = world.now;
         if world.registry.local(image).is_none() {
-            world.registry.add_local(image, registry::image(image));
+            world.registry.add_local(image, registry::image(image), now);
         }
         let spec = ContainerSpec {
             name: name.to_owned(),

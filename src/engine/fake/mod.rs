@@ -41,6 +41,7 @@ pub struct Fake {
     world: Arc<Mutex<World>>,
     door: Arc<Mutex<Door>>,
     healths: agent::Healths,
+    withdrawn: agent::Withdrawn,
 }
 
 #[derive(Default)]
@@ -60,6 +61,7 @@ impl Fake {
             world: Arc::new(Mutex::new(World::new())),
             door: Arc::default(),
             healths: Arc::new(tokio::sync::watch::channel(BTreeMap::new()).0),
+            withdrawn: Arc::default(),
         }
     }
 
@@ -109,7 +111,7 @@ impl Fake {
         let (away, hanging) = {
             let mut door = self.door();
             *door.counts.entry(op).or_default() += 1;
-            if changes(op) {
+            if op.changes() {
                 door.changes.push(Call {
                     op,
                     subject: subject.to_owned(),
@@ -126,7 +128,7 @@ impl Fake {
             ));
         }
         if hanging {
-            let seconds = if changes(op) { 30 } else { 10 };
+            let seconds = if op.changes() { 30 } else { 10 };
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             let message = format!("fake: no answer to {op} within {seconds} s");
             return Err(Error::new(op, subject, Kind::Unreachable, message));
@@ -143,23 +145,4 @@ impl Fake {
     fn door(&self) -> MutexGuard<'_, Door> {
         self.door.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether a call of this kind changes the engine.
-fn changes(op: Op) -> bool {
-    !matches!(
-        op,
-        Op::Connect
-            | Op::Ping
-            | Op::Info
-            | Op::Events
-            | Op::ListContainers
-            | Op::InspectContainer
-            | Op::Logs
-            | Op::Exec
-            | Op::RunCommand
-            | Op::InspectImage
-            | Op::ListNetworks
-            | Op::ListVolumes
-    )
 }

@@ -147,9 +147,11 @@ impl World {
             // Answered with 200, and the names stay those of the first time.
             return Ok(());
         }
+        let network_id = self.networks.get(&name).map(|network| network.view.id.clone());
         let place = Attachment {
             aliases: aliases.to_vec(),
             ip: String::new(),
+            network_id: network_id.unwrap_or_default(),
         };
         container.view.networks.insert(name.clone(), place);
         if up {
@@ -193,17 +195,19 @@ impl World {
             let join = join.as_ref().filter(|join| join.name == name)?;
             join.address.map(|address| address.to_string())
         };
-        let wanting: Vec<String> = container
+        let wanting: Vec<(String, String)> = container
             .view
             .networks
             .iter()
-            .filter(|(_, place)| place.ip.is_empty())
-            .map(|(name, _)| name.clone())
+            .filter(|(name, place)| place.ip.is_empty() && *name != "none")
+            .map(|(name, place)| (name.clone(), place.network_id.clone()))
             .collect();
-        for name in wanting.into_iter().filter(|name| name != "none") {
-            let Some(network) = self.networks.get(&name) else {
+        for (name, remembered) in wanting {
+            let is_it = |network: &&Network| remembered.is_empty() || remembered == network.view.id;
+            let Some(network) = self.networks.get(&name).filter(is_it) else {
                 return Err((Kind::NotFound, format!("network {name} not found")));
             };
+            let network_id = network.view.id.clone();
             let taken = |ip: &String| {
                 self.containers
                     .values()
@@ -226,6 +230,7 @@ impl World {
                 .and_then(|c| c.view.networks.get_mut(&name))
             {
                 place.ip = ip;
+                place.network_id = network_id;
             }
         }
         Ok(())

@@ -3,15 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use super::world::digest;
 use crate::{
     engine::{Error, Kind, Op, RegistryCredential, Result},
-    state::image::ImageView,
+    state::image::{ImageTag, ImageView},
 };
 
 #[derive(Default)]
 pub(super) struct Registry {
     local: BTreeMap<String, ImageView>,
+    /// When the local ones came.
+    since: BTreeMap<String, Timestamp>,
     remote: BTreeMap<String, Remote>,
     /// Hosts that do not answer.
     pub(super) down: BTreeSet<String>,
@@ -35,8 +39,19 @@ impl Registry {
         self.local.get(&wanted).or_else(by_id).or_else(by_digest)
     }
 
-    pub(super) fn add_local(&mut self, reference: &str, image: ImageView) {
+    pub(super) fn add_local(&mut self, reference: &str, image: ImageView, now: Timestamp) {
         self.local.insert(normal(reference), image);
+        self.since.insert(normal(reference), now);
+    }
+
+    /// The names of local images in a repository.
+    pub(super) fn tags(&self, repository: &str) -> Vec<ImageTag> {
+        let within = |name: &&String| name.rsplit_once(':').is_some_and(|(r, _)| r == repository);
+        let tag = |name: &String| ImageTag {
+            reference: name.clone(),
+            created: self.since.get(name).copied().unwrap_or_default(),
+        };
+        self.local.keys().filter(within).map(tag).collect()
     }
 
     pub(super) fn remove_local(&mut self, reference: &str) {

@@ -28,6 +28,8 @@ pub(super) struct Container {
     pub(super) env: BTreeMap<String, String>,
     /// Whether the program goes on when asked to end.
     pub(super) ignores_term: bool,
+    /// How often it was started.
+    pub(super) runs: u64,
     pub(super) log: Vec<LogChunk>,
 }
 
@@ -44,6 +46,8 @@ pub(super) struct World {
     pub(super) missing_paths: BTreeSet<String>,
     /// Commands that no image has.
     pub(super) missing_commands: BTreeSet<String>,
+    /// Containers that the runtime has and the engine forgot to have started.
+    pub(super) forgotten: BTreeSet<ContainerId>,
     pub(super) events: Vec<Subscriber>,
     /// Programs that were started in containers, and end with them.
     pub(super) sessions: Vec<(ContainerId, tokio::task::AbortHandle)>,
@@ -63,6 +67,7 @@ impl World {
             occupied: BTreeSet::new(),
             missing_paths: BTreeSet::new(),
             missing_commands: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
             events: Vec::new(),
             sessions: Vec::new(),
             command_codes: BTreeMap::new(),
@@ -138,6 +143,7 @@ impl World {
             spec: spec.clone(),
             env,
             ignores_term: false,
+            runs: 0,
             log: Vec::new(),
         };
         self.containers.insert(id.clone(), container);
@@ -170,7 +176,7 @@ impl World {
                 network,
                 Attachment {
                     aliases,
-                    ip: String::new(),
+                    ..Attachment::default()
                 },
             )]
             .into(),
@@ -221,7 +227,9 @@ impl World {
             self.network_event(id, "connect", network);
         }
         let now = self.now;
-        let view = &mut self.get(Op::StartContainer, id)?.view;
+        let container = self.get(Op::StartContainer, id)?;
+        container.runs += 1;
+        let view = &mut container.view;
         view.state = RunState::Running;
         view.started_at = Some(now);
         view.exit = None;
@@ -240,6 +248,9 @@ impl World {
                 Kind::HostPathMissing,
                 format!("bind source path does not exist: {path}"),
             ));
+        }
+        if self.forgotten.contains(id) {
+            return Err((Kind::Unstartable, "id already in use".to_owned()));
         }
         self.take_addresses(id)?;
         if let Some(port) = spec.ports.iter().find(|port| self.port_is_taken(id, port)) {
