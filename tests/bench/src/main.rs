@@ -1,67 +1,43 @@
-//! `make bench`: measures `supercargo standalone` and, beside it in the same run, a real kube-apiserver, and writes the
-//! table. Owns the order of measurements and the targets. The client is this program; it has no part of the servers.
+//! `make bench`: measures `supercargo` on a real engine beside the engine itself, Compose and Swarm, and its API server
+//! beside a real one, and writes the page. Owns the order of the parts. The client is this program; it has no part of what
+//! it measures.
 
+mod args;
 mod client;
+mod crowd;
+mod engine;
+mod fifty;
+mod floor;
 mod load;
-mod report;
+mod page;
+mod peers;
+mod plane;
+mod plane_report;
+mod probes;
+mod proxy;
+mod rollout;
 mod server;
+mod starts;
+mod subject;
+mod table;
 mod watching;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, fs, time::Instant};
 
-use anyhow::{Context as _, Result, bail};
-use client::Http;
-use load::{CONFIG_MAPS, Write};
-use report::{Machine, Row, Target, Unit, median, ms, quantile};
-use server::{Program, Server};
-
-/// How long one round of writes lasts.
-const ROUND: Duration = Duration::from_secs(3);
-/// Rounds of writes, and starts, of which the median counts.
-const ROUNDS: usize = 3;
-const STARTS: usize = 7;
-
-struct Args {
-    ours: Program,
-    /// The peer, or why there is none.
-    peer: Result<Program, &'static str>,
-    peer_name: String,
-    dir: PathBuf,
-    out: Option<PathBuf>,
-    /// One of ready, writes, slow, watchers, list, 100,000: only that is measured.
-    only: Option<String>,
-}
-
-fn args() -> Result<Args> {
-    let mut args = Args {
-        ours: Program::Ours("supercargo".into()),
-        peer: Err("not measured: no peer was given"),
-        peer_name: "none".to_owned(),
-        dir: std::env::temp_dir().join(format!("supercargo-bench-{}", std::process::id())),
-        out: None,
-        only: None,
-    };
-    let mut given = std::env::args().skip(1);
-    while let Some(flag) = given.next() {
-        let mut value = || given.next().with_context(|| format!("{flag} needs a value"));
-        match flag.as_str() {
-            "--program" => args.ours = Program::Ours(value()?.into()),
-            "--peer" => args.peer = Ok(Program::Peer(value()?.into())),
-            "--peer-name" => args.peer_name = value()?,
-            "--write" => args.out = Some(value()?.into()),
-            "--only" => args.only = Some(value()?),
-            _ => bail!(
-                "{flag} is unknown: --program, --peer, --peer-name, --write, --only (ready, writes, slow, watchers, list, 100,000)"
-            ),
-        }
-    }
-    Ok(args)
-}
+use anyhow::{Result, bail};
+use args::{Args, DEPLOYMENTS};
+use engine::Engine;
+use floor::Floor;
+use hyper::Method;
+use page::{Machine, Run};
+use peers::Peers;
+use subject::Subject;
+use table::Row;
 
 fn main() -> Result<()> {
     _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let args = args()?;
+    let args = Args::read()?;
     let outcome = runtime.block_on(run(&args));
     // What was measured in is of no use, unless something went wrong.
     if outcome.is_ok() {
@@ -72,341 +48,130 @@ fn main() -> Result<()> {
 
 async fn run(args: &Args) -> Result<()> {
     let machine = Machine::look();
-    let mut bench = Bench {
-        args,
-        rows: Vec::new(),
+    let engine = Engine::find()?;
+    let version = engine.call(Method::GET, "/version", None).await?;
+    let mut run = Run {
+        machine,
+        engine: format!(
+            "Docker {}",
+            version["Version"].as_str().unwrap_or("of unknown version")
+        ),
+        plane: Vec::new(),
+        plane_peer: args.peer_name.clone(),
+        deployments: Vec::new(),
+        unmeasured: None,
+        peers: std::array::from_fn(|_| "not asked for in this run".to_owned()),
     };
-    let mut ours = Server::new(&args.ours, args.dir.join("ours"))?;
-    let mut peer = match &args.peer {
-        Ok(program) => Ok(Server::new(program, args.dir.join("peer"))?),
-        Err(why) => Err(*why),
-    };
-    for server in std::iter::once(&mut ours).chain(peer.as_mut().ok()) {
-        server.start().await?;
-        load::prepare(&server.access()?).await?;
-        load::fill(&server.access()?, "few", 1_000).await?;
+    fs::create_dir_all(&args.dir)?;
+    let began = Instant::now();
+    if DEPLOYMENTS.iter().any(|part| args.wants(part)) {
+        let images = agents(&engine).await?;
+        let measured = deployments(args, &engine, &mut run).await;
+        // Agents' images that were not there before are this run's.
+        for image in agents(&engine).await?.difference(&images) {
+            _ = engine
+                .call(Method::DELETE, &format!("/images/{image}"), None)
+                .await;
+        }
+        if let Err(error) = measured {
+            eprintln!("{error:?}");
+            run.unmeasured = Some(format!("{error:#}"));
+        }
     }
-    bench.starts(&mut ours, &mut peer).await?;
-    bench.writes(&ours, &peer).await?;
-    bench.slow_watcher(&ours, &peer).await?;
-    bench.watchers(&ours, &peer).await?;
-    bench.lists(&mut ours, &mut peer).await?;
-    bench.many_objects(&mut ours).await?;
-    bench.sizes()?;
-    let text = report::write(&bench.rows, &machine, &args.peer_name);
-    println!("{text}");
+    eprintln!("deployments: {} s", began.elapsed().as_secs());
+    let began = Instant::now();
+    if plane::PARTS.iter().any(|part| args.wants(part)) {
+        run.plane = plane::run(args, &args.dir.join("plane")).await?;
+    }
+    eprintln!("the API server: {} s", began.elapsed().as_secs());
+    let page = run.page();
+    println!("{page}");
     if let Some(path) = &args.out {
-        fs::write(path, text)?;
+        fs::write(path, page)?;
+    }
+    match run.unmeasured {
+        Some(why) => bail!("not everything was measured: {why}"),
+        None => Ok(()),
+    }
+}
+
+/// The tags of agents' images in the engine.
+async fn agents(engine: &Engine) -> Result<BTreeSet<String>> {
+    let images = engine.call(Method::GET, "/images/json", None).await?;
+    let tags = images.as_array().into_iter().flatten();
+    let tags = tags.flat_map(|image| image["RepoTags"].as_array().cloned().unwrap_or_default());
+    let tags = tags.filter_map(|tag| tag.as_str().map(str::to_owned));
+    Ok(tags.filter(|tag| tag.starts_with("supercargo/agent:")).collect())
+}
+
+async fn deployments(args: &Args, engine: &Engine, run: &mut Run) -> Result<()> {
+    let events = engine.events().await?;
+    let floor = Floor::new(engine, &events, args.deployments.div_ceil(800).max(1)).await?;
+    let peers = if args.wants("starts") || args.wants("fifty") {
+        Some(Peers::meet(&args.peers, &floor, &args.dir).await)
+    } else {
+        None
+    };
+    let mut rows = Vec::new();
+    let measured = parts(args, engine, &events, (&floor, peers.as_ref()), &mut rows).await;
+    if let Some(peers) = peers {
+        run.peers = peers.names();
+        peers.end().await;
+    }
+    floor.end().await?;
+    run.deployments = rows;
+    measured
+}
+
+async fn parts(
+    args: &Args,
+    engine: &Engine,
+    events: &engine::Events,
+    (floor, peers): (&Floor, Option<&Peers>),
+    rows: &mut Vec<Row>,
+) -> Result<()> {
+    let begin = async |name: &str| Subject::start(&args.ours, &args.dir.join(name), engine).await;
+    if let Some(peers) = peers.filter(|_| args.wants("starts")) {
+        let subject = begin("starts").await?;
+        let rounds = starts::Rounds {
+            subject: &subject,
+            engine,
+            events,
+            floor,
+            peers,
+            kubectl: &args.kubectl,
+            dir: args.dir.clone(),
+            verbose: args.verbose,
+        };
+        let measured = rounds.run(args.rounds).await;
+        subject.end().await?;
+        floor.clear().await?;
+        rows.extend(measured?);
+    }
+    if let Some(peers) = peers.filter(|_| args.wants("fifty")) {
+        let (subject, theirs, measured) = fifty::start(begin, events, floor, peers, args.idle).await?;
+        rows.extend(measured);
+        rows.push(fifty::again(&subject).await?);
+        rows.extend(fifty::idle(&subject, args.idle, &theirs).await?);
+        subject.end().await?;
+    }
+    if args.wants("rollout") {
+        let subject = begin("rollout").await?;
+        let measured = rollout::run(&subject, events, floor).await;
+        subject.end().await?;
+        rows.extend(measured?);
+    }
+    if args.wants("probes") {
+        rows.extend(probes::run(args.ours.path()).await?);
+    }
+    if args.wants("thousand") {
+        rows.extend(crowd::thousand(&begin, events, floor, args.deployments).await?);
+    }
+    if args.wants("crowd") {
+        let subject = begin("crowd").await?;
+        let measured = crowd::change(&subject, events, args.managed).await;
+        subject.end().await?;
+        rows.extend(measured?);
     }
     Ok(())
-}
-
-type Peer = Result<Server, &'static str>;
-
-struct Bench<'a> {
-    args: &'a Args,
-    rows: Vec<Row>,
-}
-
-impl Bench<'_> {
-    fn wanted(&self, what: &str) -> bool {
-        self.args.only.as_ref().is_none_or(|only| what == only)
-    }
-
-    fn row(&mut self, what: &str, unit: Unit, value: f64, target: Target, peer: Result<f64, &'static str>) {
-        let row = Row {
-            what: what.to_owned(),
-            unit,
-            value,
-            target,
-            peer,
-        };
-        eprintln!("{what}: {value:.2}, peer {peer:?}");
-        self.rows.push(row);
-    }
-
-    async fn starts(&mut self, ours: &mut Server, peer: &mut Peer) -> Result<()> {
-        if !self.wanted("ready") {
-            return Ok(());
-        }
-        let mine = restarts(ours, STARTS).await?;
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        let (resident, threads) = (mebibytes(ours)?, ours.status("Threads")?);
-        let (other, other_resident) = match peer {
-            Ok(peer) => {
-                let ready = restarts(peer, ROUNDS).await?;
-                tokio::time::sleep(Duration::from_secs(10)).await;
-                (Ok(ready), mebibytes(peer).map(Ok)?)
-            }
-            Err(why) => (Err(*why), Err(*why)),
-        };
-        eprintln!("threads: {threads}");
-        self.row(
-            "ready after exec, 1,000 objects",
-            Unit::Milliseconds,
-            mine,
-            Target::AtMost(150.0),
-            other,
-        );
-        let target = Target::AtMost(40.0);
-        self.row(
-            "resident, 1,000 objects, idle",
-            Unit::Mebibytes,
-            resident,
-            target,
-            other_resident,
-        );
-        Ok(())
-    }
-
-    async fn writes(&mut self, ours: &Server, peer: &Peer) -> Result<()> {
-        if !self.wanted("writes") {
-            return Ok(());
-        }
-        for (custom, of) in [(false, "ConfigMap"), (true, "custom object")] {
-            for (what, word) in [(Write::Create, "create"), (Write::Update, "update")] {
-                for writers in [1, 16] {
-                    let (mut mine, mut other) = (Rounds::default(), Rounds::default());
-                    for round in 0..ROUNDS {
-                        let name = format!("{word}-{writers}-{round}");
-                        mine.add(load::write(&ours.access()?, what, custom, writers, ROUND, &name).await?);
-                        if let Ok(peer) = peer {
-                            other.add(
-                                load::write(&peer.access()?, what, custom, writers, ROUND, &name).await?,
-                            );
-                        }
-                    }
-                    let name = format!("durable writes: {of} {word}, {writers} at once");
-                    let target = if writers == 16 {
-                        Target::TimesPeer(2.0)
-                    } else {
-                        Target::None
-                    };
-                    let by =
-                        |f: &dyn Fn(&Rounds) -> f64| peer.as_ref().map(|_| f(&other)).map_err(|why| *why);
-                    let rate = |rounds: &Rounds| median(rounds.rates.clone());
-                    self.row(&name, Unit::PerSecond, rate(&mine), target, by(&rate));
-                    for (share, word) in [(0.5, "p50"), (0.99, "p99")] {
-                        let at = |rounds: &Rounds| quantile(&rounds.sorted(), share);
-                        self.row(
-                            &format!("- {word}"),
-                            Unit::Milliseconds,
-                            at(&mine),
-                            Target::None,
-                            by(&at),
-                        );
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn slow_watcher(&mut self, ours: &Server, peer: &Peer) -> Result<()> {
-        if !self.wanted("slow") {
-            return Ok(());
-        }
-        let mut found = Vec::new();
-        for server in std::iter::once(ours).chain(peer.as_ref().ok()) {
-            let (mut without, mut with) = (Vec::new(), Vec::new());
-            for round in 0..ROUNDS {
-                let name = format!("quiet-{round}");
-                let access = server.access()?;
-                without.push(
-                    load::write(&access, Write::Create, false, 16, ROUND, &name)
-                        .await?
-                        .rate,
-                );
-                with.push(
-                    watching::beside_a_slow_one(&access, ROUND, &format!("slow-{round}"))
-                        .await?
-                        .rate,
-                );
-            }
-            found.push((median(without), median(with)));
-        }
-        let other = |f: &dyn Fn(&(f64, f64)) -> f64| match peer {
-            Ok(_) => Ok(found.get(1).map_or(f64::NAN, f)),
-            Err(why) => Err(*why),
-        };
-        let rows = [
-            ("16 writers, no watcher", found[0].0, other(&|pair| pair.0)),
-            (
-                "16 writers beside a watcher that reads nothing",
-                found[0].1,
-                other(&|pair| pair.1),
-            ),
-        ];
-        for (what, value, other) in rows {
-            self.row(what, Unit::PerSecond, value, Target::None, other);
-        }
-        Ok(())
-    }
-
-    async fn watchers(&mut self, ours: &Server, peer: &Peer) -> Result<()> {
-        if !self.wanted("watchers") {
-            return Ok(());
-        }
-        let mine = watching::fan_out(&ours.access()?, 1_000, 30).await?;
-        let other = match peer {
-            Ok(peer) => Ok(watching::fan_out(&peer.access()?, 1_000, 30).await?),
-            Err(why) => Err(*why),
-        };
-        let rows = [
-            ("p50", 0.5, Target::None),
-            ("p99", 0.99, Target::AtMost(50.0)),
-            ("max", 1.0, Target::None),
-        ];
-        for (word, share, target) in rows {
-            let other = other
-                .as_ref()
-                .map(|took| quantile(took, share))
-                .map_err(|why| *why);
-            let what = format!("a change reaches 1,000 watchers, {word}");
-            self.row(&what, Unit::Milliseconds, quantile(&mine, share), target, other);
-        }
-        Ok(())
-    }
-
-    /// Only for this measurement there are 10,000: on a store of its own.
-    async fn lists(&mut self, ours: &mut Server, peer: &mut Peer) -> Result<()> {
-        if !self.wanted("list") {
-            return Ok(());
-        }
-        ours.stop()?;
-        if let Ok(peer) = peer {
-            peer.stop()?;
-        }
-        let mut found = Vec::new();
-        for (program, name) in std::iter::once((&self.args.ours, "ours-list"))
-            .chain(self.args.peer.as_ref().ok().map(|program| (program, "peer-list")))
-        {
-            let mut server = Server::new(program, self.args.dir.join(name))?;
-            server.start().await?;
-            let access = server.access()?;
-            load::prepare(&access).await?;
-            load::fill(&access, "many", 10_000).await?;
-            let mut medians = Vec::new();
-            for http in [Http::One, Http::Two] {
-                let mut took = Vec::new();
-                let mut connection = access.connect(http).await?;
-                for _ in 0..15 {
-                    let from = std::time::Instant::now();
-                    let body = connection.get(CONFIG_MAPS).await?;
-                    took.push(ms(from.elapsed()));
-                    if body.len() < 10_000_000 {
-                        bail!("the list has {} bytes only", body.len());
-                    }
-                }
-                medians.push(median(took));
-            }
-            medians.push(mebibytes(&server)?);
-            found.push(medians);
-        }
-        let rows = [
-            (
-                "list of 10,000 objects, HTTP/1.1",
-                Unit::Milliseconds,
-                Target::AtMost(100.0),
-            ),
-            (
-                "list of 10,000 objects, h2",
-                Unit::Milliseconds,
-                Target::AtMost(100.0),
-            ),
-            (
-                "resident after writing and listing 10,000 objects",
-                Unit::Mebibytes,
-                Target::None,
-            ),
-        ];
-        for (at, (what, unit, target)) in rows.into_iter().enumerate() {
-            let other = match &self.args.peer {
-                Ok(_) => Ok(found[1][at]),
-                Err(why) => Err(*why),
-            };
-            self.row(what, unit, found[0][at], target, other);
-        }
-        Ok(())
-    }
-
-    async fn many_objects(&mut self, ours: &mut Server) -> Result<()> {
-        if !self.wanted("100,000") {
-            return Ok(());
-        }
-        ours.stop()?;
-        let mut server = Server::new(&self.args.ours, self.args.dir.join("ours-many"))?;
-        server.start().await?;
-        load::prepare(&server.access()?).await?;
-        load::fill(&server.access()?, "many", 100_000).await?;
-        let took = restarts(&mut server, ROUNDS).await?;
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        let why = "not measured: it takes minutes to fill";
-        self.row(
-            "ready after exec, 100,000 objects",
-            Unit::Milliseconds,
-            took,
-            Target::AtMost(1000.0),
-            Err(why),
-        );
-        self.row(
-            "resident, 100,000 objects, idle",
-            Unit::Mebibytes,
-            mebibytes(&server)?,
-            Target::None,
-            Err(why),
-        );
-        Ok(())
-    }
-
-    fn sizes(&mut self) -> Result<()> {
-        let size =
-            |program: &Program| anyhow::Ok(fs::metadata(program.path())?.len() as f64 / f64::from(1 << 20));
-        let other = match &self.args.peer {
-            Ok(peer) => Ok(size(peer)?),
-            Err(why) => Err(*why),
-        };
-        self.row(
-            "size of the program",
-            Unit::Mebibytes,
-            size(&self.args.ours)?,
-            Target::None,
-            other,
-        );
-        Ok(())
-    }
-}
-
-#[derive(Default)]
-struct Rounds {
-    rates: Vec<f64>,
-    took: Vec<Duration>,
-}
-
-impl Rounds {
-    fn add(&mut self, outcome: load::Outcome) {
-        self.rates.push(outcome.rate);
-        self.took.extend(outcome.took);
-    }
-
-    fn sorted(&self) -> Vec<Duration> {
-        let mut sorted = self.took.clone();
-        sorted.sort();
-        sorted
-    }
-}
-
-/// The median of so many starts, in milliseconds. It runs afterwards.
-async fn restarts(server: &mut Server, times: usize) -> Result<f64> {
-    let mut took = Vec::new();
-    for _ in 0..times {
-        server.stop()?;
-        took.push(ms(server.start().await?));
-    }
-    eprintln!("starts: {took:.0?}");
-    Ok(median(took))
-}
-
-fn mebibytes(server: &Server) -> Result<f64> {
-    Ok(server.status("VmRSS")? as f64 / 1024.0)
 }

@@ -42,11 +42,20 @@ pub struct Server {
     dir: PathBuf,
     port: u16,
     child: Option<Child>,
+    instance: String,
+    /// Further flags of ours.
+    flags: Vec<String>,
 }
 
 impl Server {
     /// Nothing runs yet; `dir` is made.
     pub fn new(program: &Program, dir: PathBuf) -> Result<Self> {
+        // Somebody else's containers on this host do not matter where none are made.
+        Self::with(program, dir, INSTANCE, Vec::new())
+    }
+
+    /// The same, with an identity of its own and further flags of ours.
+    pub fn with(program: &Program, dir: PathBuf, instance: &str, flags: Vec<String>) -> Result<Self> {
         fs::create_dir_all(&dir)?;
         // Free now; whoever takes it meanwhile makes the start fail, with a message.
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
@@ -55,10 +64,12 @@ impl Server {
             dir,
             port,
             child: None,
+            instance: instance.to_owned(),
+            flags,
         })
     }
 
-    fn kubeconfig(&self) -> PathBuf {
+    pub fn kubeconfig(&self) -> PathBuf {
         match self.program {
             Program::Ours(_) => self.dir.join("data/kubeconfig"),
             Program::Peer(_) => self.dir.join("kubeconfig"),
@@ -72,8 +83,7 @@ impl Server {
             Program::Ours(_) => {
                 command.arg("standalone").arg("--data-dir").arg(data);
                 command.arg("--listen").arg(format!("127.0.0.1:{}", self.port));
-                // Somebody else's containers on this host do not matter here.
-                command.args(["--instance", INSTANCE]);
+                command.args(["--instance", &self.instance]).args(&self.flags);
             }
             Program::Peer(_) => {
                 command
@@ -152,15 +162,24 @@ impl Server {
         Ok(())
     }
 
+    /// Its process.
+    pub fn pid(&self) -> Result<u32> {
+        Ok(self.child.as_ref().context("it does not run")?.id())
+    }
+
     /// A number of `/proc/PID/status`; memory is in KiB.
     pub fn status(&self, field: &str) -> Result<u64> {
-        let pid = self.child.as_ref().context("it does not run")?.id();
-        let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        text.lines()
-            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
-            .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-            .with_context(|| format!("{field} is not in /proc/{pid}/status"))
+        status(self.pid()?, field)
     }
+}
+
+/// A number of `/proc/PID/status`; memory is in KiB.
+pub fn status(pid: u32, field: &str) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    text.lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
+        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .with_context(|| format!("{field} is not in /proc/{pid}/status"))
 }
 
 impl Drop for Server {
@@ -170,7 +189,7 @@ impl Drop for Server {
 }
 
 /// Also when this program is killed, no server stays behind.
-fn end_with_parent(command: &mut Command) {
+pub fn end_with_parent(command: &mut Command) {
     // SAFETY: between fork and exec there is one system call, which touches no memory.
     unsafe {
         command.pre_exec(|| {
