@@ -11,10 +11,10 @@ use kube::Client;
 
 use super::{
     agents::Agents, commands::Commands, events::EventWriter, history::History, host::Host, moments::Moments,
-    watched::Shelves,
+    watched::Shelves, written::Written,
 };
 use crate::{
-    api::{status::DockerDeploymentStatus, validate::Policy},
+    api::validate::Policy,
     clock::Clock,
     execute::{Executor, Program},
     plan::subnet::Cidr,
@@ -99,37 +99,6 @@ pub struct Context<E> {
     pub failures: Failures,
     /// How old is what was seen.
     pub moments: Moments,
-}
-
-/// Statuses that were written and that the watch has not shown yet: the resource version that they replaced says so.
-#[derive(Default)]
-pub struct Written(Mutex<BTreeMap<String, (String, DockerDeploymentStatus)>>);
-
-impl Written {
-    /// Remembers what was written over `version` of the object with this uid.
-    pub fn remember(&self, uid: &str, version: &str, status: DockerDeploymentStatus) {
-        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        written.insert(uid.to_owned(), (version.to_owned(), status));
-    }
-
-    /// The status to go on from: what was written over this version, else what the object says.
-    #[must_use]
-    pub fn or(&self, uid: &str, version: &str, seen: DockerDeploymentStatus) -> DockerDeploymentStatus {
-        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match written.get(uid) {
-            Some((over, status)) if over == version => status.clone(),
-            Some(_) => {
-                written.remove(uid);
-                seen
-            }
-            None => seen,
-        }
-    }
-
-    /// Forgets an object that is gone.
-    pub fn forget(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-    }
 }
 
 /// Failures in a row by object, and the pause that follows: a second, doubling to a minute.

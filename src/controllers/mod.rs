@@ -30,3 +30,4 @@ mod users;
 pub mod watched;
 pub mod webhook;
 pub mod wish;
+mod written;

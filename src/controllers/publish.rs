@@ -144,8 +144,9 @@ async fn write<E: Engine>(pass: &Pass<'_, E>, status: &DockerDeploymentStatus) -
         .patch_status(&pass.id.owner.name, &params, &Patch::Apply(patch))
         .await
     {
-        Ok(_) => {
-            pass.ctx.written.remember(uid, version, status);
+        Ok(object) => {
+            let version = object.metadata.resource_version.unwrap_or_default();
+            pass.ctx.written.remember(uid, &version, status);
             Ok(())
         }
         // It went while we worked: its deletion wakes us, or there is nobody left to tell.

@@ -20,7 +20,7 @@ use super::{
     agents::Agents,
     commands::Commands,
     config_maps::ConfigMaps,
-    context::{Context, Failures, Options, Ring, Written},
+    context::{Context, Failures, Options, Ring},
     events::EventWriter,
     history::History,
     host::{Host, WakeUp},
@@ -33,6 +33,7 @@ use super::{
     tidy,
     users::Users,
     watched::Shelves,
+    written::Written,
 };
 use crate::{
     api::{DockerSecret, reference::SecretKind},
