@@ -178,8 +178,9 @@ pub(super) fn json(body: &[u8]) -> Result<Decoded, String> {
     })
 }
 
-/// Decodes one YAML document; nothing at all is null. JSON is YAML, and what most clients send as it: it is tried first. A second document that is not empty is refused rather than passed
-/// over. Aliases are bounded, so that a small text cannot become a big object.
+/// Decodes one YAML document; nothing at all is null. JSON is YAML, and what most clients send as it: it is tried first. A
+/// second document that is not empty is refused rather than passed over. Aliases are bounded, so that a small text cannot
+/// become a big object.
 pub(super) fn yaml(body: &[u8]) -> Result<Decoded, String> {
     let text = std::str::from_utf8(body).map_err(|_| "control characters are not allowed".to_owned())?;
     if text.trim_start().starts_with('{')
