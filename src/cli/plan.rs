@@ -200,8 +200,9 @@ impl World {
         let opener = self.opener(&id, &views);
         let wish = self.wish(raw, &id, objects, &opener, &views);
         let around = Surroundings::default().look(&self.engine, &wish.desired).await;
-        let (networks, image) = around.map_err(connect::engine_failure)?;
-        let observed = Observed::of(&id.owner, views, &networks, &self.options.host_routes, image);
+        let around = around.map_err(connect::engine_failure)?;
+        let (networks, image) = (&around.networks, around.image_present);
+        let observed = Observed::of(&id.owner, views, networks, &self.options.host_routes, image);
         let plan = self.decide(raw, &wish.desired, &observed);
         note(&id, &plan);
         let violations = wish.violations.iter().map(ToString::to_string).collect();

@@ -8,11 +8,7 @@
 //! After an execution it observes and plans again, until there is nothing left to do now; then it publishes. `Err` means
 //! "could not find out, or could not write"; not being ready is an outcome. Deletion is in `teardown`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use kube::{api::DynamicObject, runtime::controller::Action};
 use serde_json::Value;
@@ -22,6 +18,8 @@ use super::{
     context::{Context, LOCAL_HOST},
     history,
     host::Subject,
+    looks::Around,
+    memory::Memory,
     object::{Identity, ObjectError},
     publish, roster, teardown,
     wish::{self, Means, Wish},
@@ -30,10 +28,10 @@ use crate::{
     api::{keys, status::DockerDeploymentStatus},
     engine::{self, Engine, Kind},
     execute::{Outcome, Report, Supplies, pull_key, stop_target},
-    plan::{self, Hold, Plan, Pull, restart::Restarts},
+    plan::{self, Hold, Plan, Pull},
     secrets::{pull, resolve},
     state::{
-        container::{ContainerId, ExitInfo},
+        container::ContainerId,
         desired::{Desired, Template},
         observed::Observed,
     },
@@ -71,13 +69,6 @@ pub(super) struct Pass<'a, E> {
     pub(super) seen: DockerDeploymentStatus,
     /// The status that people have been told, in this pass too.
     pub(super) before: DockerDeploymentStatus,
-}
-
-/// What one reconcile has seen of containers: carried from look to look, because a restart hides the end before it.
-#[derive(Default, Clone)]
-struct Memory {
-    restarts: BTreeMap<ContainerId, Restarts>,
-    exits: BTreeMap<ContainerId, ExitInfo>,
 }
 
 /// Brings one deployment to what is written.
@@ -170,6 +161,10 @@ impl<E: Engine> Pass<'_, E> {
         let (plan, turn) = self.take_turn(wish, plan, memory).await?;
         let ended = self.execute(wish, &plan).await;
         drop(turn);
+        let is_done = |reports: &Vec<Report>| reports.iter().all(|r| r.outcome == Outcome::Done);
+        if !plan.only_starts() || !ended.as_ref().is_ok_and(is_done) {
+            memory.around = None;
+        }
         ended
     }
 
@@ -184,6 +179,7 @@ impl<E: Engine> Pass<'_, E> {
             return Ok((plan, None));
         }
         let turn = self.ctx.host.network_turn().await;
+        memory.around = None;
         let (_, plan) = self.decide(wish, memory).await?;
         let turn = plan.makes_network().then_some(turn);
         Ok((plan, turn))
@@ -207,16 +203,10 @@ impl<E: Engine> Pass<'_, E> {
 
     /// Steps 4 and 5.
     async fn decide(&self, wish: &Wish, memory: &mut Memory) -> Result<(Observed, Plan), Error> {
-        let mut observed = self.observe(&wish.desired).await?;
+        let mut observed = self.observe(&wish.desired, memory).await?;
         let now = self.ctx.clock.now();
         self.ctx.moments.correct(&self.id.owner.uid, &mut observed, now);
-        let remembered = remembered(&self.before, &observed);
-        wish::account_restarts(&observed, &remembered, &mut memory.restarts);
-        for replica in &observed.replicas {
-            if let Some(exit) = &replica.view.exit {
-                memory.exits.insert(replica.view.id.clone(), exit.clone());
-            }
-        }
+        memory.account(&observed, &remembered(&self.before, &observed));
         let inputs = plan::Inputs {
             now,
             restarts: memory.restarts.clone(),
@@ -252,10 +242,22 @@ impl<E: Engine> Pass<'_, E> {
         calls.iter().filter_map(|key| stop_target(owner, key)).collect()
     }
 
-    pub(super) async fn observe(&self, desired: &Desired) -> Result<Observed, Error> {
+    /// Step 4. What is around the containers is looked at once in a pass that only makes and starts some.
+    pub(super) async fn observe(&self, desired: &Desired, memory: &mut Memory) -> Result<Observed, Error> {
+        if let Some(around) = &memory.around {
+            let observed = self.seen(around)?;
+            // Otherwise one is on a network that has come since.
+            if observed.stranded.is_empty() {
+                return Ok(observed);
+            }
+        }
         let engine = &**self.ctx.host.engine();
-        let around = self.ctx.host.surroundings();
-        let (networks, image_present) = around.look(engine, desired).await?;
+        let around = self.ctx.host.surroundings().look(engine, desired).await?;
+        let around = memory.around.insert(Arc::new(around));
+        self.seen(around)
+    }
+
+    fn seen(&self, around: &Around) -> Result<Observed, Error> {
         let views = self
             .ctx
             .host
@@ -269,9 +271,9 @@ impl<E: Engine> Pass<'_, E> {
         let observed = Observed::of(
             &self.id.owner,
             views,
-            &networks,
+            &around.networks,
             &self.ctx.options.host_routes,
-            image_present,
+            around.image_present,
         );
         // What an agent says is newer than what the status remembers.
         let told = remembered_health(&self.before, &observed);

@@ -59,6 +59,15 @@ impl<T: Clone> Shared<T> {
     }
 }
 
+/// What one look found around the containers.
+#[derive(Debug)]
+pub struct Around {
+    /// All networks.
+    pub networks: Vec<NetworkView>,
+    /// Whether the wanted image is there.
+    pub image_present: bool,
+}
+
 /// What is around the containers: the networks, and which images are there.
 #[derive(Debug, Default)]
 pub struct Surroundings {
@@ -71,11 +80,7 @@ impl Surroundings {
     ///
     /// # Errors
     /// The engine's.
-    pub async fn look<E: Engine>(
-        &self,
-        engine: &E,
-        desired: &Desired,
-    ) -> engine::Result<(Vec<NetworkView>, bool)> {
+    pub async fn look<E: Engine>(&self, engine: &E, desired: &Desired) -> engine::Result<Around> {
         let image = async {
             match &desired.template {
                 Template::Known(prototype) => self.has_image(engine, &prototype.spec.image).await,
@@ -84,7 +89,10 @@ impl Surroundings {
         };
         let networks = self.networks.read(engine.list_networks());
         let (networks, image_present) = futures::join!(networks, image);
-        Ok((networks?, image_present?))
+        Ok(Around {
+            networks: networks?,
+            image_present: image_present?,
+        })
     }
 
     async fn has_image<E: Engine>(&self, engine: &E, image: &str) -> engine::Result<bool> {

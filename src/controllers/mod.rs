@@ -14,6 +14,7 @@ pub mod host;
 pub mod leadership;
 pub mod looks;
 mod measured;
+mod memory;
 mod moments;
 pub mod object;
 mod publish;

@@ -9,6 +9,7 @@ use kube::runtime::controller::Action;
 
 use super::{
     deployment::{Error, Pass},
+    memory::Memory,
     publish,
 };
 use crate::{
@@ -53,7 +54,7 @@ pub(super) async fn run<E: Engine>(pass: &Pass<'_, E>) -> Result<Action, Error> 
     pass.ctx.commands.forget(&pass.subject());
     let mut reports: Vec<Report> = Vec::new();
     for _ in 0..ROUNDS {
-        let observed = pass.observe(&desired).await?;
+        let observed = pass.observe(&desired, &mut Memory::default()).await?;
         let inputs = plan::Inputs::at(pass.ctx.clock.now(), pass.ctx.options.pool);
         let plan = plan::plan(&desired, &observed, &inputs);
         if pass.id.suspended && !plan.is_empty() {

@@ -434,6 +434,17 @@ impl Plan {
         self.actions().any(|a| matches!(a, Action::EnsureNetwork { .. }))
     }
 
+    /// Whether all that it does is to make containers and to start some: what is around them stays as it is.
+    #[must_use]
+    pub fn only_starts(&self) -> bool {
+        self.actions().all(|a| {
+            matches!(
+                a,
+                Action::Create { .. } | Action::StartCreated { .. } | Action::Start { .. }
+            )
+        })
+    }
+
     /// When to look again although nothing happens.
     #[must_use]
     pub fn look_again_at(&self) -> Option<Timestamp> {
