@@ -10,10 +10,13 @@
 
 #[path = "harness/apiserver.rs"]
 mod apiserver;
+#[path = "seal_secret/change.rs"]
+mod change;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use apiserver::ApiServer;
 use supercargo::seal::{Envelope, WrittenBy};
@@ -53,9 +56,11 @@ impl Drop for Cluster {
 }
 
 impl Cluster {
-    fn start() -> Self {
+    fn start(word: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
         let dir = tempfile::tempdir().unwrap();
-        let namespace = format!("seal-{}", std::process::id());
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let namespace = format!("{word}-{}-{number}", std::process::id());
         let cluster = Self {
             server: ApiServer::start(dir.path()),
             dir,
@@ -127,7 +132,7 @@ fn run(command: &mut Command, stdin: &[u8]) -> (bool, String, String) {
 
 #[test]
 fn a_secret_is_created_sealed_described_without_its_value_and_not_deleted_while_in_use() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start("seal");
     let ring_path = cluster.dir.path().join("ring");
     cluster.ok(&["keys", "init", "--keyring", ring_path.to_str().unwrap()], b"");
     let ring = keyring_file::read(&ring_path).unwrap();

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use kube::api::{DynamicObject, PostParams};
 use serde_json::Value;
 
+use super::kept_by::kept_by;
 use super::rollout::{Past, Place, Which, called, no_revision, typed};
 use super::{Failure, Outcome, output};
 use crate::api::keys::annotation;
@@ -92,7 +93,7 @@ async fn one(place: &Place, name: &str, args: &Args) -> Result<(), Failure> {
         .into());
     };
     carry_restart(&deployment.spec.template, &mut template);
-    if let Some(who) = kept_by(&object) {
+    if let Some(who) = kept_by(&object.metadata) {
         eprintln!(
             "warning: {name} is managed by {who}, which puts the template of its source back at its next sync; \
              go back there, too, or suspend it first"
@@ -154,37 +155,8 @@ async fn write(
     }
 }
 
-/// What writes this object from a source of its own, in words; nothing where nobody does.
-fn kept_by(object: &DynamicObject) -> Option<String> {
-    let meta = &object.metadata;
-    let label = |key: &str| meta.labels.as_ref().and_then(|labels| labels.get(key));
-    let note = |key: &str| meta.annotations.as_ref().and_then(|notes| notes.get(key));
-    for (tool, kind) in [("kustomize", "Kustomization"), ("helm", "HelmRelease")] {
-        let of = |what: &str| label(&format!("{tool}.toolkit.fluxcd.io/{what}"));
-        if let (Some(name), Some(namespace)) = (of("name"), of("namespace")) {
-            return Some(format!("Flux ({kind} {namespace}/{name})"));
-        }
-    }
-    if let Some(application) = note("argocd.argoproj.io/tracking-id") {
-        let application = application.split(':').next().unwrap_or_default();
-        return Some(format!("Argo CD (application {application})"));
-    }
-    if let Some(application) = label("argocd.argoproj.io/instance") {
-        return Some(format!("Argo CD (application {application})"));
-    }
-    let managers = meta.managed_fields.iter().flatten();
-    let mut managers = managers.filter_map(|one| one.manager.as_deref());
-    managers.find_map(|manager| match manager {
-        "kustomize-controller" | "helm-controller" => Some(format!("Flux ({manager})")),
-        "argocd-controller" | "argocd-application-controller" => Some("Argo CD".to_owned()),
-        _ => None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn past(name: &str, number: i64) -> Past {
@@ -212,33 +184,5 @@ mod tests {
         assert_eq!(target(&history, "b", 1), Target::To(&history[0]));
         assert_eq!(target(&history, "b", 3), Target::Present(3));
         assert_eq!(target(&history, "b", 2), Target::Unknown);
-    }
-
-    #[test]
-    fn who_keeps_an_object_is_told_from_its_metadata() {
-        let of = |meta: Value| {
-            let object = json!({ "apiVersion": "x/v1", "kind": "X", "metadata": meta });
-            kept_by(&serde_json::from_value(object).unwrap())
-        };
-        assert_eq!(of(json!({ "name": "web" })), None);
-        let flux = json!({ "kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux" });
-        assert_eq!(
-            of(json!({ "labels": flux })).as_deref(),
-            Some("Flux (Kustomization flux/apps)")
-        );
-        let argo =
-            json!({ "argocd.argoproj.io/tracking-id": "shop:supercargo.dev/DockerDeployment:shop/web" });
-        assert_eq!(
-            of(json!({ "annotations": argo })).as_deref(),
-            Some("Argo CD (application shop)")
-        );
-        let field =
-            |manager: &str| json!({ "managedFields": [{ "manager": "kubectl" }, { "manager": manager }] });
-        assert_eq!(
-            of(field("helm-controller")).as_deref(),
-            Some("Flux (helm-controller)")
-        );
-        assert_eq!(of(field("argocd-controller")).as_deref(), Some("Argo CD"));
-        assert_eq!(of(field("helm")), None);
     }
 }

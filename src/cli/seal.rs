@@ -103,7 +103,7 @@ fn print(args: &Args) -> Outcome {
         )));
     }
     let to = args.to.choose()?;
-    let envelopes = seal_all(&to, args.scope.kind(), namespace, name, &values)?;
+    let envelopes = seal_all(&to, |_| args.scope.kind(), namespace, name, &values)?;
     if args.raw {
         let line = envelopes.into_values().next().unwrap_or_default();
         output::data(&format!("{line}\n"))?;
@@ -126,7 +126,7 @@ fn into(args: &Args, path: &Path) -> Outcome {
     check_names(args.scope, Some(&target.name), namespace)?;
     let values = args.values.read()?;
     let to = args.to.choose()?;
-    let envelopes = seal_all(&to, args.scope.kind(), namespace, Some(&target.name), &values)?;
+    let envelopes = seal_all(&to, |_| args.scope.kind(), namespace, Some(&target.name), &values)?;
     let new = seal_merge::merge(&old, &place, &target, &envelopes)?;
     advise(&new);
     replace(path, &new)?;
@@ -183,7 +183,7 @@ fn convert(args: &Args, path: &Path) -> Outcome {
         let name = metadata.name.as_deref();
         let envelopes = seal_all(
             to,
-            args.scope.kind(),
+            |_| args.scope.kind(),
             metadata.namespace.as_deref(),
             name,
             &values,
@@ -237,10 +237,10 @@ pub(super) fn core_values<'a>(
     Ok((values, type_))
 }
 
-/// Seals every value for its key. The order of the envelopes is that of the keys.
+/// Seals every value for its key, each in the scope that its key has. The order of the envelopes is that of the keys.
 pub(super) fn seal_all(
     to: &PublicKey,
-    scope: ScopeKind,
+    scope: impl Fn(&str) -> ScopeKind,
     namespace: Option<&str>,
     name: Option<&str>,
     values: &Values,
@@ -249,7 +249,7 @@ pub(super) fn seal_all(
     let mut total = 0;
     for (key, value) in values {
         let context = Context::at(
-            scope,
+            scope(key),
             namespace.unwrap_or_default(),
             name.unwrap_or_default(),
             key,

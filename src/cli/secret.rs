@@ -1,6 +1,6 @@
-//! The verb `secret`: create, list, describe and delete DockerSecrets against the API. Values are sealed here, on the
+//! The verb `secret`: create, set, edit, list, describe and delete DockerSecrets against the API. Values are sealed here, on the
 //! client, so the API server only ever sees envelopes; nothing is opened and no value is shown.
-//! Reading values is `seal_values`, sealing is `seal`. Called by `mod`.
+//! Reading values is `seal_values`, sealing is `seal`, changing is `secret_change`. Called by `mod`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use super::output::{self, Format};
 use super::seal::{ScopeArg, check_names, seal_all};
 use super::seal_values::ValueArgs;
 use super::secret_users::users;
-use super::{Failure, Outcome, block_on};
+use super::{Failure, Outcome, block_on, secret_change, secret_edit};
 use crate::api::keys::{FIELD_MANAGER, annotation};
 use crate::api::{DockerSecret, DockerSecretSpec, SecretType};
 use crate::clock::{Clock, System};
@@ -34,6 +34,10 @@ pub(super) struct Args {
 enum Verb {
     /// Seal values here and create a DockerSecret from them
     Create(Box<Create>),
+    /// Seal values here and set them in a DockerSecret that exists; its other keys stay as they are
+    Set(Box<secret_change::Args>),
+    /// Write new values of a DockerSecret in an editor, which shows keys and no old value
+    Edit(Box<secret_edit::Args>),
     /// List DockerSecrets
     List(List),
     /// Show one DockerSecret: keys, key ids, scopes, conditions, users; never a value
@@ -88,13 +92,15 @@ pub(super) fn run(args: Args) -> Outcome {
     let namespace = args.namespace;
     match args.verb {
         Verb::Create(args) => create(&args, namespace),
+        Verb::Set(args) => secret_change::run(&args, namespace),
+        Verb::Edit(args) => secret_edit::run(&args, namespace),
         Verb::List(args) => block_on(list(&args, namespace)),
         Verb::Describe(args) => block_on(describe(&args.name, namespace)),
         Verb::Delete(args) => block_on(delete(&args, namespace)),
     }
 }
 
-async fn connect(namespace: Option<String>) -> Result<(Client, String), Failure> {
+pub(super) async fn connect(namespace: Option<String>) -> Result<(Client, String), Failure> {
     let client = Client::try_default()
         .await
         .context("no cluster to ask; set KUBECONFIG, or seal offline with `supercargo seal`")?;
@@ -116,7 +122,7 @@ fn create(args: &Create, namespace: Option<String>) -> Outcome {
         check_names(args.scope, Some(&args.name), Some(&namespace))?;
         let encrypted_data = seal_all(
             &to,
-            args.scope.kind(),
+            |_| args.scope.kind(),
             Some(&namespace),
             Some(&args.name),
             &values,
@@ -137,7 +143,7 @@ fn create(args: &Create, namespace: Option<String>) -> Outcome {
         };
         let secrets: Api<DockerSecret> = Api::namespaced(client, &namespace);
         secrets.create(&params, &secret).await.with_context(|| {
-            format!("the DockerSecret {namespace}/{} was not created; if it exists, `supercargo seal --into` changes its manifest", args.name)
+            format!("the DockerSecret {namespace}/{} was not created; if it exists, `supercargo secret set` changes it, and `supercargo seal --into` its manifest", args.name)
         })?;
         output::data(&format!("dockersecret.supercargo.dev/{} created\n", args.name))?;
         Ok(ExitCode::SUCCESS)
@@ -209,7 +215,7 @@ fn table(secrets: &[DockerSecret], all_namespaces: bool) -> String {
     output::table(&header, &secrets.iter().map(row).collect::<Vec<_>>())
 }
 
-fn envelopes(secret: &DockerSecret) -> BTreeMap<&str, Result<Envelope, crate::seal::OpenError>> {
+pub(super) fn envelopes(secret: &DockerSecret) -> BTreeMap<&str, Result<Envelope, crate::seal::OpenError>> {
     secret
         .spec
         .encrypted_data

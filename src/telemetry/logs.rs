@@ -3,7 +3,7 @@
 
 use std::io;
 
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,17 +19,19 @@ pub enum Format {
 const LIBRARIES: &str =
     "bollard=info,hyper=info,hyper_util=info,h2=info,rustls=info,kube_runtime::controller=warn";
 
-/// Starts logging.
+/// Starts logging: a level (`info`), and levels of single targets (`kube=debug,audit=off`), with commas between.
 ///
 /// # Errors
 /// A filter that does not parse, or logging that has been started before.
 pub fn start(format: Format, filter: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let filter = EnvFilter::try_new(format!("{LIBRARIES},{filter}"))?;
-    let base = fmt().with_env_filter(filter).with_writer(io::stderr);
-    match format {
+    let filter: Targets = format!("{LIBRARIES},{filter}").parse()?;
+    let base = fmt::layer().with_writer(io::stderr);
+    let layer = match format {
         Format::Text => base
             .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-            .try_init(),
-        Format::Json => base.json().flatten_event(true).try_init(),
-    }
+            .with_filter(filter)
+            .boxed(),
+        Format::Json => base.json().flatten_event(true).with_filter(filter).boxed(),
+    };
+    Ok(tracing_subscriber::registry().with(layer).try_init()?)
 }
