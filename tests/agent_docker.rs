@@ -335,8 +335,9 @@ fn names_follow_readiness_through_dockers_resolver() {
 
 #[test]
 fn names_of_others_are_found_through_the_agent() {
-    let lab = Lab::new();
+    // Gone after the agent that is on its network, too.
     let elsewhere = Lab::new();
+    let lab = Lab::new();
     let client = lab.client();
     docker(&["network", "connect", &elsewhere.net, &lab.agent]);
     let stranger = elsewhere.start(&["--network-alias", "stranger", BUSYBOX, "sleep", "100000"]);
