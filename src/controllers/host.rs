@@ -12,9 +12,10 @@ use std::{
 };
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use jiff::Timestamp;
 use tokio::sync::watch;
 
+pub use super::host_words::{Away, SeenAgent, Subject, WakeUp};
+use super::host_words::{ended, state_word};
 use super::looks::{Looks, Surroundings};
 use crate::{
     api::keys::label,
@@ -38,58 +39,6 @@ const PING: Duration = Duration::from_secs(20);
 const RECONNECT: Duration = Duration::from_secs(1);
 /// How many inspects run side by side.
 const INSPECTS: usize = 4;
-
-/// The object that a container belongs to, as its labels say.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Subject {
-    /// Namespace of the deployment.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl Subject {
-    fn of(labels: &BTreeMap<String, String>) -> Option<Self> {
-        Some(Self {
-            namespace: labels.get(label::NAMESPACE)?.clone(),
-            name: labels.get(label::DEPLOYMENT)?.clone(),
-        })
-    }
-}
-
-/// Whom to wake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WakeUp {
-    /// One object.
-    One(Subject),
-    /// All of a namespace: its agent is gone.
-    Namespace(String),
-    /// All: the engine went away or came back.
-    All,
-}
-
-/// An agent as it was last seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeenAgent {
-    /// The namespace that it answers for.
-    pub namespace: String,
-    /// What it was made from.
-    pub version: String,
-    /// Whether it runs.
-    pub runs: bool,
-}
-
-/// The engine is not there.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the Docker Engine has not answered since {since}: {why}")]
-pub struct Away {
-    /// Since when.
-    pub since: Timestamp,
-    /// The same on a clock that nobody sets.
-    pub began: tokio::time::Instant,
-    /// What the last try said.
-    pub why: String,
-}
 
 struct Seen {
     containers: BTreeMap<ContainerId, Look>,
@@ -444,27 +393,5 @@ impl<E: Engine> Host<E> {
             .containers
             .retain(|_, look| look.view.is_some() || look.ticket >= ticket);
         Ok(())
-    }
-}
-
-fn ended() -> engine::Error {
-    engine::Error {
-        op: engine::Op::Events,
-        subject: String::new(),
-        kind: Kind::Unreachable,
-        message: "the engine closed its stream of events".to_owned(),
-    }
-}
-
-fn state_word(state: crate::state::container::RunState) -> &'static str {
-    use crate::state::container::RunState as S;
-    match state {
-        S::Created => "created",
-        S::Running => "running",
-        S::Paused => "paused",
-        S::Restarting => "restarting",
-        S::Removing => "removing",
-        S::Exited => "exited",
-        S::Dead => "dead",
     }
 }

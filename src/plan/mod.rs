@@ -22,6 +22,7 @@ pub mod action;
 pub mod agent;
 pub mod heal;
 pub mod history;
+pub mod hold;
 pub mod leave;
 pub mod outcome;
 pub mod prepare;
@@ -39,7 +40,8 @@ mod rolling_tests;
 #[cfg(test)]
 mod simulator;
 
-pub use action::{Action, Chain, Hold, Plan, Target, Why};
+pub use action::{Action, Chain, Plan, Target, Why};
+pub use hold::Hold;
 use prepare::Prepared;
 use rollout::Decision;
 
