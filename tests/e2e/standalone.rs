@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     INSTANCE, SOON, Said,
     case::{Case, container, deployment},
-    docker_ok, number, run, until, word,
+    docker_ok, number, run, same, until, word,
 };
 
 const EVERYTHING: &str = "namespaces,configmaps,secrets,serviceaccounts,events,leases.coordination.k8s.io,\
@@ -326,8 +326,13 @@ pub fn lost_store() {
         said.err
     );
     case.start_operator();
+    // The status is still the one of before: what is asked for is on the engine.
+    until("the store brings it back", SOON, || {
+        same(case.containers("web").len(), 2)
+    });
+    case.settle();
     case.ready("web");
-    assert_eq!(case.containers("web").len(), 2, "the store brings it back");
+    assert_eq!(running(&case, "web").len(), 2);
     case.finish();
 }
 
