@@ -150,6 +150,7 @@ mod tests {
         let volume = Volume {
             name: "v".into(),
             labels: BTreeMap::new(),
+            memory: None,
         };
         let kind = engine.create_volume(&volume).await.err().map(|error| error.kind);
         (kind, engine.inner().world().volumes.contains_key("v"))

@@ -157,6 +157,7 @@ mod tests {
         let volume = Volume {
             name: "v".to_owned(),
             labels: Default::default(),
+            memory: None,
         };
         let refused = engine.create_volume(&volume).await.unwrap_err();
         assert_eq!((refused.kind, refused.op), (Kind::Unreachable, Op::CreateVolume));

@@ -81,6 +81,7 @@ fn spec(desired: &Desired, address: Ipv4Addr) -> ContainerSpec {
             memory: Some(MEMORY),
             nano_cpus: None,
         },
+        pids: None,
         ports: Vec::new(),
         mounts: Vec::new(),
         network: Some(NetworkJoin {

@@ -50,6 +50,7 @@ pub(crate) fn spec() -> ContainerSpec {
         cap_add: Vec::new(),
         cap_drop: Vec::new(),
         limits: Limits::default(),
+        pids: None,
         ports: Vec::new(),
         mounts: Vec::new(),
         network: Some(NetworkJoin {

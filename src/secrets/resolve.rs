@@ -419,6 +419,7 @@ impl Walk<'_> {
             env,
             command,
             args,
+            files: Vec::new(),
             fingerprints,
         });
         (self.out, bytes)

@@ -224,6 +224,7 @@ impl Parts<'_> {
             cap_add: Vec::new(),
             cap_drop: Vec::new(),
             limits: self.limits(),
+            pids: None,
             ports: self.ports(),
             mounts: self.mounts(),
             network: None,
@@ -255,6 +256,7 @@ impl Parts<'_> {
         Volume {
             name: names::volume(&self.owner.instance, &self.owner.namespace, name),
             labels: namespace_labels(&self.owner.instance, &self.owner.namespace),
+            memory: None,
         }
     }
 

@@ -40,10 +40,18 @@ impl fmt::Display for ContainerId {
     }
 }
 
-/// Where a secret's bytes go: the name of an environment variable of one container. Says nothing about the bytes.
+/// Where a secret's bytes go: the name of an environment variable of one container, or a file. Says nothing about the bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SlotId(pub String);
+
+impl SlotId {
+    /// The slot of a file of a volume. No environment variable's name begins with `=`.
+    #[must_use]
+    pub fn of_file(volume: &str, path: &str) -> Self {
+        Self(format!("={volume}/{path}"))
+    }
+}
 
 /// What an environment variable is set to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +144,8 @@ pub enum MountSource {
     Anonymous,
     /// Memory, lost at each stop; the size in bytes, the engine's default when absent.
     Tmpfs(Option<i64>),
+    /// A named volume of ours with delivered files: nothing of the image is copied into it.
+    Files(String),
 }
 
 /// A container as it is wanted. Two equal specs make two interchangeable containers.
@@ -172,6 +182,9 @@ pub struct ContainerSpec {
     pub cap_drop: Vec<String>,
     /// Kernel limits.
     pub limits: Limits,
+    /// How many processes and threads it may have; the engine's own bound when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids: Option<i64>,
     /// Published ports.
     pub ports: Vec<PublishedPort>,
     /// Mounts.

@@ -15,6 +15,8 @@ pub struct ImageView {
     pub entrypoint: Vec<String>,
     /// Its command.
     pub cmd: Vec<String>,
+    /// Its user as written in it: empty (root), `uid`, `uid:gid`, or names.
+    pub user: String,
 }
 
 /// One name of a local image.

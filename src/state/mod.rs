@@ -5,6 +5,7 @@ pub mod build;
 pub mod container;
 pub mod desired;
 pub mod fault;
+pub mod files;
 pub mod hash;
 pub mod history;
 pub mod image;

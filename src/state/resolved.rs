@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{container::EnvVar, revision::Fingerprints};
+use super::{container::EnvVar, files::VolumeFiles, revision::Fingerprints};
 use crate::api::{condition::Cause, reference::SecretKind};
 
 /// Stands in plain text for the name of the replica, which is known only when its container is made. Manifests cannot
@@ -85,6 +85,8 @@ impl std::fmt::Display for Problem {
 pub enum Form {
     /// A plain environment variable: whoever may inspect the container can read it.
     Env,
+    /// A file on a tmpfs, which no inspection shows.
+    File,
     /// A registry credential, used for pulls only.
     PullCredential,
 }
@@ -95,6 +97,7 @@ impl Form {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Env => "Env (inspectable)",
+            Self::File => "File",
             Self::PullCredential => "PullCredential",
         }
     }
@@ -147,6 +150,9 @@ pub struct Resolved {
     pub command: Vec<String>,
     /// The arguments after expansion; empty as in the template.
     pub args: Vec<String>,
+    /// The files of each volume that has some, in the pod's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<VolumeFiles>,
     /// What a revision depends on.
     pub fingerprints: Fingerprints,
 }

@@ -95,6 +95,7 @@ pub trait Lab {
             cap_add: vec![],
             cap_drop: vec![],
             limits: Limits::default(),
+            pids: None,
             ports: vec![],
             mounts: vec![],
             network: None,

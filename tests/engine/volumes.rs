@@ -16,6 +16,7 @@ pub async fn a_volume_is_made_once_and_listed_by_label(lab: &impl Lab) {
     let volume = Volume {
         name: lab.name("v"),
         labels: lab.labels(),
+        memory: None,
     };
     lab.engine().create_volume(&volume).await.unwrap();
     let relabelled = Volume {
@@ -36,6 +37,7 @@ pub async fn a_volume_in_use_is_not_removed(lab: &impl Lab) {
     let volume = Volume {
         name: lab.name("v"),
         labels: lab.labels(),
+        memory: None,
     };
     lab.engine().create_volume(&volume).await.unwrap();
     let mut spec = lab.spec("c");

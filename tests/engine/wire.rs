@@ -149,6 +149,7 @@ async fn ask_everything(docker: &Docker) {
         .create_volume(&Volume {
             name: "v".into(),
             labels: BTreeMap::new(),
+            memory: None,
         })
         .await;
     let _ = docker.remove_volume("v").await;

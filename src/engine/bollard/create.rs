@@ -6,7 +6,8 @@ use std::net::IpAddr;
 
 use ::bollard::models::{
     ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, Mount as MountModel,
-    MountTmpfsOptions, MountType, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    MountTmpfsOptions, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use bytes::Bytes;
 use zeroize::Zeroizing;
@@ -160,6 +161,7 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         // Equal to the memory: no swap on top of it.
         memory_swap: memory,
         nano_cpus,
+        pids_limit: spec.pids,
         port_bindings: Some(
             ports
                 .into_iter()
@@ -214,10 +216,11 @@ fn always_restart() -> RestartPolicy {
 }
 
 fn mount(mount: &Mount) -> MountModel {
+    let files = matches!(mount.source, MountSource::Files(_));
     let (typ, source, tmpfs) = match &mount.source {
         // A typed bind, unlike `Binds`, refuses a source that does not exist instead of making it.
         MountSource::HostPath(path) => (MountType::BIND, Some(path.clone()), None),
-        MountSource::Volume(name) => (MountType::VOLUME, Some(name.clone()), None),
+        MountSource::Volume(name) | MountSource::Files(name) => (MountType::VOLUME, Some(name.clone()), None),
         MountSource::Anonymous => (MountType::VOLUME, None, None),
         MountSource::Tmpfs(size) => (
             MountType::TMPFS,
@@ -234,6 +237,10 @@ fn mount(mount: &Mount) -> MountModel {
         typ: Some(typ),
         read_only: Some(mount.read_only),
         tmpfs_options: tmpfs,
+        volume_options: files.then(|| MountVolumeOptions {
+            no_copy: Some(true),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }
@@ -260,6 +267,7 @@ mod tests {
             cap_add: vec![],
             cap_drop: vec![],
             limits: Limits::default(),
+            pids: None,
             ports: vec![],
             mounts: vec![],
             network: None,

@@ -42,6 +42,7 @@ impl Images for Docker {
             repo_digests: found.repo_digests.unwrap_or_default(),
             entrypoint: config.entrypoint.unwrap_or_default(),
             cmd: config.cmd.unwrap_or_default(),
+            user: config.user.unwrap_or_default(),
         })
     }
 

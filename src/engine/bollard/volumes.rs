@@ -1,4 +1,6 @@
-//! Docker's named volumes: local ones without options. Those that secrets are delivered in are another room's.
+//! Docker's named volumes: local ones on the host's disk, or on a tmpfs that is mounted while a container with it runs.
+
+use std::collections::HashMap;
 
 use ::bollard::{
     models::VolumeCreateRequest,
@@ -8,7 +10,7 @@ use ::bollard::{
 use super::{Docker, daemon::by_label, limit};
 use crate::{
     engine::{LabelFilter, Op, Result, Volumes},
-    state::volume::Volume,
+    state::volume::{Memory, Volume},
 };
 
 impl Volumes for Docker {
@@ -24,6 +26,7 @@ impl Volumes for Docker {
             .map(|volume| Volume {
                 name: volume.name,
                 labels: volume.labels.into_iter().collect(),
+                memory: None,
             })
             .collect())
     }
@@ -33,6 +36,7 @@ impl Volumes for Docker {
             name: Some(volume.name.clone()),
             driver: Some("local".to_owned()),
             labels: Some(volume.labels.clone().into_iter().collect()),
+            driver_opts: volume.memory.as_ref().map(tmpfs),
             ..Default::default()
         };
         let call = self.api.create_volume(request);
@@ -45,4 +49,23 @@ impl Volumes for Docker {
         self.tell(Op::RemoveVolume, name, limit(Op::RemoveVolume), call)
             .await
     }
+}
+
+/// Options of the driver `local`: `mount -t tmpfs -o ...`. What it does not know fails the start of the first container.
+fn tmpfs(memory: &Memory) -> HashMap<String, String> {
+    let Memory {
+        size,
+        inodes,
+        user,
+        mode,
+        noswap,
+    } = memory;
+    let noswap = if *noswap { ",noswap" } else { "" };
+    let options = format!(
+        "size={size},nr_inodes={inodes},uid={},gid={},mode={mode:04o},nosuid,nodev,noexec{noswap}",
+        user.uid, user.gid
+    );
+    [("type", "tmpfs"), ("device", "tmpfs"), ("o", options.as_str())]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
 }

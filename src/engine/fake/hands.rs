@@ -224,6 +224,7 @@ impl Fake {
             cap_add: Vec::new(),
             cap_drop: Vec::new(),
             limits: Limits::default(),
+            pids: None,
             ports,
             mounts: Vec::new(),
             network: Some(crate::state::network::NetworkJoin {

@@ -133,6 +133,7 @@ pub(super) fn image(reference: &str) -> ImageView {
         repo_digests: vec![format!("{repository}@sha256:{content}")],
         entrypoint: Vec::new(),
         cmd: vec!["sh".to_owned()],
+        user: String::new(),
     }
 }
 

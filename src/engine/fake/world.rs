@@ -132,6 +132,7 @@ impl World {
                 let volume = Volume {
                     name: name.clone(),
                     labels: BTreeMap::new(),
+                    memory: None,
                 };
                 self.volumes.entry(name.clone()).or_insert(volume);
             }
