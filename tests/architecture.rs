@@ -18,12 +18,17 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
     ("tls", 0, &[]),
     ("apiserver", 1, &["clock", "telemetry", "tls"]),
     ("admission", 1, &["api", "seal"]),
+    ("delivery", 1, &["seal"]),
     ("state", 1, &["api", "seal"]),
     ("agent", 2, &["clock", "state"]),
     ("plan", 2, &["api", "state"]),
-    ("engine", 2, &["clock", "seal", "state"]),
+    ("engine", 2, &["clock", "delivery", "seal", "state"]),
     ("secrets", 2, &["api", "clock", "seal", "state"]),
-    ("execute", 3, &["api", "clock", "engine", "plan", "state"]),
+    (
+        "execute",
+        3,
+        &["api", "clock", "delivery", "engine", "plan", "state"],
+    ),
     ("status", 3, &["api", "plan", "state"]),
     (
         "controllers",
@@ -33,6 +38,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
             "agent",
             "api",
             "clock",
+            "delivery",
             "engine",
             "execute",
             "plan",
@@ -54,6 +60,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
             "apiserver",
             "clock",
             "controllers",
+            "delivery",
             "engine",
             "execute",
             "plan",
@@ -68,7 +75,16 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
 ];
 
 /// Rooms that compute: they neither wait nor ask what time it is.
-const PURE: &[&str] = &["admission", "api", "plan", "seal", "state", "status", "tls"];
+const PURE: &[&str] = &[
+    "admission",
+    "api",
+    "delivery",
+    "plan",
+    "seal",
+    "state",
+    "status",
+    "tls",
+];
 /// What does not occur in them.
 const IMPURE_WORDS: &[&str] = &[
     "async",

@@ -1,22 +1,22 @@
-//! Owns lower-case hexadecimal of the room's eight-byte ids (kid, scope hash, fingerprint).
+//! Owns lower-case hexadecimal of the room's ids of eight bytes (kid, scope hash, fingerprint) and of its digests.
 //! Upper case is refused, so that every id has exactly one spelling.
-//! Called by `keys`, `scope` and `fingerprint`.
+//! Called by `keys`, `scope`, `fingerprint` and `digest`.
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// Writes eight bytes as 16 digits.
-pub(super) fn write(bytes: [u8; 8], f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// Writes each byte as two digits.
+pub(super) fn write<const N: usize>(bytes: [u8; N], f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
     for byte in bytes {
         write!(f, "{byte:02x}")?;
     }
     Ok(())
 }
 
-/// Reads exactly 16 lower-case digits.
-pub(super) fn read(text: &str) -> Option<[u8; 8]> {
-    let mut out = [0u8; 8];
+/// Reads exactly two lower-case digits for each byte.
+pub(super) fn read<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut out = [0u8; N];
     let bytes = text.as_bytes();
-    if bytes.len() != 16 {
+    if bytes.len() != 2 * N {
         return None;
     }
     for (slot, pair) in out.iter_mut().zip(bytes.chunks_exact(2)) {

@@ -1,9 +1,10 @@
-//! Cryptography: bytes in, bytes out. Owns the sealed envelope `sc1`, the key ring and keyed fingerprints.
+//! Cryptography: bytes in, bytes out. Owns the sealed envelope `sc1`, the key ring, keyed fingerprints and digests.
 //! It reads no clock, no file and no network, knows no Kubernetes, and takes its randomness through [`Entropy`].
-//! Called by `secrets` (opening, the ring at rest) and by `cli` (sealing, verifying).
+//! Called by `secrets` (opening, the ring at rest), by `cli` (sealing, verifying) and by `delivery` (digests).
 //!
 //! The format and the reasons are in ARCHITECTURE.md; RFC 9180 (HPKE), RFC 5869 (HKDF), RFC 2104 (HMAC).
 
+mod digest;
 mod entropy;
 mod envelope;
 mod error;
@@ -18,6 +19,7 @@ mod scope;
 mod suite_g;
 mod suite_x;
 
+pub use digest::{Digest, DigestKey};
 pub use entropy::{Entropy, NoEntropy, SystemEntropy};
 pub use envelope::{Envelope, MAX_ENVELOPE_CHARS, MAX_OBJECT_CHARS, Suite, open, seal};
 pub use error::{Error, OpenError};
