@@ -33,6 +33,16 @@ pub mod label {
     pub const PROBES: &str = "supercargo.dev/probes";
     /// On a namespace's agent, which is nobody's replica: what it was made from. Another value is another agent.
     pub const AGENT: &str = "supercargo.dev/agent";
+    /// On a container with delivered files: where it mounts which volume, as JSON.
+    pub const FILES: &str = "supercargo.dev/files";
+    /// On what holds a deployment's files, which is nobody's replica: the deployment's name.
+    pub const HOLDER: &str = "supercargo.dev/holder";
+    /// On holders and on the volumes that they hold: `metadata.uid` of the deployment whose files these are.
+    pub const HOLDS_FOR: &str = "supercargo.dev/holds-for";
+    /// On holders: which volume it holds for which volume of the pod, as JSON.
+    pub const HOLDS: &str = "supercargo.dev/holds";
+    /// On holders: whose the files are, `uid:gid`.
+    pub const FILE_USER: &str = "supercargo.dev/file-user";
 }
 
 /// Annotations of Kubernetes objects that users may set.

@@ -201,8 +201,10 @@ impl World {
         let wish = self.wish(raw, &id, objects, &opener, &views);
         let around = Surroundings::default().look(&self.engine, &wish.desired).await;
         let around = around.map_err(connect::engine_failure)?;
-        let (networks, image) = (&around.networks, around.image_present);
-        let observed = Observed::of(&id.owner, views, networks, &self.options.host_routes, image);
+        let (networks, image) = (&around.networks, around.image.is_some());
+        let mut observed = Observed::of(&id.owner, views, networks, &self.options.host_routes, image);
+        let found = &mut observed.files;
+        found.find_user(&wish.desired, around.image.as_ref(), |_not_looked_up| None);
         let plan = self.decide(raw, &wish.desired, &observed);
         note(&id, &plan);
         let violations = wish.violations.iter().map(ToString::to_string).collect();

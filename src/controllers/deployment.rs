@@ -240,19 +240,23 @@ impl<E: Engine> Pass<'_, E> {
     /// Step 4. What is around the containers is looked at once in a pass that only makes and starts some.
     pub(super) async fn observe(&self, desired: &Desired, memory: &mut Memory) -> Result<Observed, Error> {
         if let Some(around) = &memory.around {
-            let observed = self.seen(around)?;
+            let observed = self.seen(desired, around)?;
             // Otherwise one is on a network that has come since.
             if observed.stranded.is_empty() {
                 return Ok(observed);
             }
         }
         let engine = &**self.ctx.host.engine();
-        let around = self.ctx.host.surroundings().look(engine, desired).await?;
+        self.ctx.executor.files().at_connection(self.ctx.host.connection());
+        let mut around = self.ctx.host.surroundings().look(engine, desired).await?;
+        if !desired.files().is_empty() {
+            around.noswap = self.ctx.executor.files().noswap(engine).await?;
+        }
         let around = memory.around.insert(Arc::new(around));
-        self.seen(around)
+        self.seen(desired, around)
     }
 
-    fn seen(&self, around: &Around) -> Result<Observed, Error> {
+    fn seen(&self, desired: &Desired, around: &Around) -> Result<Observed, Error> {
         let views = self
             .ctx
             .host
@@ -268,7 +272,7 @@ impl<E: Engine> Pass<'_, E> {
             views,
             &around.networks,
             &self.ctx.options.host_routes,
-            around.image_present,
+            around.image.is_some(),
         );
         // What an agent says is newer than what the status remembers.
         let told = remembered_health(&self.before, &observed);
@@ -276,7 +280,13 @@ impl<E: Engine> Pass<'_, E> {
             .with_health(&told)
             .with_health(&self.ctx.agents.known(&self.subject()));
         let answers = self.ctx.commands.watch(&self.subject(), &observed);
-        Ok(observed.with_answers(&answers))
+        let book = self.ctx.executor.files();
+        let mut observed = observed
+            .with_answers(&answers)
+            .with_files(&book.delivered(), &book.shown());
+        observed.files.noswap = around.noswap;
+        observed.files.find_user(desired, around.image.as_ref(), |lookup| book.user(lookup));
+        Ok(observed)
     }
 
     pub(super) fn pull(&self, wish: &Wish) -> (Pull, Option<engine::Error>) {
@@ -340,7 +350,7 @@ impl<E: Engine> Pass<'_, E> {
         };
         let opener = self.ctx.ring.opener();
         let mut supplies = Supplies::default();
-        if plan.creates() {
+        if plan.needs_bytes() {
             let source = &*self.ctx.shelves;
             supplies.env = resolve::resolve(
                 &valid.deployment,

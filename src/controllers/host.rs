@@ -23,6 +23,7 @@ use crate::{
     engine::{self, Engine, Event, Kind, LabelFilter},
     state::{
         container::{ContainerId, ContainerView, RunState},
+        files::is_holder,
         observed::{is_agent, namespace_of},
         owner::Instance,
     },
@@ -62,6 +63,8 @@ pub struct Host<E> {
     ticket: AtomicU64,
     wake: Box<dyn Fn(WakeUp) + Send + Sync>,
     connected: watch::Sender<bool>,
+    /// Counts connections to the engine.
+    connections: AtomicU64,
     networks: tokio::sync::Mutex<()>,
     surroundings: Surroundings,
     /// Counts changes of agents.
@@ -96,6 +99,7 @@ impl<E: Engine> Host<E> {
             ticket: AtomicU64::new(1),
             wake,
             connected: watch::channel(false).0,
+            connections: AtomicU64::new(0),
             networks: tokio::sync::Mutex::default(),
             surroundings: Surroundings::default(),
             agents: watch::channel(0).0,
@@ -123,6 +127,12 @@ impl<E: Engine> Host<E> {
     #[must_use]
     pub fn connected(&self) -> watch::Receiver<bool> {
         self.connected.subscribe()
+    }
+
+    /// The number of the present connection to the engine, or of the last one.
+    #[must_use]
+    pub fn connection(&self) -> u64 {
+        self.connections.load(Ordering::SeqCst)
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
@@ -189,7 +199,7 @@ impl<E: Engine> Host<E> {
             .containers
             .values()
             .filter_map(|look| look.view.as_ref())
-            .filter(|view| !is_agent(view))
+            .filter(|view| !is_agent(view) && !is_holder(view))
         {
             *counts.entry(state_word(view.state)).or_insert(0) += 1;
         }
@@ -302,6 +312,7 @@ impl<E: Engine> Host<E> {
         // The stream first, then the list: what happens in between is seen by both.
         let mut events = self.engine.events(&self.filter).await?;
         self.list(true).await?;
+        self.connections.fetch_add(1, Ordering::SeqCst);
         let mut lists = 0_u32;
         let back = self.lock().away.take().is_some();
         self.connected.send_replace(true);

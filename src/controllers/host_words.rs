@@ -11,7 +11,7 @@ use crate::{
     state::container::RunState,
 };
 
-/// The object that a container belongs to, as its labels say.
+/// The object that a container belongs to or holds files for, as its labels say.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subject {
     /// Namespace of the deployment.
@@ -24,7 +24,10 @@ impl Subject {
     pub(super) fn of(labels: &BTreeMap<String, String>) -> Option<Self> {
         Some(Self {
             namespace: labels.get(label::NAMESPACE)?.clone(),
-            name: labels.get(label::DEPLOYMENT)?.clone(),
+            name: labels
+                .get(label::DEPLOYMENT)
+                .or_else(|| labels.get(label::HOLDER))?
+                .clone(),
         })
     }
 }

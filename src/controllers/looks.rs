@@ -17,6 +17,7 @@ use crate::{
     state::{
         container::ContainerId,
         desired::{Desired, Template},
+        image::ImageView,
         network::NetworkView,
     },
 };
@@ -64,38 +65,41 @@ impl<T: Clone> Shared<T> {
 pub struct Around {
     /// All networks.
     pub networks: Vec<NetworkView>,
-    /// Whether the wanted image is there.
-    pub image_present: bool,
+    /// The wanted image, when it is there.
+    pub image: Option<ImageView>,
+    /// Whether a tmpfs can be kept out of swap, where that matters.
+    pub noswap: bool,
 }
 
 /// What is around the containers: the networks, and which images are there.
 #[derive(Debug, Default)]
 pub struct Surroundings {
     networks: Shared<engine::Result<Vec<NetworkView>>>,
-    images: Mutex<BTreeMap<String, Arc<Shared<engine::Result<bool>>>>>,
+    images: Mutex<BTreeMap<String, Arc<Shared<engine::Result<Option<ImageView>>>>>>,
 }
 
 impl Surroundings {
-    /// All networks, and whether the wanted image is there.
+    /// All networks, and the wanted image when it is there.
     ///
     /// # Errors
     /// The engine's.
     pub async fn look<E: Engine>(&self, engine: &E, desired: &Desired) -> engine::Result<Around> {
         let image = async {
             match &desired.template {
-                Template::Known(prototype) => self.has_image(engine, &prototype.spec.image).await,
-                Template::Blocked(_) => Ok(false),
+                Template::Known(prototype) => self.image(engine, &prototype.spec.image).await,
+                Template::Blocked(_) => Ok(None),
             }
         };
         let networks = self.networks.read(engine.list_networks());
-        let (networks, image_present) = futures::join!(networks, image);
+        let (networks, image) = futures::join!(networks, image);
         Ok(Around {
             networks: networks?,
-            image_present: image_present?,
+            image: image?,
+            noswap: false,
         })
     }
 
-    async fn has_image<E: Engine>(&self, engine: &E, image: &str) -> engine::Result<bool> {
+    async fn image<E: Engine>(&self, engine: &E, image: &str) -> engine::Result<Option<ImageView>> {
         let shared = {
             let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
             // Those that nobody asks for just now are not kept.
@@ -104,8 +108,8 @@ impl Surroundings {
         };
         let look = async {
             match engine.inspect_image(image).await {
-                Ok(_) => Ok(true),
-                Err(error) if error.kind == Kind::NotFound => Ok(false),
+                Ok(view) => Ok(Some(view)),
+                Err(error) if error.kind == Kind::NotFound => Ok(None),
                 Err(error) => Err(error),
             }
         };

@@ -37,7 +37,7 @@ impl<E: Engine> Run<'_, E> {
     }
 
     /// Makes it; its image first where the engine has none.
-    async fn make_agent(&self, spec: &ContainerSpec) -> engine::Result<ContainerId> {
+    pub(super) async fn make_agent(&self, spec: &ContainerSpec) -> engine::Result<ContainerId> {
         let (engine, env) = (self.engine(), SecretEnv::new());
         match engine.create_container(spec, &env).await {
             Err(error) if error.kind == Kind::NotFound => {

@@ -18,10 +18,13 @@ use crate::{
 };
 
 mod agent;
+mod files;
 pub mod program;
+mod user;
 pub mod watched;
 
 pub use crate::plan::outcome::{Outcome, Report, Skipped};
+pub use files::Book;
 pub use program::Program;
 pub use watched::{Remember, Wake, Watched};
 
@@ -43,6 +46,7 @@ pub struct Executor<E> {
     program: Arc<Program>,
     /// One agent at a time is looked after: all deployments of a namespace want theirs at the same moment.
     agents: Arc<tokio::sync::Mutex<()>>,
+    files: Arc<Book>,
 }
 
 impl<E> Clone for Executor<E> {
@@ -52,6 +56,7 @@ impl<E> Clone for Executor<E> {
             watched: Arc::clone(&self.watched),
             program: Arc::clone(&self.program),
             agents: Arc::clone(&self.agents),
+            files: Arc::clone(&self.files),
         }
     }
 }
@@ -75,6 +80,7 @@ impl<E: Engine> Executor<E> {
             watched,
             program,
             agents: Arc::default(),
+            files: Arc::default(),
         }
     }
 
@@ -82,6 +88,12 @@ impl<E: Engine> Executor<E> {
     #[must_use]
     pub fn watched(&self) -> &Arc<Watched> {
         &self.watched
+    }
+
+    /// What it has found out about files.
+    #[must_use]
+    pub fn files(&self) -> &Book {
+        &self.files
     }
 
     /// Runs the stages in order, the chains of a stage side by side; stops after a stage in which something failed.
@@ -177,6 +189,7 @@ impl<E: Engine> Run<'_, E> {
                 }
                 other => other.map(|_id| ())?,
             },
+            Action::Files(files) => return self.files(files, made.as_ref()).await,
             Action::EnsureAgent { spec } => return self.ensure_agent(spec).await,
             Action::RemoveAgent { id, .. } => return self.remove_agent(id).await,
             Action::EnsureVolume { volume } => engine.create_volume(volume).await?,

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::hold::Hold;
+use super::{file_action::FileAction, hold::Hold};
 use crate::state::{
     container::{ContainerId, ContainerSpec, Limits},
     desired::PullPolicy,
@@ -67,6 +67,12 @@ pub enum Why {
     Unhealthy,
     /// It was made by another version.
     Outdated,
+    /// What stands in its files is not what is wanted.
+    FilesChanged,
+    /// Nobody knows what stands in its files.
+    FilesUnknown,
+    /// Its files are gone.
+    FilesLost,
 }
 
 impl fmt::Display for Why {
@@ -98,6 +104,8 @@ pub enum Action {
         /// Why.
         why: Why,
     },
+    /// Something about delivered files.
+    Files(FileAction),
     /// Makes a data volume unless it exists.
     EnsureVolume {
         /// The volume.
@@ -198,6 +206,7 @@ impl Action {
     #[must_use]
     pub fn verb(&self) -> &'static str {
         match self {
+            Self::Files(files) => files.verb(),
             Self::EnsureNetwork { .. } => "ensure-network",
             Self::EnsureAgent { .. } => "ensure-agent",
             Self::RemoveAgent { .. } => "remove-agent",
@@ -220,6 +229,7 @@ impl Action {
     #[must_use]
     pub fn subject(&self) -> &str {
         match self {
+            Self::Files(files) => files.subject(),
             Self::EnsureNetwork { network } => &network.name,
             Self::EnsureVolume { volume } => &volume.name,
             Self::Pull { image, .. } => image,
@@ -244,6 +254,7 @@ impl Action {
             Self::EnsureNetwork { .. } | Self::EnsureVolume { .. } | Self::EnsureAgent { .. } => {
                 Why::NeededFirst
             }
+            Self::Files(files) => files.why(),
             Self::Pull { .. } => Why::ImageNeeded,
             Self::StartCreated { .. } => Why::Missing,
             Self::Create { why, .. }
@@ -271,6 +282,7 @@ impl Action {
             | Self::Disconnect { target, .. }
             | Self::Stop { target, .. }
             | Self::Remove { target, .. } => Some(target),
+            Self::Files(files) => files.target(),
             Self::EnsureNetwork { .. }
             | Self::EnsureAgent { .. }
             | Self::RemoveAgent { .. }
@@ -318,10 +330,16 @@ impl Plan {
         self.actions().next().is_none()
     }
 
-    /// Whether it makes a container, so that bytes are needed.
+    /// Whether it makes a container or writes files, so that bytes are needed.
     #[must_use]
-    pub fn creates(&self) -> bool {
-        self.actions().any(|a| matches!(a, Action::Create { .. }))
+    pub fn needs_bytes(&self) -> bool {
+        let needs = |a: &Action| {
+            matches!(
+                a,
+                Action::Create { .. } | Action::Files(FileAction::Deliver { .. })
+            )
+        };
+        self.actions().any(needs)
     }
 
     /// Whether it makes a network, whose subnet must not be chosen twice.
@@ -336,7 +354,10 @@ impl Plan {
         self.actions().all(|a| {
             matches!(
                 a,
-                Action::Create { .. } | Action::StartCreated { .. } | Action::Start { .. }
+                Action::Create { .. }
+                    | Action::StartCreated { .. }
+                    | Action::Start { .. }
+                    | Action::Files(FileAction::Confirm { .. })
             )
         })
     }

@@ -80,6 +80,7 @@ pub(crate) fn desired(replicas: u32, template: &str) -> Desired {
             spec: spec(),
             pull: PullPolicy::IfNotPresent,
             volumes: Vec::new(),
+            files: Vec::new(),
         })),
         network: names::network(&owner().instance, "shop"),
         agent: agent_image(),

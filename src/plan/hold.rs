@@ -53,6 +53,13 @@ pub enum Hold {
     },
     /// No subnet of the pool is free.
     NoSubnet,
+    /// Files are being delivered first.
+    Delivering,
+    /// The files that a replica was given are gone, and nothing says what stood in them.
+    FilesLost {
+        /// Its place.
+        slot: u32,
+    },
 }
 
 impl Hold {
@@ -69,8 +76,10 @@ impl Hold {
             Self::BackOff { .. } => Some(Reason::BackOff),
             Self::PullBackOff { .. } | Self::ImageAbsent => Some(Reason::ImagePullError),
             Self::NoSubnet => Some(Reason::NetworkUnavailable),
+            Self::FilesLost { .. } => Some(Reason::SecretDeliveryError),
             Self::Paused
             | Self::Pulling
+            | Self::Delivering
             | Self::Waiting { .. }
             | Self::Draining
             | Self::Withdrawing { .. } => None,
@@ -88,6 +97,8 @@ impl Hold {
             | Self::Pulling
             | Self::ImageAbsent
             | Self::Draining
+            | Self::Delivering
+            | Self::FilesLost { .. }
             | Self::NoSubnet => None,
         }
     }
@@ -105,6 +116,8 @@ impl fmt::Display for Hold {
             Self::Waiting { slot, .. } => write!(f, "wait until replica {slot} is available"),
             Self::Withdrawing { slot, .. } => write!(f, "wait until nobody is sent to replica {slot}"),
             Self::Draining => f.write_str("wait until the old replicas have ended"),
+            Self::Delivering => f.write_str("wait until files are delivered"),
+            Self::FilesLost { slot } => write!(f, "hold the restart of replica {slot} (its files are gone)"),
             Self::NoSubnet => f.write_str("hold new containers (no free subnet in the pool)"),
         }
     }

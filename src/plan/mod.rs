@@ -20,6 +20,8 @@ use crate::state::{
 
 pub mod action;
 pub mod agent;
+pub mod file_action;
+mod files;
 pub mod heal;
 pub mod history;
 pub mod hold;
@@ -39,6 +41,10 @@ mod properties;
 mod rolling_tests;
 #[cfg(test)]
 mod simulator;
+#[cfg(test)]
+mod simulator_files;
+#[cfg(test)]
+mod files_tests;
 
 pub use action::{Action, Chain, Plan, Target, Why};
 pub use hold::Hold;
@@ -97,20 +103,28 @@ pub fn plan(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Plan {
     let mut decision = rollout::decide(desired, observed, inputs);
     let mut ensure = Vec::new();
     let mut created = Vec::new();
+    let files;
     if !decision.create.is_empty() || !decision.yielding.is_empty() {
         match prepare::prepare(desired, observed, inputs) {
             Prepared::NotYet { chain, hold } => {
                 decision.chains.push(chain);
                 decision.holds.push(hold);
+                files = files::keep(desired, observed, false);
             }
             Prepared::After(needed) => {
                 ensure = needed;
+                files = files::keep(desired, observed, true);
                 make_room(desired, observed, inputs, &mut decision);
                 created.clone_from(&decision.create);
             }
         }
+    } else {
+        files = files::keep(desired, observed, false);
     }
+    ensure.extend(files.first);
     let mut chains = decision.chains;
+    files::gate(desired, observed, &mut chains, &mut decision.holds);
+    chains.extend(files.beside);
     let again = network_again(desired, observed, inputs, &mut chains);
     if network_of(&ensure).is_none() {
         ensure.extend(again);
@@ -122,7 +136,7 @@ pub fn plan(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Plan {
         chains.extend(agent::ensure(desired, observed, subnet).filter(|_| needed));
     }
     // New ones beside what is mended: a container that cannot be started must not keep its successor from coming.
-    let create = |slot: &u32| create(desired, *slot, subnet.as_deref());
+    let create = |slot: &u32| create(desired, observed, *slot, subnet.as_deref());
     chains.extend(created.iter().filter_map(create));
     Plan {
         stages: [ensure, chains, last(desired, observed)]
@@ -199,8 +213,9 @@ fn make_room(desired: &Desired, observed: &Observed, inputs: &Inputs, decision: 
     decision.holds.push(Hold::Draining);
 }
 
-fn create(desired: &Desired, slot: u32, subnet: Option<&str>) -> Option<Chain> {
+fn create(desired: &Desired, observed: &Observed, slot: u32, subnet: Option<&str>) -> Option<Chain> {
     let mut spec = desired.container(slot).ok()?;
+    files::place(desired, observed, &mut spec);
     if let Some(agent) = subnet.and_then(agent::address) {
         // Twice: the engine's resolver asks each entry once, so that an agent which is being restarted is asked again
         // before somebody who does not know our names denies one (20.10).
@@ -209,12 +224,14 @@ fn create(desired: &Desired, slot: u32, subnet: Option<&str>) -> Option<Chain> {
             .collect();
     }
     let name = spec.name.clone();
+    let confirm = files::confirm_new(desired, observed, &name);
     let create = Action::Create {
         slot,
         spec: Box::new(spec),
         why: Why::Missing,
     };
-    Some(vec![create, Action::StartCreated { name }])
+    let start = Action::StartCreated { name };
+    Some([create, start].into_iter().chain(confirm).collect())
 }
 
 /// The namespace's network goes with its last container, and its agent before it.

@@ -2,7 +2,7 @@
 //! with the actions that bring them, or with the hold that says what is waited for. Nothing is taken away for the sake
 //! of a new container before that one could be made.
 
-use super::{Action, Chain, Hold, Inputs, Pull, subnet};
+use super::{Action, Chain, Hold, Inputs, Pull, files, subnet};
 use crate::state::{
     desired::{Desired, Prototype, PullPolicy, Template},
     network::NetworkSpec,
@@ -37,6 +37,9 @@ pub fn prepare(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Prepa
         }
     };
     if let Some((chain, hold)) = image(prototype, observed, inputs) {
+        return Prepared::NotYet { chain, hold };
+    }
+    if let Some((chain, hold)) = files::unknown(desired, observed) {
         return Prepared::NotYet { chain, hold };
     }
     let mut chains: Vec<Chain> = prototype

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Chain, Hold, Inputs, Why,
+    Chain, Hold, Inputs, Why, files,
     heal::{self, Verdict},
     leave, rolling,
 };
@@ -179,6 +179,8 @@ fn mend<'a>(
             // Restarted where it is, it would ask an agent for names that has another address now.
             if observed.stranded.contains(&current.view.id) {
                 outgrown.push((current, Why::NetworkLost));
+            } else if files::is_lost(observed, &current) {
+                outgrown.push((current, Why::FilesLost));
             } else if wanted.as_ref().is_some_and(limits) {
                 outgrown.push((current, Why::LimitsChanged));
             }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Action, Inputs, Plan, Pull, fixtures, plan,
+    simulator_files::Shelves,
     restart::{self, Restarts},
 };
 use crate::{
@@ -32,12 +33,13 @@ pub(super) struct World {
     pub(super) out: BTreeMap<ContainerId, Timestamp>,
     /// The template whose containers run and are never ready.
     pub(super) broken: Option<&'static str>,
-    made: u32,
+    pub(super) files: Shelves,
+    pub(super) made: u32,
 }
 
 /// What came of one action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Did {
+pub(super) enum Did {
     Done,
     EndsChain,
     Refused,
@@ -54,6 +56,7 @@ impl World {
             restarts: BTreeMap::new(),
             out: BTreeMap::new(),
             broken: None,
+            files: Shelves::default(),
             made: 0,
         }
     }
@@ -72,6 +75,7 @@ impl World {
             &[],
             self.image,
         );
+        observed = self.files.show(observed);
         for replica in &mut observed.replicas {
             replica.health.ready = self.is_well(&replica.view);
         }
@@ -110,6 +114,7 @@ impl World {
     pub(super) fn forget(&mut self) {
         self.restarts.clear();
         self.out.clear();
+        self.files.forget();
         self.pull = Pull::NotAsked;
     }
 
@@ -124,13 +129,20 @@ impl World {
         for stage in &plan.stages {
             let mut refused = false;
             for chain in stage {
+                let mut made = None;
                 for action in chain {
                     if count == most {
                         return count;
                     }
                     count += 1;
                     watch(self, action);
-                    match self.act(action) {
+                    let did = self.act(action, made.as_ref());
+                    if let Action::Create { spec, .. } = action {
+                        let view = self.containers.iter().find(|c| c.name == spec.name);
+                        made = view.map(|view| view.id.clone());
+                    }
+                    self.settle_files();
+                    match did {
                         Did::Done => {}
                         Did::EndsChain => break,
                         Did::Refused => {
@@ -152,7 +164,7 @@ impl World {
     }
 
     #[expect(clippy::too_many_lines, reason = "a table")]
-    fn act(&mut self, action: &Action) -> Did {
+    fn act(&mut self, action: &Action, made: Option<&ContainerId>) -> Did {
         match action {
             Action::EnsureNetwork { network } => {
                 self.network.get_or_insert(NetworkView {
@@ -164,21 +176,8 @@ impl World {
                 Did::Done
             }
             Action::EnsureVolume { .. } => Did::Done,
-            Action::EnsureAgent { spec } => {
-                let there = self
-                    .containers
-                    .iter()
-                    .find(|c| c.name == spec.name)
-                    .map(|c| c.id.clone());
-                let id = there.unwrap_or_else(|| {
-                    self.made += 1;
-                    let id = ContainerId::new(format!("made-{:08}", self.made));
-                    self.containers
-                        .push(fixtures::created(spec, id.clone(), self.now));
-                    id
-                });
-                self.start(&id)
-            }
+            Action::Files(files) => self.act_on_files(files, made),
+            Action::EnsureAgent { spec } => self.ensure(spec),
             Action::RemoveAgent { id, .. } => {
                 self.containers.retain(|c| c.id != *id);
                 Did::Done
@@ -275,7 +274,8 @@ impl World {
         }
     }
 
-    fn start(&mut self, id: &ContainerId) -> Did {
+    pub(super) fn start(&mut self, id: &ContainerId) -> Did {
+        self.check_files(id);
         let (now, network) = (self.now, self.network.as_ref().map(|n| n.id.clone()));
         let Some(container) = self.containers.iter_mut().find(|c| c.id == *id) else {
             return Did::Refused;

@@ -249,6 +249,7 @@ impl Parts<'_> {
             spec,
             pull,
             volumes: volumes.collect(),
+            files: Vec::new(),
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     container::ContainerSpec,
+    files::FileVolume,
     names,
     owner::Owner,
     revision::{Fingerprints, TemplateHash, revision},
@@ -83,6 +84,9 @@ pub struct Prototype {
     pub pull: PullPolicy,
     /// Data volumes that must exist first.
     pub volumes: Vec<Volume>,
+    /// Volumes with files, which must have been delivered first. In `spec` they are mounted by their names in the pod.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileVolume>,
 }
 
 /// Why no new container may be made. What runs goes on running.
@@ -173,6 +177,15 @@ impl Desired {
             network,
             agent: AgentImage::default(),
             dns: Vec::new(),
+        }
+    }
+
+    /// The wanted volumes with files; none while the template is blocked.
+    #[must_use]
+    pub fn files(&self) -> &[FileVolume] {
+        match &self.template {
+            Template::Known(prototype) => &prototype.files,
+            Template::Blocked(_) => &[],
         }
     }
 

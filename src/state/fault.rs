@@ -37,6 +37,9 @@ pub enum Op {
     ListVolumes,
     CreateVolume,
     RemoveVolume,
+    Deliver,
+    Confirm,
+    FindUser,
 }
 
 impl Op {
@@ -58,6 +61,7 @@ impl Op {
                 | Self::ListImages
                 | Self::ListNetworks
                 | Self::ListVolumes
+                | Self::Confirm
         )
     }
 
@@ -107,6 +111,9 @@ impl Op {
             Self::ListVolumes => "list_volumes",
             Self::CreateVolume => "create_volume",
             Self::RemoveVolume => "remove_volume",
+            Self::Deliver => "deliver",
+            Self::Confirm => "confirm",
+            Self::FindUser => "find_user",
         }
     }
 }

@@ -1,9 +1,17 @@
 //! Files that a deployment is given: what stands in each of its volumes, for whom, and what has been delivered. Holds
 //! slots and fingerprints, never bytes. Made by `secrets` and [`super::build`]; read by `plan`, `execute` and `status`.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::container::SlotId;
+use super::{
+    container::{ContainerId, ContainerView, RunState, SlotId},
+    hash::hex,
+    image::ImageView,
+};
+use crate::api::keys::label;
 
 /// Whose a file is, by number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,4 +50,159 @@ pub struct FileSlot {
     pub slot: SlotId,
     /// Keyed fingerprint of them.
     pub fingerprint: String,
+}
+
+/// What becomes of a container that runs when a value in one of its files changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnChange {
+    /// Nothing: it finds the new file when it reads again.
+    Update,
+    /// It is sent this signal, such as `SIGHUP`.
+    Signal(String),
+    /// A rolling update replaces it; the old ones never see the new value.
+    Restart,
+}
+
+/// A volume of the pod with files, as wanted. Where on the engine they stand depends on whose they are, which only the
+/// image may say; `plan::files` decides it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileVolume {
+    /// The volume's name in the pod.
+    pub entry: String,
+    /// Hash of how the volume is written: another one is another volume, so that replicas of two templates never see each
+    /// other's files.
+    pub definition: String,
+    /// What a change does.
+    pub on_change: OnChange,
+    /// Permissions of the directory.
+    pub mode: u32,
+    /// Where the container mounts it.
+    pub targets: Vec<String>,
+    /// Its files.
+    pub files: Vec<FileSlot>,
+}
+
+impl FileVolume {
+    /// Names what stands in it: the same files with the same values have the same generation.
+    #[must_use]
+    pub fn generation(&self) -> String {
+        let modes: Vec<String> = self.files.iter().map(|f| format!("{:o}", f.mode)).collect();
+        let parts = self.files.iter().zip(&modes);
+        let parts: Vec<&str> = parts
+            .flat_map(|(f, mode)| [f.path.as_str(), mode.as_str(), f.fingerprint.as_str()])
+            .collect();
+        hex(&parts, 16)
+    }
+}
+
+/// A container that holds volumes with files, so that they stay, and that writes them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Holder {
+    /// The container.
+    pub view: ContainerView,
+    /// Which volume of the engine is which of the pod.
+    pub volumes: BTreeMap<String, String>,
+    /// Whose the files are.
+    pub user: FileUser,
+}
+
+impl Holder {
+    /// Reads the labels; one that somebody broke holds nothing, and goes.
+    #[must_use]
+    pub fn of(view: ContainerView) -> Self {
+        Self {
+            volumes: serde_json::from_str(view.label(label::HOLDS)).unwrap_or_default(),
+            user: FileUser::parse(view.label(label::FILE_USER)).unwrap_or_default(),
+            view,
+        }
+    }
+
+    /// Whether it can write.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.view.state == RunState::Running
+    }
+
+    /// Where a volume of the pod is mounted in it.
+    #[must_use]
+    pub fn directory(entry: &str) -> String {
+        format!("/files/{entry}")
+    }
+}
+
+/// Whether a container of ours holds files, and so is nobody's replica.
+#[must_use]
+pub fn is_holder(view: &ContainerView) -> bool {
+    !view.label(label::HOLDS_FOR).is_empty()
+}
+
+/// A user that only the image's own lists of users and groups can turn into numbers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserLookup {
+    /// The image's id.
+    pub image: String,
+    /// As written in the image or the template: a name, a number, or two with `:`.
+    pub user: String,
+}
+
+/// Whose a container's files have to be, or what must be looked up in the image to know it. `written` is what the
+/// template says, which wins; an image that says nothing means root.
+///
+/// # Errors
+/// The lookup.
+pub fn user_of(written: Option<&str>, image: &ImageView) -> Result<FileUser, UserLookup> {
+    let text = written.unwrap_or(&image.user);
+    if matches!(text, "" | "0" | "root") {
+        return Ok(FileUser::default());
+    }
+    FileUser::parse(text).ok_or_else(|| UserLookup {
+        image: image.id.clone(),
+        user: text.to_owned(),
+    })
+}
+
+impl FileUser {
+    /// Reads `uid:gid`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (uid, gid) = text.split_once(':')?;
+        Some(Self {
+            uid: uid.parse().ok()?,
+            gid: gid.parse().ok()?,
+        })
+    }
+}
+
+/// What was found in a volume, by a holder in one of its runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Delivered {
+    /// Who looked.
+    pub holder: ContainerId,
+    /// When that run of it began.
+    pub started_at: Timestamp,
+    /// What stands there; `None` for nothing.
+    pub generation: Option<String>,
+    /// The generation that the containers have been told of.
+    pub told: Option<String>,
+}
+
+/// What a container in one of its runs was found to see of its volumes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shown {
+    /// When that run began.
+    pub started_at: Timestamp,
+    /// The generation that stood in each volume then, and whether the container saw it.
+    pub volumes: BTreeMap<String, (String, bool)>,
+}
+
+/// Where a container mounts its volumes with files: by volume, the paths. From its label.
+#[must_use]
+pub fn mounts(view: &ContainerView) -> BTreeMap<String, Vec<String>> {
+    serde_json::from_str(view.label(label::FILES)).unwrap_or_default()
 }

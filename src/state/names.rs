@@ -5,6 +5,7 @@
 //! network    <namespace>_<instance 6>
 //! agent      <namespace>_agent_<instance 6>
 //! volume     <namespace>_<volume>_<instance 6>
+//! files      <namespace>_<deployment>_files_<instance 6>_<owner and content 8>
 //! ```
 //! Kubernetes names have no `_`, so the parts cannot run into each other.
 
@@ -46,6 +47,14 @@ pub fn volume(instance: &Instance, namespace: &str, volume: &str) -> String {
         &format!("{namespace}_{volume}"),
         &format!("_{}", instance.short()),
     )
+}
+
+/// The name of a volume with a deployment's files, or of the container that holds some; `what` tells them apart.
+#[must_use]
+pub fn files(owner: &Owner, what: &[&str]) -> String {
+    let parts: Vec<&str> = [owner.uid.as_str()].into_iter().chain(what.iter().copied()).collect();
+    let tail = format!("_files_{}_{}", owner.instance.short(), hex(&parts, 8));
+    fit(&format!("{}_{}", owner.namespace, owner.name), &tail)
 }
 
 /// The host name inside a replica: `<deployment>-<replica>`, at most 63 characters as the kernel's limit is 64.

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     container::{ContainerId, ContainerView, RunState},
+    desired::{Desired, Template},
+    files::{Delivered, FileUser, Holder, Shown, UserLookup, is_holder, user_of},
+    image::ImageView,
     network::NetworkView,
     owner::Owner,
     probe::{Health, Probes},
@@ -100,6 +103,48 @@ pub struct Observed {
     pub subnets: Vec<String>,
     /// Whether the engine has the wanted image; unknown (as absent) while nothing is wanted.
     pub image_present: bool,
+    /// What is there for the deployment's files.
+    #[serde(default)]
+    pub files: ObservedFiles,
+}
+
+/// What is there for a deployment's files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedFiles {
+    /// The containers that hold them, sorted by name.
+    pub holders: Vec<Holder>,
+    /// Whose they have to be, as the template or the image says; `None` while that is not known.
+    pub user: Option<FileUser>,
+    /// What the image says about its user, to be looked up in its own list of users.
+    pub lookup: Option<UserLookup>,
+    /// Whether memory can be kept out of swap.
+    pub noswap: bool,
+    /// What stands in each volume, as the present run of its holder said; absent when nobody has looked.
+    pub delivered: BTreeMap<String, Delivered>,
+    /// What the present run of a container was found to see.
+    pub shown: BTreeMap<ContainerId, Shown>,
+}
+
+impl ObservedFiles {
+    /// Finds out whose files have to be; `known` says what has been looked up before.
+    pub fn find_user(
+        &mut self,
+        desired: &Desired,
+        image: Option<&ImageView>,
+        known: impl Fn(&UserLookup) -> Option<FileUser>,
+    ) {
+        let (Template::Known(prototype), Some(image)) = (&desired.template, image) else {
+            return;
+        };
+        match user_of(prototype.spec.user.as_deref(), image) {
+            Ok(user) => self.user = Some(user),
+            Err(lookup) => {
+                self.user = known(&lookup);
+                self.lookup = Some(lookup);
+            }
+        }
+    }
 }
 
 impl Observed {
@@ -114,6 +159,7 @@ impl Observed {
     ) -> Self {
         let mut neighbours = 0;
         let mut agent: Option<ContainerView> = None;
+        let mut holders = Vec::new();
         let mut replicas = Vec::new();
         let name = super::names::network(&owner.instance, &owner.namespace);
         let gone = |id: &str| !id.is_empty() && networks.iter().all(|network| network.id != id);
@@ -135,10 +181,15 @@ impl Observed {
             {
             } else if is_agent(&view) {
                 agent = Some(view);
+            } else if is_holder(&view) {
+                if view.label(label::HOLDS_FOR) == owner.uid {
+                    holders.push(Holder::of(view));
+                }
             } else {
                 neighbours += 1;
             }
         }
+        holders.sort_by(|a, b| a.view.name.cmp(&b.view.name));
         replicas.sort_by(|a, b| {
             (a.slot, a.view.created_at, &a.view.id).cmp(&(b.slot, b.view.created_at, &b.view.id))
         });
@@ -159,7 +210,40 @@ impl Observed {
             stranded,
             subnets,
             image_present,
+            files: ObservedFiles {
+                holders,
+                ..ObservedFiles::default()
+            },
         }
+    }
+
+    /// Adds what is known about files; what another run of a holder or of a container said is nothing about this one.
+    #[must_use]
+    pub fn with_files(
+        mut self,
+        delivered: &BTreeMap<String, Delivered>,
+        shown: &BTreeMap<ContainerId, Shown>,
+    ) -> Self {
+        let files = &mut self.files;
+        for holder in files.holders.iter().filter(|h| h.runs()) {
+            let this_run = |d: &&Delivered| {
+                d.holder == holder.view.id && Some(d.started_at) == holder.view.started_at
+            };
+            for volume in holder.volumes.keys() {
+                if let Some(found) = delivered.get(volume).filter(this_run) {
+                    files.delivered.insert(volume.clone(), found.clone());
+                }
+            }
+        }
+        for replica in self.replicas.iter().filter(|r| r.view.state == RunState::Running) {
+            let found = shown
+                .get(&replica.view.id)
+                .filter(|s| Some(s.started_at) == replica.view.started_at);
+            if let Some(found) = found {
+                files.shown.insert(replica.view.id.clone(), found.clone());
+            }
+        }
+        self
     }
 
     /// Adds what is known about the containers' health; what is known about another run of one is nothing about this.

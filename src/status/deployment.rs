@@ -297,6 +297,12 @@ fn progress(facts: &Facts<'_>) -> (Reason, String) {
     if waits(&|h| matches!(h, Hold::Pulling)) {
         return (Reason::Pulling, "the image is being fetched".to_owned());
     }
+    if waits(&|h| matches!(h, Hold::Delivering)) {
+        return (
+            Reason::RolloutStarted,
+            "files are delivered before an instance starts".to_owned(),
+        );
+    }
     if waits(&|h| matches!(h, Hold::Paused)) {
         return (
             Reason::RolloutStarted,

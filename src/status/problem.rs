@@ -129,6 +129,11 @@ fn failed(report: &Report) -> Option<Problem> {
 pub fn reason_of(error: &fault::Error) -> Reason {
     match error.kind {
         Kind::Unreachable => Reason::HostUnreachable,
+        Kind::Failed | Kind::NotFound | Kind::Conflict
+            if matches!(error.op, fault::Op::Deliver | fault::Op::Confirm) =>
+        {
+            Reason::SecretDeliveryError
+        }
         Kind::PortTaken => Reason::PortConflict,
         Kind::AddressSpace | Kind::NetworkInUse => Reason::NetworkUnavailable,
         Kind::RegistryDenied | Kind::ImageNotFound | Kind::RegistryUnavailable => Reason::ImagePullError,
@@ -176,6 +181,12 @@ fn held(hold: &Hold, observed: &Observed, pull_error: Option<&fault::Error>) -> 
             "the engine does not have the image and imagePullPolicy is Never; load the image or change the policy"
                 .to_owned()
         }
+        Hold::FilesLost { slot } => {
+            let replica = observed.replicas.iter().find(|r| r.slot == *slot);
+            let name = replica.map_or("", |r| r.view.name.as_str());
+            format!("{name} is not started: the files that it was given are gone, and what stood in them cannot be resolved now; \
+                     mend the references named above, or delete the container to have it made anew")
+        }
         Hold::NoSubnet => {
             "no /24 of the network pool is free; remove networks, or give the operator another --network-pool".to_owned()
         }
@@ -185,6 +196,7 @@ fn held(hold: &Hold, observed: &Observed, pull_error: Option<&fault::Error>) -> 
         | Hold::Pulling
         | Hold::Waiting { .. }
         | Hold::Withdrawing { .. }
+        | Hold::Delivering
         | Hold::Draining => return None,
     };
     Some(Problem::new(reason, message))

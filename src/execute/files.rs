@@ -1,0 +1,427 @@
+//! Does what a plan says about delivered files: holders and their volumes, one exec that writes or looks, and the look
+//! through the container's own mount. What was found is kept in a [`Book`] for the next plan; no bytes are. Decides nothing.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use tokio::io::AsyncWriteExt;
+
+use super::{Outcome, Run, Skipped, user};
+use crate::{
+    api::keys::label,
+    delivery::{
+        check,
+        parcel::{File, Load as Shipment, Order, Parcel},
+        receipt::{Receipt, Shelf},
+    },
+    engine::{self, Engine, Error, Kind, LabelFilter, LogChunk, Op},
+    plan::file_action::{FileAction, Load, Place, Sight},
+    seal::{DigestKey, Plaintext, SystemEntropy},
+    state::{
+        container::{ContainerId, ContainerSpec, ContainerView, RunState},
+        files::{Delivered, FileUser, Shown, UserLookup},
+            plaintext::SecretEnv,
+    },
+};
+
+/// How long one exec in a holder may take.
+const EXEC: Duration = Duration::from_secs(30);
+/// The longest answer of a holder.
+const LONGEST_ANSWER: usize = 4 << 20;
+/// How much of what a failed exec says is passed on.
+const LONGEST_WORD: usize = 300;
+
+/// What is known about files, by what was found last. Kept for speed: whoever does not know looks.
+#[derive(Debug, Default)]
+pub struct Book(Mutex<Pages>);
+
+#[derive(Debug, Default)]
+struct Pages {
+    connection: u64,
+    delivered: BTreeMap<String, Delivered>,
+    shown: BTreeMap<ContainerId, Shown>,
+    users: BTreeMap<UserLookup, FileUser>,
+    noswap: Option<bool>,
+}
+
+impl Book {
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what was found over an earlier connection to the engine: it may have lost every tmpfs since.
+    pub fn at_connection(&self, number: u64) {
+        let mut pages = self.pages();
+        if pages.connection != number {
+            pages.connection = number;
+            pages.delivered.clear();
+            pages.shown.clear();
+            pages.noswap = None;
+        }
+    }
+
+    /// What stands in each volume.
+    #[must_use]
+    pub fn delivered(&self) -> BTreeMap<String, Delivered> {
+        self.pages().delivered.clone()
+    }
+
+    /// What each container was found to see.
+    #[must_use]
+    pub fn shown(&self) -> BTreeMap<ContainerId, Shown> {
+        self.pages().shown.clone()
+    }
+
+    /// The numbers of a user, when they have been looked up.
+    #[must_use]
+    pub fn user(&self, lookup: &UserLookup) -> Option<FileUser> {
+        self.pages().users.get(lookup).copied()
+    }
+
+    /// Whether the engine's kernel can keep a tmpfs out of swap.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn noswap<E: Engine>(&self, engine: &E) -> engine::Result<bool> {
+        let known = self.pages().noswap;
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let found = user::knows_noswap(&engine.info().await?.kernel);
+        self.pages().noswap = Some(found);
+        Ok(found)
+    }
+
+    /// Forgets what was found about these containers and volumes; they are looked at again.
+    pub fn forget<'a>(
+        &self,
+        containers: impl Iterator<Item = &'a ContainerId>,
+        volumes: impl Iterator<Item = &'a String>,
+    ) {
+        let mut pages = self.pages();
+        containers.for_each(|id| drop(pages.shown.remove(id)));
+        volumes.for_each(|name| drop(pages.delivered.remove(name)));
+    }
+}
+
+impl<E: Engine> Run<'_, E> {
+    pub(super) async fn files(
+        &self,
+        action: &FileAction,
+        made: Option<&ContainerId>,
+    ) -> engine::Result<Outcome> {
+        match action {
+            FileAction::FindUser { lookup, spec } => self.find_user(lookup, spec).await,
+            FileAction::EnsureHolder { spec } => self.ensure_holder(spec).await,
+            FileAction::StartHolder { id, .. } => self.start_holder(id).await,
+            FileAction::RemoveHolder { id, .. } => self.remove_holder(id).await,
+            FileAction::RemoveVolumes { volumes } => self.remove_volumes(volumes).await,
+            FileAction::Deliver {
+                holder, user, loads, ..
+            } => self.deliver(holder, *user, loads).await,
+            FileAction::Look { holder, places } => {
+                let orders = places.iter().map(|place| (place.clone(), Order::Look));
+                self.exchange(holder, orders.collect()).await?;
+                Ok(Outcome::Done)
+            }
+            FileAction::NoteTold {
+                holder,
+                place,
+                generation,
+            } => {
+                let generation = generation.clone();
+                self.exchange(holder, vec![(place.clone(), Order::Told { generation })])
+                    .await?;
+                Ok(Outcome::Done)
+            }
+            FileAction::Confirm { target, sights, .. } => {
+                let id = target.as_ref().map(|target| &target.id).or(made);
+                match id {
+                    Some(id) => self.confirm(id, sights).await,
+                    None => Ok(Outcome::Skipped(Skipped::Gone)),
+                }
+            }
+            FileAction::Signal { target, signal } => {
+                match self.engine().signal_container(&target.id, signal).await {
+                    // It has ended: the next run reads what is there.
+                    Err(error) if error.kind == Kind::Conflict => Ok(Outcome::Done),
+                    other => other.map(|()| Outcome::Done),
+                }
+            }
+        }
+    }
+
+    fn is_our_holder(&self, view: &ContainerView) -> bool {
+        view.label(label::INSTANCE) == self.owner.instance.as_str()
+            && view.label(label::HOLDS_FOR) == self.owner.uid
+    }
+
+    /// A holder by id or name, when it is ours.
+    async fn holder(&self, id_or_name: &str) -> engine::Result<Option<ContainerView>> {
+        match self.engine().inspect_container(id_or_name).await {
+            Ok(view) => {
+                self.touch(&view.id);
+                Ok(self.is_our_holder(&view).then_some(view))
+            }
+            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ensure_holder(&self, spec: &ContainerSpec) -> engine::Result<Outcome> {
+        let id = match self.create(spec).await {
+            Ok(Ok(id)) => id,
+            Ok(Err(Outcome::Foreign { id })) => match self.holder(id.as_str()).await? {
+                Some(view) if view.state == RunState::Running => return Ok(Outcome::Skipped(Skipped::Running)),
+                Some(view) => view.id,
+                None => return Ok(Outcome::Foreign { id }),
+            },
+            Ok(Err(other)) => return Ok(other),
+            // The image first; one at a time brings it.
+            Err(error) if error.kind == Kind::NotFound => {
+                let _turn = self.executor.agents.lock().await;
+                self.make_agent(spec).await?
+            }
+            Err(error) => return Err(error),
+        };
+        self.touch(&id);
+        self.start(&id).await?;
+        Ok(Outcome::Done)
+    }
+
+    async fn start_holder(&self, id: &ContainerId) -> engine::Result<Outcome> {
+        if self.holder(id.as_str()).await?.is_none() {
+            return Ok(Outcome::Skipped(Skipped::Gone));
+        }
+        self.start(id).await?;
+        Ok(Outcome::Done)
+    }
+
+    async fn remove_holder(&self, id: &ContainerId) -> engine::Result<Outcome> {
+        self.touch(id);
+        if self.holder(id.as_str()).await?.is_some() {
+            self.engine().remove_container(id, true).await?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    async fn remove_volumes(&self, volumes: &[String]) -> engine::Result<Outcome> {
+        let filter = LabelFilter {
+            key: label::HOLDS_FOR.to_owned(),
+            value: self.owner.uid.clone(),
+        };
+        for ours in self.engine().list_volumes(&filter).await? {
+            if volumes.contains(&ours.name) {
+                self.engine().remove_volume(&ours.name).await?;
+            }
+        }
+        self.book().forget(std::iter::empty(), volumes.iter());
+        Ok(Outcome::Done)
+    }
+
+    fn book(&self) -> &Book {
+        &self.executor.files
+    }
+
+    async fn deliver(&self, holder: &str, user: FileUser, loads: &[Load]) -> engine::Result<Outcome> {
+        let mut orders = Vec::new();
+        for load in loads {
+            let place = Place {
+                volume: load.volume.clone(),
+                directory: load.directory.clone(),
+            };
+            let files = self.bytes_of(load, holder)?;
+            let generation = load.generation.clone();
+            orders.push((place.clone(), Order::Place { generation, files }));
+            if load.quiet {
+                let generation = load.generation.clone();
+                orders.push((place, Order::Told { generation }));
+            }
+        }
+        let (parcel, shelves) = self.exchange(holder, orders).await?;
+        for (load, shelf) in parcel.loads.iter().zip(&shelves) {
+            if let Order::Place { .. } = load.order
+                && let Err(unlike) = check::check(load, &parcel.key, user.uid, user.gid, shelf)
+            {
+                let volumes: Vec<String> = loads.iter().map(|load| load.volume.clone()).collect();
+                self.book().forget(std::iter::empty(), volumes.iter());
+                let message = format!("what was written was not found again: {unlike}");
+                return Err(Error::new(Op::Deliver, holder, Kind::Failed, message));
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn bytes_of(&self, load: &Load, holder: &str) -> engine::Result<Vec<File>> {
+        let file = |slot: &crate::state::files::FileSlot| {
+            let bytes = self.env.get(&slot.slot).ok_or_else(|| {
+                let message = format!("the value of {} is not at hand any more", slot.path);
+                Error::new(Op::Deliver, holder, Kind::Failed, message)
+            })?;
+            Ok(File {
+                path: slot.path.clone(),
+                mode: slot.mode,
+                bytes: Plaintext::new(bytes.expose().to_vec()),
+            })
+        };
+        load.files.iter().map(file).collect()
+    }
+
+    /// One exec in a holder: orders in, what is there out; it is noted in the book.
+    async fn exchange(
+        &self,
+        holder: &str,
+        orders: Vec<(Place, Order)>,
+    ) -> engine::Result<(Parcel, Vec<Shelf>)> {
+        let fail = |message: String| Error::new(Op::Deliver, holder, Kind::Failed, message);
+        let view = self.holder(holder).await?;
+        let view = view.ok_or_else(|| fail("the holder of the files is not there".to_owned()))?;
+        let key = DigestKey::new(&mut SystemEntropy).map_err(|error| fail(error.to_string()))?;
+        let (places, loads): (Vec<Place>, Vec<Shipment>) = orders
+            .into_iter()
+            .map(|(place, order)| {
+                let directory = place.directory.clone();
+                (place, Shipment { directory, order })
+            })
+            .unzip();
+        let parcel = Parcel { key, loads };
+        let talk = tokio::time::timeout(EXEC, self.talk(&view.id, &parcel));
+        let answer = talk.await.unwrap_or_else(|_late| {
+            Err(fail(format!("the holder did not answer within {} s", EXEC.as_secs())))
+        })?;
+        if answer.shelves.len() != places.len() {
+            return Err(fail("the holder answered about something else".to_owned()));
+        }
+        if let Some(started_at) = view.started_at {
+            self.note(&view.id, started_at, &places, &answer.shelves);
+        }
+        Ok((parcel, answer.shelves))
+    }
+
+    fn note(&self, holder: &ContainerId, started_at: Timestamp, places: &[Place], shelves: &[Shelf]) {
+        let mut pages = self.book().pages();
+        for (place, shelf) in places.iter().zip(shelves) {
+            let found = Delivered {
+                holder: holder.clone(),
+                started_at,
+                generation: shelf.generation.clone().filter(|_| shelf.tmpfs),
+                told: shelf.told.clone(),
+            };
+            pages.delivered.insert(place.volume.clone(), found);
+        }
+    }
+
+    async fn talk(&self, id: &ContainerId, parcel: &Parcel) -> engine::Result<Receipt> {
+        let fail = |message: String| Error::new(Op::Deliver, id.short(), Kind::Failed, message);
+        let command = ["/supercargo", "deliver"].map(str::to_owned);
+        let engine::Session { mut output, mut input } = self.engine().attach(id, &command).await?;
+        let bytes = parcel.to_bytes();
+        // A holder that ends early does not read to the end: what it says tells why, not the broken pipe.
+        let write = async move {
+            let _ = input.write_all(&bytes).await;
+            let _ = input.shutdown().await;
+        };
+        let read = async move {
+            let (mut said, mut complaint) = (Vec::new(), Vec::new());
+            while let Some(chunk) = output.next().await {
+                match chunk? {
+                    LogChunk::Stdout(bytes) => said.extend_from_slice(&bytes),
+                    LogChunk::Stderr(bytes) => complaint.extend_from_slice(&bytes),
+                }
+                if said.len() + complaint.len() > LONGEST_ANSWER {
+                    break;
+                }
+            }
+            Ok::<_, Error>((said, complaint))
+        };
+        let ((), read) = futures::join!(write, read);
+        let (said, complaint) = read?;
+        serde_json::from_slice(&said).map_err(|_no_receipt| fail(words(&complaint)))
+    }
+
+    async fn confirm(&self, id: &ContainerId, sights: &[Sight]) -> engine::Result<Outcome> {
+        let view = match self.engine().inspect_container(id.as_str()).await {
+            Ok(view) => view,
+            Err(error) if error.kind == Kind::NotFound => return Ok(Outcome::Skipped(Skipped::Gone)),
+            Err(error) => return Err(error),
+        };
+        let (RunState::Running, Some(started_at)) = (view.state, view.started_at) else {
+            return Ok(Outcome::Done);
+        };
+        let mut volumes = BTreeMap::new();
+        for sight in sights {
+            let link = format!("{}/..data", sight.target.trim_end_matches('/'));
+            let seen = self.engine().read_link(id, &link).await?;
+            let sees = seen.is_some_and(|to| to.starts_with(&format!("..{}.", sight.generation)));
+            let (_, all) = volumes
+                .entry(sight.volume.clone())
+                .or_insert((sight.generation.clone(), true));
+            *all &= sees;
+        }
+        let unseen = sights.iter().find(|s| volumes.get(&s.volume).is_none_or(|(_, sees)| !sees));
+        let missing = unseen.map(|sight| {
+            let message = format!("the container does not see at {} what was delivered", sight.target);
+            Error::new(Op::Confirm, &view.name, Kind::Failed, message)
+        });
+        self.book()
+            .pages()
+            .shown
+            .insert(id.clone(), Shown { started_at, volumes });
+        missing.map_or(Ok(Outcome::Done), Err)
+    }
+
+    async fn find_user(&self, lookup: &UserLookup, spec: &ContainerSpec) -> engine::Result<Outcome> {
+        let (engine, env) = (self.engine(), SecretEnv::new());
+        let id = match engine.create_container(spec, &env).await {
+            Err(error) if error.kind == Kind::Conflict => {
+                // Left behind by one that was killed.
+                match self.holder(&spec.name).await? {
+                    Some(view) => engine.remove_container(&view.id, true).await?,
+                    None => return Err(error),
+                }
+                engine.create_container(spec, &env).await?
+            }
+            other => other?,
+        };
+        self.touch(&id);
+        let read = async {
+            let passwd = engine.read_file(&id, "/etc/passwd", user::LONGEST).await?;
+            let group = engine.read_file(&id, "/etc/group", user::LONGEST).await?;
+            Ok((passwd.unwrap_or_default(), group.unwrap_or_default()))
+        };
+        let read = read.await;
+        engine.remove_container(&id, true).await?;
+        let (passwd, group) = read?;
+        let found = user::numbers(&lookup.user, &passwd, &group).ok_or_else(|| {
+            let message = format!(
+                "the image's user {:?} is in no list of its own, so that nobody knows whose the files are to be; set \
+                 securityContext.runAsUser and runAsGroup",
+                lookup.user
+            );
+            Error::new(Op::FindUser, &spec.image, Kind::Invalid, message)
+        })?;
+        self.book().pages().users.insert(lookup.clone(), found);
+        Ok(Outcome::Done)
+    }
+}
+
+/// What a failed exec says, in one line.
+fn words(complaint: &[u8]) -> String {
+    let text = String::from_utf8_lossy(complaint);
+    let line: String = text
+        .trim()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(LONGEST_WORD)
+        .collect();
+    if line.is_empty() {
+        "the writing of the files was cut off".to_owned()
+    } else {
+        line
+    }
+}

@@ -1,0 +1,322 @@
+//! What must hold of delivered files, in the simulator: no start on an empty directory, swaps without restarts, one signal
+//! for one change, and nothing left behind.
+
+use super::{
+    Action, Hold, Why,
+    file_action::FileAction,
+    fixtures::{desired, now},
+    simulator::{World, is_alive},
+};
+use crate::{
+    api::keys::label,
+    state::{
+        container::{ContainerView, ExitInfo, Mount, MountSource, RunState, SlotId},
+        desired::{Blocked, Desired, Template},
+        files::{FileSlot, FileVolume, OnChange, is_holder},
+    },
+};
+
+const ROUNDS: usize = 40;
+
+/// `db` with the value `fingerprint`, mounted.
+fn wish(replicas: u32, fingerprint: &str, on_change: OnChange) -> Desired {
+    let mut desired = desired(replicas, "t1-files");
+    let restarts = on_change == OnChange::Restart;
+    if let Template::Known(prototype) = &mut desired.template {
+        prototype.spec.mounts = vec![Mount {
+            target: "/run/secrets/db".into(),
+            read_only: true,
+            source: MountSource::Files("db".into()),
+        }];
+        prototype.files = vec![FileVolume {
+            entry: "db".into(),
+            definition: "d1".into(),
+            on_change,
+            mode: 0o700,
+            targets: vec!["/run/secrets/db".into()],
+            files: vec![FileSlot {
+                path: "password".into(),
+                mode: 0o400,
+                slot: SlotId::of_file("db", "password"),
+                fingerprint: fingerprint.into(),
+            }],
+        }];
+    }
+    if restarts && let Some(known) = &mut desired.fingerprints {
+        known.values.insert("db/password".into(), fingerprint.into());
+    }
+    desired
+}
+
+fn blocked(desired: &Desired) -> Desired {
+    Desired {
+        template: Template::Blocked(Blocked::SecretsUnresolved),
+        fingerprints: None,
+        ..desired.clone()
+    }
+}
+
+fn generation(desired: &Desired) -> String {
+    desired.files()[0].generation()
+}
+
+/// Carries out plans until there is nothing to do; answers what was done.
+fn settle(world: &mut World, desired: &Desired) -> Vec<String> {
+    let mut done = Vec::new();
+    for _ in 0..ROUNDS {
+        let plan = world.plan(desired);
+        if plan.is_empty() && plan.holds.iter().all(|h| matches!(h, Hold::FilesLost { .. } | Hold::Blocked { .. })) {
+            return done;
+        }
+        world.carry_out(&plan, usize::MAX, &mut |_, action| done.push(action.to_string()));
+        world.pass(1);
+    }
+    panic!("no end after {ROUNDS} rounds: {done:#?}");
+}
+
+fn started(replicas: u32, value: &str, on_change: OnChange) -> (World, Desired) {
+    let desired = wish(replicas, value, on_change);
+    let mut world = World::of(Vec::new());
+    settle(&mut world, &desired);
+    assert_eq!(world.replicas().filter(|c| is_alive(c)).count(), replicas as usize);
+    (world, desired)
+}
+
+fn holders(world: &World) -> Vec<&ContainerView> {
+    world.containers.iter().filter(|c| is_holder(c)).collect()
+}
+
+fn count(done: &[String], word: &str) -> usize {
+    done.iter().filter(|line| line.starts_with(word)).count()
+}
+
+fn all_see(world: &World, wanted: &Desired) {
+    let contents: Vec<&String> = world.files.content.values().map(|(now, _)| now).collect();
+    assert_eq!(contents, [&generation(wanted)]);
+}
+
+#[test]
+fn files_are_delivered_before_the_first_container_starts() {
+    let desired = wish(2, "v1", OnChange::Update);
+    let mut world = World::of(Vec::new());
+    let done = settle(&mut world, &desired);
+    let at = |word: &str| done.iter().position(|line| line.starts_with(word)).unwrap();
+    assert!(at("find-user") < at("ensure-holder"), "{done:#?}");
+    assert!(at("ensure-holder") < at("deliver") && at("deliver") < at("create"), "{done:#?}");
+    assert_eq!((count(&done, "deliver"), count(&done, "confirm")), (1, 2), "{done:#?}");
+    all_see(&world, &desired);
+    assert!(world.plan(&desired).is_empty());
+}
+
+#[test]
+fn an_operator_that_comes_back_looks_and_writes_nothing() {
+    let (mut world, desired) = started(2, "v1", OnChange::Update);
+    world.forget();
+    let done = settle(&mut world, &desired);
+    assert_eq!(count(&done, "look"), 1, "{done:#?}");
+    assert_eq!(count(&done, "deliver") + count(&done, "create") + count(&done, "stop"), 0, "{done:#?}");
+}
+
+#[test]
+fn a_new_value_is_swapped_under_containers_that_run() {
+    let (mut world, _) = started(3, "v1", OnChange::Update);
+    let wanted = wish(3, "v2", OnChange::Update);
+    let done = settle(&mut world, &wanted);
+    assert_eq!((count(&done, "deliver"), count(&done, "confirm")), (1, 3), "{done:#?}");
+    assert_eq!(count(&done, "create") + count(&done, "stop") + count(&done, "start"), 0, "{done:#?}");
+    all_see(&world, &wanted);
+    assert!(world.files.signals.is_empty());
+}
+
+#[test]
+fn whoever_wants_a_signal_gets_one_for_each_change_also_when_the_operator_dies_in_between() {
+    let hup = || OnChange::Signal("SIGHUP".into());
+    let (mut world, _) = started(2, "v1", hup());
+    assert!(world.files.signals.is_empty(), "nobody reads yet");
+    let wanted = wish(2, "v2", hup());
+    let plan = world.plan(&wanted);
+    world.carry_out(&plan, 1, &mut |_, action| assert!(action.to_string().starts_with("deliver")));
+    world.forget();
+    settle(&mut world, &wanted);
+    assert_eq!(world.files.signals.len(), 2, "{:?}", world.files.signals);
+    settle(&mut world, &wanted);
+    assert_eq!(world.files.signals.len(), 2);
+}
+
+#[test]
+fn what_is_to_restart_is_replaced_and_the_old_ones_never_see_the_new_value() {
+    let (mut world, _) = started(2, "v1", OnChange::Restart);
+    let old = generation(&wish(2, "v1", OnChange::Restart));
+    let wanted = wish(2, "v2", OnChange::Restart);
+    let before: Vec<ContainerView> = world.replicas().cloned().collect();
+    let mut done = Vec::new();
+    for _ in 0..ROUNDS {
+        let plan = world.plan(&wanted);
+        if plan.is_empty() && plan.holds.is_empty() {
+            break;
+        }
+        world.carry_out(&plan, usize::MAX, &mut |world, action| {
+            let volumes: Vec<String> = before
+                .iter()
+                .filter(|old| world.replicas().any(|c| c.id == old.id && is_alive(c)))
+                .flat_map(|old| crate::state::files::mounts(old).into_keys())
+                .collect();
+            for volume in volumes {
+                assert_eq!(world.files.content.get(&volume).map(|(now, _)| now), Some(&old));
+            }
+            done.push(action.to_string());
+        });
+        world.pass(1);
+    }
+    assert_eq!(count(&done, "create"), 2, "{done:#?}");
+    assert_eq!(count(&done, "remove-volumes"), 1, "{done:#?}");
+    assert_eq!(holders(&world).len(), 1, "the old holder went with its last reader");
+    all_see(&world, &wanted);
+}
+
+fn reboot(world: &mut World, holders_come_back: bool) {
+    for view in &mut world.containers {
+        view.state = RunState::Exited;
+        view.exit = Some(ExitInfo {
+            code: 137,
+            oom_killed: false,
+            finished_at: world.now,
+        });
+    }
+    world.settle_files();
+    world.pass(5);
+    for view in world.containers.iter_mut().filter(|c| holders_come_back && is_holder(c)) {
+        (view.state, view.started_at, view.exit) = (RunState::Running, Some(world.now), None);
+    }
+}
+
+#[test]
+fn after_a_reboot_nothing_starts_before_its_files_are_back() {
+    for holders_come_back in [true, false] {
+        let (mut world, desired) = started(2, "v1", OnChange::Update);
+        reboot(&mut world, holders_come_back);
+        let done = settle(&mut world, &desired);
+        assert_eq!(count(&done, "create"), 0, "{done:#?}");
+        assert_eq!(count(&done, "start "), 2, "{done:#?}");
+        assert_eq!(world.replicas().filter(|c| is_alive(c)).count(), 2);
+        all_see(&world, &desired);
+    }
+}
+
+#[test]
+fn while_a_secret_does_not_resolve_a_container_that_ended_starts_again_with_what_it_has() {
+    let (mut world, desired) = started(2, "v1", OnChange::Update);
+    let victim = world.replicas().next().unwrap().id.clone();
+    let ended = now();
+    for view in world.containers.iter_mut().filter(|c| c.id == victim) {
+        view.state = RunState::Exited;
+        view.exit = Some(ExitInfo { code: 1, oom_killed: false, finished_at: ended });
+    }
+    world.forget();
+    let done = settle(&mut world, &blocked(&desired));
+    assert_eq!(count(&done, "start "), 1, "{done:#?}");
+    assert_eq!(count(&done, "deliver") + count(&done, "remove"), 0, "{done:#?}");
+}
+
+#[test]
+fn while_a_secret_does_not_resolve_nothing_starts_on_an_empty_directory_and_nothing_goes() {
+    let (mut world, desired) = started(2, "v1", OnChange::Update);
+    reboot(&mut world, true);
+    let there = world.containers.len();
+    let wish = blocked(&desired);
+    let done = settle(&mut world, &wish);
+    assert_eq!(count(&done, "start ") + count(&done, "remove"), 0, "{done:#?}");
+    let lost = |h: &&Hold| matches!(h, Hold::FilesLost { .. });
+    assert_eq!(world.plan(&wish).holds.iter().filter(lost).count(), 2);
+    assert_eq!(world.containers.len(), there);
+    settle(&mut world, &desired);
+    assert_eq!(world.replicas().filter(|c| is_alive(c)).count(), 2, "the value is back");
+}
+
+#[test]
+fn a_holder_that_is_killed_or_removed_comes_back_and_nobody_restarts() {
+    for removed in [true, false] {
+        let (mut world, desired) = started(2, "v1", OnChange::Update);
+        if removed {
+            world.containers.retain(|c| !is_holder(c));
+        } else {
+            world.containers.iter_mut().filter(|c| is_holder(c)).for_each(|c| c.state = RunState::Exited);
+        }
+        let done = settle(&mut world, &desired);
+        assert_eq!(count(&done, "deliver") + count(&done, "stop") + count(&done, "create"), 0, "{done:#?}");
+        assert_eq!(count(&done, "look"), 1, "{done:#?}");
+        assert_eq!(holders(&world).len(), 1);
+    }
+}
+
+#[test]
+fn a_container_that_sees_another_tmpfs_gets_its_holder_or_gives_way() {
+    let (mut world, desired) = started(2, "v1", OnChange::Update);
+    let blind = world.replicas().next().unwrap().id.clone();
+    world.files.blind.insert(blind.clone());
+    world.forget();
+    let mut done = Vec::new();
+    for _ in 0..ROUNDS {
+        let plan = world.plan(&desired);
+        if plan.is_empty() && plan.holds.is_empty() {
+            break;
+        }
+        world.carry_out(&plan, usize::MAX, &mut |_, action| done.push(action.to_string()));
+        world.pass(1);
+    }
+    assert!(world.replicas().all(|c| c.id != blind), "{done:#?}");
+    assert!(done.iter().any(|line| line.contains("FilesLost")), "{done:#?}");
+    assert_eq!(world.replicas().filter(|c| is_alive(c)).count(), 2);
+}
+
+#[test]
+fn a_deletion_leaves_no_holder_and_no_volume_and_needs_no_value() {
+    let (mut world, wanted) = started(2, "v1", OnChange::Update);
+    let nothing = Desired::nothing(wanted.owner.clone(), 2, 30);
+    world.forget();
+    let done = settle(&mut world, &nothing);
+    assert_eq!(holders(&world).len(), 0, "{done:#?}");
+    assert_eq!(count(&done, "remove-volumes"), 1, "{done:#?}");
+    assert_eq!(count(&done, "deliver") + count(&done, "look"), 0, "{done:#?}");
+}
+
+#[test]
+fn a_deployment_of_no_replicas_holds_nothing() {
+    let (mut world, wanted) = started(2, "v1", OnChange::Update);
+    settle(&mut world, &Desired { replicas: 0, ..wanted });
+    assert!(holders(&world).is_empty() && world.files.content.is_empty());
+}
+
+#[test]
+fn a_template_with_other_files_is_another_volume() {
+    let (mut world, wanted) = started(1, "v1", OnChange::Update);
+    let mut other = wanted.clone();
+    other.template_hash = Some(crate::state::revision::TemplateHash("t1-other".into()));
+    if let Template::Known(prototype) = &mut other.template {
+        prototype.files[0].definition = "d2".into();
+    }
+    let before: Vec<String> = world.files.content.keys().cloned().collect();
+    let done = settle(&mut world, &other);
+    let after: Vec<String> = world.files.content.keys().cloned().collect();
+    assert!(after.len() == 1 && after != before, "{done:#?}");
+}
+
+#[test]
+fn a_consumer_says_on_its_label_which_volumes_it_has_and_mounts_them_read_only() {
+    let (world, _) = started(1, "v1", OnChange::Update);
+    let one = world.replicas().next().unwrap();
+    let mounts = crate::state::files::mounts(one);
+    assert_eq!(mounts.values().next().unwrap(), &["/run/secrets/db"]);
+    assert!(mounts.keys().all(|volume| world.files.content.contains_key(volume)));
+    assert!(one.label(label::HOLDS_FOR).is_empty());
+}
+
+#[test]
+fn the_bytes_are_asked_for_when_files_are_written_and_not_when_they_are_looked_at() {
+    let (mut world, _) = started(1, "v1", OnChange::Update);
+    let plan = world.plan(&wish(1, "v2", OnChange::Update));
+    let delivers = |a: &Action| matches!(a, Action::Files(FileAction::Deliver { why: Why::FilesChanged, .. }));
+    assert!(plan.needs_bytes() && plan.actions().any(delivers));
+    world.forget();
+    assert!(!world.plan(&wish(1, "v2", OnChange::Update)).needs_bytes());
+}
