@@ -288,6 +288,7 @@ mod tests {
             version: String::new(),
             api_version: String::new(),
             name: String::new(),
+            kernel: String::new(),
             platform: String::new(),
             root_dir: String::new(),
             security_options: options.iter().map(|o| (*o).to_owned()).collect(),

@@ -1,5 +1,5 @@
 //! What the decorators of an engine share: a call is passed, unpolled, to one function, which may run it, delay it or
-//! drop it. Owns the delegation of all five traits and nothing else; `faulty`, `limited` and `termed` own what happens to a
+//! drop it. Owns the delegation of all seven traits and nothing else; `faulty`, `limited` and `termed` own what happens to a
 //! call. A call is in a box, because every decorator holds it by value: three of them filled a thread's stack.
 
 use std::future::Future;
@@ -7,8 +7,8 @@ use std::future::Future;
 use futures::stream::BoxStream;
 
 use super::{
-    Archive, Commands, Containers, Daemon, Engine, EngineInfo, Event, Images, LabelFilter, Listed, LogChunk,
-    LogOptions, Networks, Op, RegistryCredential, Result, SecretEnv, Session, Volumes,
+    Archive, Commands, Containers, Daemon, Engine, EngineInfo, Event, Files, Images, LabelFilter, Listed,
+    LogChunk, LogOptions, Networks, Op, RegistryCredential, Result, SecretEnv, Session, Volumes,
 };
 use crate::state::{
     container::{ContainerId, ContainerSpec, ContainerView, Limits},
@@ -81,6 +81,15 @@ impl<D: Decorator> Containers for D {
             Op::StopContainer,
             id.as_str(),
             Box::pin(self.inner().stop_container(id, grace_seconds)),
+        )
+        .await
+    }
+
+    async fn signal_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
+        self.around(
+            Op::SignalContainer,
+            id.as_str(),
+            Box::pin(self.inner().signal_container(id, signal)),
         )
         .await
     }
@@ -191,6 +200,26 @@ impl<D: Decorator> Commands for D {
             Op::RunCommand,
             id.as_str(),
             Box::pin(self.inner().run_command(id, command)),
+        )
+        .await
+    }
+}
+
+impl<D: Decorator> Files for D {
+    async fn read_link(&self, id: &ContainerId, path: &str) -> Result<Option<String>> {
+        self.around(
+            Op::ReadLink,
+            id.as_str(),
+            Box::pin(self.inner().read_link(id, path)),
+        )
+        .await
+    }
+
+    async fn read_file(&self, id: &ContainerId, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        self.around(
+            Op::ReadFile,
+            id.as_str(),
+            Box::pin(self.inner().read_file(id, path, limit)),
         )
         .await
     }

@@ -1,4 +1,4 @@
-//! The port to a container engine: six small traits in our own types, and their adapters (`bollard` for Docker,
+//! The port to a container engine: seven small traits in our own types, and their adapters (`bollard` for Docker,
 //! `fake` in memory, `faulty` as a decorator of either). Owns nothing but the wire: no policy, no retries, no cache.
 //! Called by `execute` (changes) and `controllers` (observation). The same contract suite runs on `fake` and on Docker.
 
@@ -84,6 +84,8 @@ pub struct EngineInfo {
     pub api_version: String,
     /// The host's name.
     pub name: String,
+    /// The version of the host's kernel, such as `6.1.0-18-amd64`; empty where it is not told.
+    pub kernel: String,
     /// Its operating system and architecture, such as `linux/amd64`.
     pub platform: String,
     /// Where it keeps its files.
@@ -128,6 +130,10 @@ pub trait Containers: Send + Sync + 'static {
     /// Asks it to end and kills it after `grace_seconds`; answers when it has ended. One that has ended is a success.
     fn stop_container(&self, id: &ContainerId, grace_seconds: i64)
     -> impl Future<Output = Result<()>> + Send;
+
+    /// Sends its program a signal, by name (`SIGHUP`); what the program makes of it is not waited for. A paused container is
+    /// thawed. [`Kind::Conflict`] when it does not run, [`Kind::Invalid`] for what is no signal.
+    fn signal_container(&self, id: &ContainerId, signal: &str) -> impl Future<Output = Result<()>> + Send;
 
     /// Thaws a paused container; one that is not paused is a success.
     fn unpause_container(&self, id: &ContainerId) -> impl Future<Output = Result<()>> + Send;
@@ -197,6 +203,23 @@ pub trait Commands: Send + Sync + 'static {
     fn run_command(&self, id: &ContainerId, command: &[String]) -> impl Future<Output = Result<i64>> + Send;
 }
 
+/// Files inside a container, running or not, as they are mounted there now; needs no program of the image. Every method
+/// fails with [`Kind::NotFound`] when there is no container. Paths are absolute.
+pub trait Files: Send + Sync + 'static {
+    /// Where the symbolic link at this path leads, links on the way followed: the name alone of a neighbour, else an
+    /// absolute path. `None` when nothing is there or it is no link; what it leads to need not be there.
+    fn read_link(&self, id: &ContainerId, path: &str) -> impl Future<Output = Result<Option<String>>> + Send;
+
+    /// Reads a small regular file; links are followed within the container. `None` when nothing is there,
+    /// [`Kind::Invalid`] for more than `limit` bytes and for what is no regular file. Not for plaintext: nothing is wiped.
+    fn read_file(
+        &self,
+        id: &ContainerId,
+        path: &str,
+        limit: u64,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>>> + Send;
+}
+
 /// Networks.
 pub trait Networks: Send + Sync + 'static {
     /// Lists all networks of the engine, ours and others: subnets must not overlap any.
@@ -257,6 +280,6 @@ pub trait Daemon: Send + Sync + 'static {
 }
 
 /// A container engine.
-pub trait Engine: Containers + Commands + Images + Networks + Volumes + Daemon {}
+pub trait Engine: Containers + Commands + Files + Images + Networks + Volumes + Daemon {}
 
-impl<T: Containers + Commands + Images + Networks + Volumes + Daemon> Engine for T {}
+impl<T: Containers + Commands + Files + Images + Networks + Volumes + Daemon> Engine for T {}

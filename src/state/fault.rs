@@ -17,6 +17,7 @@ pub enum Op {
     CreateContainer,
     StartContainer,
     StopContainer,
+    SignalContainer,
     UnpauseContainer,
     RemoveContainer,
     RenameContainer,
@@ -24,6 +25,8 @@ pub enum Op {
     Logs,
     Exec,
     RunCommand,
+    ReadLink,
+    ReadFile,
     InspectImage,
     PullImage,
     LoadImage,
@@ -57,6 +60,8 @@ impl Op {
                 | Self::Logs
                 | Self::Exec
                 | Self::RunCommand
+                | Self::ReadLink
+                | Self::ReadFile
                 | Self::InspectImage
                 | Self::ListImages
                 | Self::ListNetworks
@@ -91,6 +96,7 @@ impl Op {
             Self::CreateContainer => "create_container",
             Self::StartContainer => "start_container",
             Self::StopContainer => "stop_container",
+            Self::SignalContainer => "signal_container",
             Self::UnpauseContainer => "unpause_container",
             Self::RemoveContainer => "remove_container",
             Self::RenameContainer => "rename_container",
@@ -98,6 +104,8 @@ impl Op {
             Self::Logs => "logs",
             Self::Exec => "exec",
             Self::RunCommand => "run_command",
+            Self::ReadLink => "read_link",
+            Self::ReadFile => "read_file",
             Self::InspectImage => "inspect_image",
             Self::PullImage => "pull_image",
             Self::LoadImage => "load_image",
@@ -152,6 +160,8 @@ pub enum Kind {
     CommandNotRunnable,
     /// A host path to mount does not exist.
     HostPathMissing,
+    /// The kernel refused to mount a volume, mostly because it does not know one of the options (`noswap` before 6.4).
+    MountRefused,
     /// The engine understood and refused; asking again is useless until something changes.
     Invalid,
     /// Anything else: the engine failed.
@@ -175,6 +185,7 @@ impl Kind {
             Self::RegistryUnavailable => "registry_unavailable",
             Self::CommandNotRunnable => "command_not_runnable",
             Self::HostPathMissing => "host_path_missing",
+            Self::MountRefused => "mount_refused",
             Self::Invalid => "invalid",
             Self::Failed => "failed",
         }

@@ -141,7 +141,7 @@ pub fn reason_of(error: &fault::Error) -> Reason {
         Kind::Conflict | Kind::NotFound if error.op.is_network() => Reason::NetworkUnavailable,
         Kind::CommandNotRunnable | Kind::HostPathMissing | Kind::Invalid => Reason::InvalidSpec,
         Kind::Conflict => Reason::ForeignContainer,
-        Kind::NotFound | Kind::Unstartable | Kind::Failed => Reason::BackOff,
+        Kind::NotFound | Kind::Unstartable | Kind::MountRefused | Kind::Failed => Reason::BackOff,
     }
 }
 
@@ -160,6 +160,7 @@ pub fn sentence(error: &fault::Error) -> String {
         Kind::RegistryUnavailable => "check that the host reaches the registry; it is tried again",
         Kind::CommandNotRunnable => "correct command, args or the image",
         Kind::HostPathMissing => "create the path on the Docker host, or correct hostPath.path",
+        Kind::MountRefused => "it is tried again; `supercargo doctor` says what the host's kernel lacks",
         Kind::Invalid => "correct the field that the engine names",
         Kind::Unstartable => "it is removed, and another is made",
         Kind::NotFound | Kind::Conflict | Kind::Failed => "it is tried again",

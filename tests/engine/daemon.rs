@@ -18,7 +18,7 @@ pub async fn the_engine_says_what_it_is(lab: &impl Lab) {
         info.platform.starts_with("linux/") && info.root_dir.starts_with('/'),
         "{info:?}"
     );
-    assert!(!info.name.is_empty());
+    assert!(!info.name.is_empty() && info.kernel.contains('.'), "{info:?}");
 }
 
 pub async fn events_arrive_in_order_with_labels_and_of_ours_alone(lab: &impl Lab) {

@@ -219,6 +219,20 @@ impl Lab for DockerLab {
         panic!("{id} wrote nothing within 10 s");
     }
 
+    async fn has_heard_hup(&self, id: &ContainerId) {
+        for _ in 0..200 {
+            if self.docker(&["logs", id.as_str()]).ends_with("hup") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{id} heard nothing within 10 s");
+    }
+
+    async fn link(&self, id: &ContainerId, path: &str, target: &str) {
+        self.docker(&["exec", id.as_str(), "ln", "-s", target, path]);
+    }
+
     async fn foreign(&self, name: &str) -> ContainerId {
         // Labelled as of this run, under a key of its own, so that it is removed and yet not ours.
         let name = self.name(name);

@@ -23,7 +23,9 @@ impl Lab for FakeLab {
 
     async fn open() -> Self {
         let fake = Fake::new(Arc::new(Fixed::at("2026-01-02T03:04:05Z".parse().unwrap())));
-        fake.add_image("supercargo-test/busybox:1");
+        let image = "supercargo-test/busybox:1";
+        fake.add_image(image);
+        fake.add_image_file(image, "/etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n");
         let engine = Limited::new(fake.clone(), 4, (|_, _, _| {}) as Nothing);
         Self {
             fake,
@@ -63,6 +65,14 @@ impl Lab for FakeLab {
     async fn has_spoken(&self, id: &ContainerId) {
         self.fake.print(id, "out");
         self.fake.print_error(id, "err");
+    }
+
+    async fn has_heard_hup(&self, id: &ContainerId) {
+        assert_eq!(self.fake.signals(id), [1]);
+    }
+
+    async fn link(&self, id: &ContainerId, path: &str, target: &str) {
+        self.fake.make_link(id, path, target);
     }
 
     async fn foreign(&self, name: &str) -> ContainerId {

@@ -19,6 +19,10 @@ pub const RUN: &str = "supercargo-test.run";
 pub const POLITE: &str =
     "trap 'exit 0' TERM; trap 'exit 3' USR1; echo out; echo err >&2; while :; do sleep 1 & wait $!; done";
 
+/// Ends well on TERM, and writes a line when it is sent HUP; a line to each stream before.
+pub const LISTENER: &str =
+    "trap 'exit 0' TERM; trap 'echo hup' HUP; echo out; echo err >&2; while :; do sleep 1 & wait $!; done";
+
 /// A registry that asks for a login.
 pub struct Registry {
     /// `host:port`.
@@ -47,6 +51,10 @@ pub trait Lab {
     async fn is_stubborn(&self, id: &ContainerId);
     /// Tells the lab that this container has the polite program, and waits until it has written its lines.
     async fn has_spoken(&self, id: &ContainerId);
+    /// Waits until this container, made with the listener, has said that it was sent HUP.
+    async fn has_heard_hup(&self, id: &ContainerId);
+    /// The program makes a symbolic link.
+    async fn link(&self, id: &ContainerId, path: &str, target: &str);
     /// Somebody else's container, running.
     async fn foreign(&self, name: &str) -> ContainerId;
     /// The environment as the program sees it: name and digest of the value.

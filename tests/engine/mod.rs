@@ -5,6 +5,7 @@ mod daemon;
 mod docker;
 mod environment;
 mod fake;
+mod files;
 mod images;
 mod lab;
 mod limits;
@@ -91,6 +92,11 @@ contract! {
         a_registry_that_is_down_is_unavailable
         a_digest_that_is_there_is_pulled_with_any_login
         an_image_from_an_archive_is_listed_and_removed_unless_a_container_is_made_from_it;
+    files:
+        a_signal_reaches_the_program_and_needs_one_that_runs
+        a_signal_thaws_a_paused_container
+        a_file_of_the_image_is_read_from_a_container_that_never_ran
+        a_link_is_told_by_its_end_and_followed_to_a_file;
     volumes:
         a_volume_is_made_once_and_listed_by_label
         a_volume_in_use_is_not_removed;

@@ -9,7 +9,7 @@ use std::{
 
 use supercargo::{
     engine::{
-        Containers, Daemon, Images, Kind, LabelFilter, Networks, RegistryCredential, Volumes,
+        Containers, Daemon, Files, Images, Kind, LabelFilter, Networks, RegistryCredential, Volumes,
         bollard::{Docker, Endpoint},
     },
     seal::Plaintext,
@@ -120,6 +120,9 @@ async fn ask_everything(docker: &Docker) {
     let _ = docker.create_container(&spec().await, &BTreeMap::new()).await;
     let _ = docker.start_container(&id()).await;
     let _ = docker.stop_container(&id(), 3).await;
+    let _ = docker.signal_container(&id(), "SIGHUP").await;
+    let _ = docker.read_link(&id(), "/a b/..data").await;
+    let _ = docker.read_file(&id(), "/etc/passwd", 1).await;
     let _ = docker.unpause_container(&id()).await;
     let _ = docker.rename_container(&id(), "n").await;
     let _ = docker
@@ -172,7 +175,7 @@ async fn every_request_goes_without_a_version_in_its_path() {
     });
     ask_everything(&played.docker).await;
     let requests = played.requests.0.lock().unwrap();
-    assert_eq!(requests.len(), 24, "{requests:#?}");
+    assert_eq!(requests.len(), 27, "{requests:#?}");
     for request in requests.iter() {
         let path = request.split(' ').nth(1).unwrap();
         assert!(path.starts_with('/') && !path.starts_with("/v1"), "{path}");

@@ -21,6 +21,8 @@ pub(super) fn kind(op: Op, status: u16, text: &str, subject: &str) -> Kind {
         Op::CreateNetwork => has(&text, &["invalid cidr"])
             .then_some(Kind::Invalid)
             .or_else(|| address_space(&text)),
+        // 500 for links that go round in a circle
+        Op::ReadLink | Op::ReadFile => has(&text, &["too many links"]).then_some(Kind::Invalid),
         Op::RemoveNetwork => has(&text, &["has active endpoints"]).then_some(Kind::NetworkInUse),
         // 403 `endpoint with name X already exists in network Y`
         Op::ConnectNetwork => has(
@@ -32,6 +34,13 @@ pub(super) fn kind(op: Op, status: u16, text: &str, subject: &str) -> Kind {
         _ => None,
     };
     by_text.unwrap_or(by_status(status))
+}
+
+/// Whether a refusal says that nothing is at the path that was asked for: nothing of that name, or below what is no
+/// directory (500 in 20.10). That there is no container is the same 404, in other words.
+pub(super) fn no_such_path(status: u16, text: &str) -> bool {
+    let text = text.to_lowercase();
+    status == 404 && !text.starts_with("no such container") || text.ends_with("not a directory")
 }
 
 /// Whether a refusal says that what was asked for is so already.
@@ -70,6 +79,10 @@ fn start(status: u16, text: &str) -> Option<Kind> {
     }
     if text.contains("task ") && text.contains(": already exists") || text.contains("id already in use") {
         return Some(Kind::Unstartable);
+    }
+    // 500 `error while mounting volume '...': failed to mount local volume: mount tmpfs:..., data: ...: invalid argument`
+    if text.contains("failed to mount local volume") {
+        return Some(Kind::MountRefused);
     }
     address_space(text).or_else(|| host_path(text)).or_else(|| {
         // 400 `...: exec: "nosuch": executable file not found in $PATH: unknown`, or a path with one of the others
@@ -231,6 +244,23 @@ mod tests {
             kind(Op::StartContainer, 404, "network n not found", "x"),
             Kind::NotFound
         );
+    }
+
+    #[test]
+    fn an_option_that_the_kernel_does_not_know_is_a_class_of_its_own() {
+        let text = "error while mounting volume '/var/lib/docker/volumes/v/_data': failed to mount local volume: mount tmpfs:/var/lib/docker/volumes/v/_data, data: size=1m,nosuch: invalid argument";
+        assert_eq!(kind(Op::StartContainer, 500, text, "x"), Kind::MountRefused);
+    }
+
+    #[test]
+    fn a_path_without_a_file_is_told_from_a_container_that_is_not_there() {
+        assert!(no_such_path(
+            404,
+            "Could not find the file /x in container no such container"
+        ));
+        assert!(no_such_path(500, "lstat /merged/etc/passwd/x: not a directory"));
+        assert!(!no_such_path(404, "No such container: ab"));
+        assert!(!no_such_path(500, "lstat /x: input/output error"));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, time::Duration};
 use ::bollard::{
     models::{ContainerSummary, ContainerUpdateBody},
     query_parameters::{
-        ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
-        StopContainerOptionsBuilder,
+        KillContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+        RenameContainerOptionsBuilder, StopContainerOptionsBuilder,
     },
 };
 use bytes::Bytes;
@@ -113,6 +113,17 @@ impl Containers for Docker {
             self.api.stop_container(id.as_str(), Some(options)),
         )
         .await
+    }
+
+    async fn signal_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
+        let op = Op::SignalContainer;
+        // The engine takes an empty one for SIGKILL.
+        if signal.is_empty() {
+            return Err(Error::new(op, id.as_str(), Kind::Invalid, "no signal is named"));
+        }
+        let options = KillContainerOptionsBuilder::default().signal(signal).build();
+        let call = self.api.kill_container(id.as_str(), Some(options));
+        self.tell(op, id.as_str(), limit(op), call).await
     }
 
     async fn unpause_container(&self, id: &ContainerId) -> Result<()> {

@@ -64,6 +64,7 @@ impl Daemon for Docker {
             version: version.version.unwrap_or_default(),
             api_version: version.api_version.unwrap_or_default(),
             name: info.name.unwrap_or_default(),
+            kernel: info.kernel_version.unwrap_or_default(),
             platform: format!(
                 "{}/{}",
                 version.os.unwrap_or_default(),

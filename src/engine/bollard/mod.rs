@@ -20,6 +20,7 @@ mod containers;
 mod create;
 mod daemon;
 mod endpoint;
+mod files;
 mod images;
 mod networks;
 mod streams;
@@ -202,6 +203,8 @@ fn limit(op: Op) -> Duration {
         | Op::Logs
         | Op::ListContainers
         | Op::InspectContainer
+        | Op::ReadLink
+        | Op::ReadFile
         | Op::InspectImage
         | Op::ListImages
         | Op::ListNetworks

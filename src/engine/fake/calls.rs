@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Archive, Commands, Containers, Daemon, EngineInfo, Error, Event, Images, Kind, LabelFilter, Listed,
-        LogChunk, LogOptions, Networks, Op, RegistryCredential, Result, SecretEnv, Session, Volumes,
+        Archive, Commands, Containers, Daemon, EngineInfo, Error, Event, Files, Images, Kind, LabelFilter,
+        Listed, LogChunk, LogOptions, Networks, Op, RegistryCredential, Result, SecretEnv, Session, Volumes,
     },
     state::{
         container::{ContainerId, ContainerSpec, ContainerView, Limits, MountSource, RunState},
@@ -92,6 +92,11 @@ impl Containers for Fake {
             world.container_event(id, "stop", &[]);
         }
         Ok(())
+    }
+
+    async fn signal_container(&self, id: &ContainerId, signal: &str) -> Result<()> {
+        self.enter(Op::SignalContainer, id.as_str()).await?;
+        self.inside().signal(id, signal)
     }
 
     async fn unpause_container(&self, id: &ContainerId) -> Result<()> {
@@ -212,6 +217,18 @@ impl Commands for Fake {
     }
 }
 
+impl Files for Fake {
+    async fn read_link(&self, id: &ContainerId, path: &str) -> Result<Option<String>> {
+        self.enter(Op::ReadLink, id.as_str()).await?;
+        self.inside().read_link(id, path)
+    }
+
+    async fn read_file(&self, id: &ContainerId, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        self.enter(Op::ReadFile, id.as_str()).await?;
+        self.inside().read_file(id, path, limit)
+    }
+}
+
 impl Networks for Fake {
     async fn list_networks(&self) -> Result<Vec<NetworkView>> {
         self.enter(Op::ListNetworks, "").await?;
@@ -299,6 +316,7 @@ impl Daemon for Fake {
             version: "20.10.24".to_owned(),
             api_version: "1.41".to_owned(),
             name: "fake".to_owned(),
+            kernel: "6.12.0".to_owned(),
             platform: "linux/amd64".to_owned(),
             root_dir: "/var/lib/docker".to_owned(),
             security_options: Vec::new(),

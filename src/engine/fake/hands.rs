@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fake, registry, world};
+use super::{Fake, files::Node, registry, world};
 use crate::{
     engine::LogChunk,
     state::{
@@ -34,6 +34,32 @@ impl Fake {
     pub fn set_exit_code(&self, command: &[&str], code: i64) {
         let command = command.iter().map(|word| (*word).to_owned()).collect();
         self.inside().command_codes.insert(command, code);
+    }
+
+    /// The signals that it was sent so far, by number.
+    #[must_use]
+    pub fn signals(&self, id: &ContainerId) -> Vec<u8> {
+        self.inside()
+            .containers
+            .get(id)
+            .map(|container| container.signals.clone())
+            .unwrap_or_default()
+    }
+
+    /// Puts a file into every container of this image.
+    pub fn add_image_file(&self, reference: &str, path: &str, content: &[u8]) {
+        let mut world = self.inside();
+        let files = world.image_files.entry(reference.to_owned()).or_default();
+        files.insert(path.to_owned(), Node::File(content.to_vec()));
+    }
+
+    /// The program makes a symbolic link to an absolute path or to a neighbour.
+    pub fn make_link(&self, id: &ContainerId, path: &str, target: &str) {
+        if let Some(container) = self.inside().containers.get_mut(id) {
+            container
+                .files
+                .insert(path.to_owned(), Node::Link(target.to_owned()));
+        }
     }
 
     /// `docker pause`.

@@ -15,6 +15,7 @@ mod agent;
 mod calls;
 mod environment;
 mod events;
+mod files;
 mod hands;
 mod networks;
 mod registry;

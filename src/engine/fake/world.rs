@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{environment::env, events::Subscriber, networks::Network, registry::Registry};
+use super::{environment::env, events::Subscriber, files::Node, networks::Network, registry::Registry};
 use crate::{
     engine::{Error, Kind, LogChunk, Op, Result, SecretEnv},
     state::{
@@ -31,6 +31,10 @@ pub(super) struct Container {
     /// How often it was started.
     pub(super) runs: u64,
     pub(super) log: Vec<LogChunk>,
+    /// What was put into it by hand, by path.
+    pub(super) files: BTreeMap<String, Node>,
+    /// Signals that it was sent, by number.
+    pub(super) signals: Vec<u8>,
 }
 
 pub(super) struct World {
@@ -44,6 +48,8 @@ pub(super) struct World {
     pub(super) occupied: BTreeSet<u16>,
     /// Host paths that are not there.
     pub(super) missing_paths: BTreeSet<String>,
+    /// What stands in images, by reference and path.
+    pub(super) image_files: BTreeMap<String, BTreeMap<String, Node>>,
     /// Commands that no image has.
     pub(super) missing_commands: BTreeSet<String>,
     /// Containers that the runtime has and the engine forgot to have started.
@@ -66,6 +72,7 @@ impl World {
             registry: Registry::default(),
             occupied: BTreeSet::new(),
             missing_paths: BTreeSet::new(),
+            image_files: BTreeMap::new(),
             missing_commands: BTreeSet::new(),
             forgotten: BTreeSet::new(),
             events: Vec::new(),
@@ -146,6 +153,8 @@ impl World {
             ignores_term: false,
             runs: 0,
             log: Vec::new(),
+            files: BTreeMap::new(),
+            signals: Vec::new(),
         };
         self.containers.insert(id.clone(), container);
         self.container_event(&id, "create", &[]);
