@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::deployment::DockerDeployment;
 use super::fields::{Field, Shape, TABLES, Table, Treatment};
 use super::rules::{
-    DEPLOYMENT_RULES, EXACTLY_ONE, PROBE_RULES, Rule, SECRET_RULES, SECRET_TABLES, acceptance,
+    DEPLOYMENT_RULES, EXACTLY_ONE, FILE_RULES, PROBE_RULES, Rule, SECRET_RULES, SECRET_TABLES, acceptance,
 };
 use super::secret::DockerSecret;
 use super::status::UNOBSERVED;
@@ -104,6 +104,7 @@ fn deployment() -> Result<Value, CrdError> {
         add_rule(place(schema, at)?, "", &rule, message, "FieldValueInvalid");
     }
     add_rules(schema, DEPLOYMENT_RULES)?;
+    add_rules(schema, FILE_RULES)?;
     add_rules(schema, PROBE_RULES.as_flattened())?;
     place(schema, "spec.replicas")?["default"] = json!(1);
     Ok(document)

@@ -8,6 +8,7 @@ pub mod crd;
 pub mod deployment;
 pub mod expansion;
 pub mod fields;
+pub mod files;
 pub mod image;
 pub mod keys;
 pub mod pod;
@@ -32,6 +33,10 @@ pub use crd::{CrdError, crds};
 pub use deployment::{
     DeploymentStrategy, DockerDeployment, DockerDeploymentSpec, LabelSelector, LabelSelectorRequirement,
     PodTemplate, RollingUpdate, SecretEnv, StrategyType, TemplateMetadata,
+};
+pub use files::{
+    ConfigMapVolume, FileItem, FileMount, FileRef, FileSource, FileVolume, OnChange, Origin,
+    ProjectedConfigMap, ProjectedSecret, ProjectedSource, ProjectedVolume, SecretVolume, Signal, file_mounts,
 };
 pub use image::{ImageError, ImageReference};
 pub use pod::{DockerVolume, EmptyDir, HostPath, ImagePullSecret, PodSpec, RestartPolicy, Volume};

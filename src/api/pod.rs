@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::container::Container;
+use super::files::{ConfigMapVolume, ProjectedVolume, SecretVolume};
 use super::reference::SecretKind;
 use super::schema::{QuantityText, quantity};
 
@@ -70,13 +71,25 @@ pub struct ImagePullSecret {
     pub kind: Option<SecretKind>,
 }
 
-/// A volume. Exactly one of emptyDir, dockerVolume and hostPath.
+/// A volume. Exactly one of secret, configMap, projected, emptyDir, dockerVolume and hostPath.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Volume {
     /// Name that volumeMounts refer to: a DNS label, unique in the list.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
+
+    /// Files with the values of a secret, in memory only. Without a volumeMount they are in /run/secrets/SECRETNAME.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretVolume>,
+
+    /// Files with the values of a ConfigMap of the same namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<ConfigMapVolume>,
+
+    /// Files of several secrets and ConfigMaps in one directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projected: Option<ProjectedVolume>,
 
     /// An empty directory that lives as long as the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An environment variable. Either value or valueFrom.
+use super::files::FileRef;
+
+/// An environment variable. One of value, valueFrom and fileRef.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvVar {
@@ -21,6 +23,10 @@ pub struct EnvVar {
     /// Where the value comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_from: Option<EnvVarSource>,
+
+    /// A file of a volume: the value is its path in the container, as programs want it for variables such as DB_PASSWORD_FILE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_ref: Option<FileRef>,
 }
 
 /// Where a value comes from. Exactly one of the fields.

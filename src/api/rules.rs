@@ -1,8 +1,14 @@
-//! The CEL rules of the CRDs: what a schema alone cannot say about fields that are acted upon, and what `DockerSecret` refuses.
-//! Owns expressions and messages; rules for refused fields follow from `fields.rs`, the same checks in Rust are in `validate.rs`.
+//! The CEL rules of the CRDs: what a schema alone cannot say about fields that are acted upon; those of volumes of files and
+//! of `DockerSecret` are in files of their own. Owns expressions and messages; rules for refused fields follow from `fields.rs`, the same checks in Rust are in `validate.rs`.
 //! Every list and string has a maximum, so that the API server's cost estimate accepts these. Read by `crd.rs`.
 
-use super::fields::{Field, Literal, Shape, Table, Treatment};
+use super::fields::{Field, Literal, Shape, Treatment};
+
+mod files;
+mod secret;
+
+pub(super) use files::FILE_RULES;
+pub(super) use secret::{SECRET_RULES, SECRET_TABLES};
 
 /// One CEL rule.
 #[derive(Debug, Clone, Copy)]
@@ -314,93 +320,16 @@ pub(super) const PROBE_RULES: [[Rule; 5]; 3] = [
 pub(super) const EXACTLY_ONE: &[(&str, &str)] = &[
     (
         VOLUME,
-        "must have exactly one of emptyDir, dockerVolume and hostPath",
+        "must have exactly one of secret, configMap, projected, emptyDir, dockerVolume and hostPath",
     ),
     (
         "spec.template.spec.containers[].env[].valueFrom",
         "must have exactly one of secretKeyRef, configMapKeyRef and fieldRef",
     ),
-];
-
-/// The rules of `DockerSecret`. No message and no error contains a value: a `pattern` in the schema would echo it.
-pub(super) const SECRET_RULES: &[Rule] = &[
-    r(
-        "",
-        "",
-        "has(self.spec)",
-        "spec is missing: put the sealed values in spec.encryptedData",
+    (
+        "spec.template.spec.volumes[].projected.sources[]",
+        "must have exactly one of secret and configMap",
     ),
-    r(
-        "spec",
-        "immutable",
-        "!has(oldSelf.immutable) || !oldSelf.immutable || has(self.immutable) && self.immutable",
-        "is immutable once true: make a secret with another name",
-    ),
-    r(
-        "spec",
-        "encryptedData",
-        "!has(oldSelf.immutable) || !oldSelf.immutable || (has(self.encryptedData) == has(oldSelf.encryptedData) && \
-         (!has(self.encryptedData) || self.encryptedData == oldSelf.encryptedData))",
-        "is immutable: make a secret with another name",
-    ),
-    r(
-        "spec",
-        "encryptedData",
-        // The whole grammar is 17 times what the API server's cost estimate permits for values of this size.
-        "!has(self.encryptedData) || self.encryptedData.all(k, self.encryptedData[k].startsWith('sc1.'))",
-        "a value is not sealed: seal it with `supercargo seal`, and change it, since it was sent in the clear",
-    ),
-];
-
-const SEALED: &str = "there is no field for plaintext: seal the value with `supercargo seal` and put the result in spec.encryptedData";
-
-const fn plaintext(name: &'static str) -> Field {
-    Field {
-        name,
-        treatment: Treatment::Refused(Shape::Object, SEALED),
-    }
-}
-
-/// Fields that `DockerSecret` refuses by name. They are declared although nothing may be stored in them, because an
-/// undeclared field is dropped without a word for clients that do not ask for strict validation, while kubectl keeps the
-/// plaintext in its annotation of the last applied object.
-pub(super) const SECRET_TABLES: &[Table] = &[
-    Table {
-        at: "",
-        definition: "",
-        fields: &[
-            plaintext("data"),
-            plaintext("stringData"),
-            Field {
-                name: "type",
-                treatment: Treatment::Refused(Shape::Text, "write it as spec.type"),
-            },
-            Field {
-                name: "immutable",
-                treatment: Treatment::Refused(Shape::Bool, "write it as spec.immutable"),
-            },
-        ],
-    },
-    Table {
-        at: "spec",
-        definition: "",
-        fields: &[
-            plaintext("data"),
-            plaintext("stringData"),
-            Field {
-                name: "stopUse",
-                treatment: Treatment::ToCome(Shape::Bool, "remove it"),
-            },
-        ],
-    },
-    Table {
-        at: "spec.allowedConsumers",
-        definition: "",
-        fields: &[Field {
-            name: "namespaces",
-            treatment: Treatment::ToCome(Shape::Texts, "make a secret in each namespace"),
-        }],
-    },
 ];
 
 /// The expression that accepts what the table accepts; `None` if it accepts everything.

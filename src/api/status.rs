@@ -170,7 +170,7 @@ pub struct SecretUse {
     #[serde(default)]
     pub kind: SecretKind,
 
-    /// How it is delivered: Env (visible in `docker inspect`) or PullCredential.
+    /// How it is delivered: Env (visible in `docker inspect`), File or PullCredential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub form: Option<String>,

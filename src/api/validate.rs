@@ -4,6 +4,7 @@
 
 mod container;
 mod environment;
+mod files;
 mod pod;
 mod probe;
 mod syntax;

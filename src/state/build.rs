@@ -142,7 +142,7 @@ fn rollout(spec: &DockerDeploymentSpec) -> Rollout {
             && pod
                 .volumes
                 .iter()
-                .any(|v| v.name == mount.name && v.empty_dir.is_none())
+                .any(|v| v.name == mount.name && v.empty_dir.is_none() && v.files().is_none())
     });
     let update = spec.strategy.as_ref().and_then(|s| s.rolling_update.as_ref());
     let of = u32::try_from(spec.replicas()).unwrap_or_default();
@@ -309,6 +309,7 @@ impl Parts<'_> {
         if let Some(host) = &volume.host_path {
             return Some(MountSource::HostPath(host.path.clone()));
         }
+        // Volumes of files are no mount yet: nothing delivers what belongs into them.
         if !volume.empty_dir.as_ref()?.is_memory() {
             return Some(MountSource::Anonymous);
         }

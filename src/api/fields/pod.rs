@@ -11,8 +11,8 @@ pub(super) const FALSE: &[Literal] = &[IsBool(false)];
 const TRUE: &[Literal] = &[IsBool(true)];
 pub(super) const REMOVE: &str = "remove it";
 const ONE_HOST: &str = "nothing is scheduled here, the Docker host is given: remove it";
-const NO_ACCOUNT: &str = "a Docker container gets no Kubernetes identity: remove it";
-const KINDS: &str = "use emptyDir, dockerVolume or hostPath";
+pub(super) const NO_ACCOUNT: &str = "a Docker container gets no Kubernetes identity: remove it";
+const KINDS: &str = "use secret, configMap, projected, emptyDir, dockerVolume or hostPath";
 
 pub(super) const POD: Table = Table {
     at: "spec.template.spec",
@@ -127,22 +127,18 @@ pub(super) const VOLUME: Table = Table {
     at: "spec.template.spec.volumes[]",
     definition: "io.k8s.api.core.v1.Volume",
     fields: &[
+        f("configMap", Used),
         f("emptyDir", Used),
         f("hostPath", Used),
         f("name", Used),
+        f("projected", Used),
+        f("secret", Used),
         f("dockerVolume", Ours),
         f("awsElasticBlockStore", Refused(Object, KINDS)),
         f("azureDisk", Refused(Object, KINDS)),
         f("azureFile", Refused(Object, KINDS)),
         f("cephfs", Refused(Object, KINDS)),
         f("cinder", Refused(Object, KINDS)),
-        f(
-            "configMap",
-            Refused(
-                Object,
-                "use env[].valueFrom.configMapKeyRef or envFrom[].configMapRef",
-            ),
-        ),
         f("csi", Refused(Object, KINDS)),
         f("downwardAPI", Refused(Object, "use env[].valueFrom.fieldRef")),
         f("ephemeral", Refused(Object, KINDS)),
@@ -161,14 +157,9 @@ pub(super) const VOLUME: Table = Table {
         ),
         f("photonPersistentDisk", Refused(Object, KINDS)),
         f("portworxVolume", Refused(Object, KINDS)),
-        f("projected", Refused(Object, "use env[].valueFrom.secretKeyRef")),
         f("quobyte", Refused(Object, KINDS)),
         f("rbd", Refused(Object, KINDS)),
         f("scaleIO", Refused(Object, KINDS)),
-        f(
-            "secret",
-            Refused(Object, "use env[].valueFrom.secretKeyRef or envFrom[].secretRef"),
-        ),
         f("storageos", Refused(Object, KINDS)),
         f("vsphereVolume", Refused(Object, KINDS)),
     ],

@@ -5,6 +5,7 @@
 use super::Literal::Text as IsText;
 use super::Shape::{Bool, Int, Ints, Map, Object, Objects, Text, Texts};
 use super::Treatment::{Ignored, Only, Ours, Refused, ToCome, Used};
+use super::files::FILES;
 use super::pod::{CONTAINER, FALSE, POD, REMOVE, VOLUME};
 use super::probe::{LIVENESS, READINESS, STARTUP};
 use super::{Literal, Table, f};
@@ -12,6 +13,7 @@ use super::{Literal, Table, f};
 const EMPTY: &[Literal] = &[IsText("")];
 const IN_CONTAINER: &str = "set it in containers[].securityContext";
 const USER: &str = "set runAsUser to a number above 0 instead";
+const WHOLE: &str = "a single file would never change with its secret: mount the whole volume, or use one volume for each path";
 const CREATED: &str = "it belongs to objects that exist, not to a template: remove it";
 
 /// Every table, parents before children.
@@ -146,6 +148,16 @@ pub const TABLES: &[Table] = &[
             f("driverOpts", ToCome(Map, REMOVE)),
         ],
     },
+    FILES[0],
+    FILES[1],
+    FILES[2],
+    FILES[3],
+    FILES[4],
+    FILES[5],
+    FILES[6],
+    FILES[7],
+    FILES[8],
+    FILES[9],
     CONTAINER,
     STARTUP[0],
     STARTUP[1],
@@ -198,22 +210,8 @@ pub const TABLES: &[Table] = &[
                 "recursiveReadOnly",
                 Only(Text, &[IsText("Disabled"), IsText("")], REMOVE),
             ),
-            f(
-                "subPath",
-                Only(
-                    Text,
-                    EMPTY,
-                    "mount the whole volume, or use one volume for each path",
-                ),
-            ),
-            f(
-                "subPathExpr",
-                Only(
-                    Text,
-                    EMPTY,
-                    "mount the whole volume, or use one volume for each path",
-                ),
-            ),
+            f("subPath", Only(Text, EMPTY, WHOLE)),
+            f("subPathExpr", Only(Text, EMPTY, WHOLE)),
         ],
     },
     Table {
@@ -249,9 +247,10 @@ pub const TABLES: &[Table] = &[
             f("name", Used),
             f("value", Used),
             f("valueFrom", Used),
-            f("fileRef", ToCome(Object, "use valueFrom.secretKeyRef")),
+            f("fileRef", Ours),
         ],
     },
+    FILES[10],
     Table {
         at: "spec.template.spec.containers[].env[].valueFrom",
         definition: "io.k8s.api.core.v1.EnvVarSource",

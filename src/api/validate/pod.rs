@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::pod::{HostPath, PodSpec, RestartPolicy, Volume};
 use super::super::quantity::Quantity;
-use super::{Parsed, Policy, Report, container, syntax};
+use super::{Parsed, Policy, Report, container, files, syntax};
 
 const PATH: &str = "spec.template.spec";
 
@@ -40,6 +40,7 @@ pub(super) fn check(pod: &PodSpec, policy: &Policy, report: &mut Report) -> Opti
             tmpfs_bytes.insert(entry.name.clone(), bytes);
         }
     }
+    files::check(pod, report);
     pull_secrets(pod, report);
     let Some((first, others)) = pod.containers.split_first() else {
         report.invalid(
@@ -95,7 +96,11 @@ fn volume(path: &str, volume: &Volume, policy: &Policy, report: &mut Report) -> 
             format!("{:?} is not a name: {}", volume.name, syntax::LABEL_HINT),
         );
     }
+    files::volume(path, volume, report);
     let sources = [
+        volume.secret.is_some(),
+        volume.config_map.is_some(),
+        volume.projected.is_some(),
         volume.empty_dir.is_some(),
         volume.docker_volume.is_some(),
         volume.host_path.is_some(),
@@ -104,11 +109,11 @@ fn volume(path: &str, volume: &Volume, policy: &Policy, report: &mut Report) -> 
         1 => {}
         0 => report.invalid(
             path,
-            "has no source that is supported: add one of emptyDir, dockerVolume and hostPath",
+            "has no source that is supported: add one of secret, configMap, projected, emptyDir, dockerVolume and hostPath",
         ),
         _ => report.invalid(
             path,
-            "has more than one source: keep one of emptyDir, dockerVolume and hostPath",
+            "has more than one source: keep one of secret, configMap, projected, emptyDir, dockerVolume and hostPath",
         ),
     }
     if let Some(docker) = &volume.docker_volume
