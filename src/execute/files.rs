@@ -24,7 +24,7 @@ use crate::{
     seal::{DigestKey, Plaintext, SystemEntropy},
     state::{
         container::{ContainerId, ContainerSpec, ContainerView, RunState},
-        files::{Delivered, FileUser, Shown, UserLookup},
+        files::{Delivered, FileUser, Holder, Shown, UserLookup},
             plaintext::SecretEnv,
     },
 };
@@ -204,8 +204,14 @@ impl<E: Engine> Run<'_, E> {
 
     async fn remove_holder(&self, id: &ContainerId) -> engine::Result<Outcome> {
         self.touch(id);
-        if self.holder(id.as_str()).await?.is_some() {
+        if let Some(view) = self.holder(id.as_str()).await? {
             self.engine().remove_container(id, true).await?;
+            // What was seen of what it wrote says nothing about what another one will write.
+            let held = Holder::of(view).volumes;
+            let mut pages = self.book().pages();
+            pages.delivered.retain(|volume, _| !held.contains_key(volume));
+            let sees = |shown: &Shown| shown.volumes.keys().any(|volume| held.contains_key(volume));
+            pages.shown.retain(|_, shown| !sees(shown));
         }
         Ok(Outcome::Done)
     }

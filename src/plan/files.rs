@@ -252,8 +252,11 @@ pub(super) fn keep(desired: &Desired, observed: &Observed, creating: bool) -> Fi
         let used = held.volumes.keys().any(|volume| in_use.contains(volume));
         if is_wanted || used || (blocked && !held.volumes.is_empty()) {
             kept.extend(held.volumes.keys().map(String::as_str));
+            // What goes needs nothing any more.
+            if desired.deleting {
+                continue;
+            }
             let work = Work {
-                desired,
                 observed,
                 wanted: wanted.as_ref(),
                 in_use: &in_use,
@@ -338,7 +341,6 @@ fn load(observed: &Observed, file: &FileVolume, volume: &str) -> Load {
 
 /// What is to be done through one holder.
 struct Work<'a> {
-    desired: &'a Desired,
     observed: &'a Observed,
     wanted: Option<&'a Wanted<'a>>,
     in_use: &'a BTreeSet<String>,

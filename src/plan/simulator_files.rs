@@ -71,7 +71,9 @@ impl World {
     }
 
     /// A start: whoever reads files finds some.
-    pub(super) fn check_files(&self, id: &ContainerId) {
+    pub(super) fn check_files(&mut self, id: &ContainerId) {
+        // Each start is another mount.
+        self.files.blind.remove(id);
         let started = self.containers.iter().find(|c| c.id == *id && !is_holder(c));
         for volume in started.into_iter().flat_map(volumes) {
             assert!(
@@ -89,6 +91,7 @@ impl World {
     pub(super) fn ensure(&mut self, spec: &ContainerSpec) -> Did {
         let there = self.containers.iter().find(|c| c.name == spec.name);
         let id = there.map(|c| c.id.clone()).unwrap_or_else(|| {
+            self.files.blind.clear();
             let id = self.new_id();
             self.containers
                 .push(fixtures::created(spec, id.clone(), self.now));
@@ -140,6 +143,7 @@ impl World {
             FileAction::StartHolder { id, .. } => self.start(id),
             FileAction::RemoveHolder { id, .. } => {
                 self.containers.retain(|c| c.id != *id);
+                self.files.shown.clear();
                 Did::Done
             }
             FileAction::RemoveVolumes { volumes: names } => {

@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::{
     container::{ContainerSpec, Limits, Mount, MountSource, Protocol, PublishedPort},
     desired::{AgentImage, Blocked, Budget, Desired, Prototype, PullPolicy, Rollout, Template},
+    files::{FileVolume, OnChange, VolumeFiles},
+    hash::hex,
     names,
     network::NetworkJoin,
     owner::{Owner, namespace_labels},
@@ -18,7 +20,9 @@ use super::{
 };
 use crate::api::{
     Container, ContainerPort, DockerDeployment, DockerDeploymentSpec, ImagePullPolicy, PodTemplate,
-    Protocol as ApiProtocol, SecurityContext, VolumeMount, keys, quantity::Quantity, validate::Validated,
+    Protocol as ApiProtocol, SecurityContext, VolumeMount,
+    files::{FileVolume as WrittenFiles, OnChange as ApiOnChange, file_mounts},
+    keys, quantity::Quantity, validate::Validated,
 };
 
 /// What the operator's flags decide about containers.
@@ -249,8 +253,33 @@ impl Parts<'_> {
             spec,
             pull,
             volumes: volumes.collect(),
-            files: Vec::new(),
+            files: self.files(resolved),
         }
+    }
+
+    /// The volumes with files that are mounted, with what stands in them.
+    fn files(&self, resolved: &Resolved) -> Vec<FileVolume> {
+        let mounted = file_mounts(&self.template().spec);
+        let volume = |entry: &VolumeFiles| {
+            let here: Vec<_> = mounted.iter().filter(|m| m.volume.name == entry.volume).collect();
+            let volume = here.first()?.volume;
+            let written = volume.files()?;
+            let definition = serde_json::to_string(volume).unwrap_or_default();
+            let on_change = match (written.on_change, written.signal()) {
+                (ApiOnChange::Restart, _) => OnChange::Restart,
+                (_, Some(signal)) => OnChange::Signal(signal.as_str().to_owned()),
+                (_, None) => OnChange::Update,
+            };
+            Some(FileVolume {
+                entry: entry.volume.clone(),
+                definition: hex(&[&definition], 16),
+                on_change,
+                mode: directory_mode(&written),
+                targets: here.iter().map(|mount| mount.path.clone()).collect(),
+                files: entry.files.clone(),
+            })
+        };
+        resolved.files.iter().filter_map(volume).collect()
     }
 
     fn volume(&self, name: &str) -> Volume {
@@ -298,7 +327,13 @@ impl Parts<'_> {
                 source: self.source(&mount.name)?,
             })
         };
-        self.container.volume_mounts.iter().filter_map(mount).collect()
+        let files = file_mounts(&self.template().spec).into_iter().map(|mount| Mount {
+            target: mount.path,
+            read_only: true,
+            source: MountSource::Files(mount.volume.name.clone()),
+        });
+        let others = self.container.volume_mounts.iter().filter_map(mount);
+        others.chain(files).collect()
     }
 
     fn source(&self, name: &str) -> Option<MountSource> {
@@ -309,7 +344,6 @@ impl Parts<'_> {
         if let Some(host) = &volume.host_path {
             return Some(MountSource::HostPath(host.path.clone()));
         }
-        // Volumes of files are no mount yet: nothing delivers what belongs into them.
         if !volume.empty_dir.as_ref()?.is_memory() {
             return Some(MountSource::Anonymous);
         }
@@ -318,6 +352,17 @@ impl Parts<'_> {
             size.and_then(|bytes| i64::try_from(*bytes).ok()),
         ))
     }
+}
+
+/// Permissions of a directory that whoever may read a file in it can look into.
+fn directory_mode(written: &WrittenFiles<'_>) -> u32 {
+    let items = written.sources.iter().flat_map(|source| source.items);
+    let all = items
+        .map(|item| written.mode(Some(item)))
+        .chain([written.mode(None)])
+        .fold(0, |all, mode| all | mode);
+    let may = |who: u32| if all & (0o7 << who) == 0 { 0 } else { 0o5 << who };
+    0o700 | may(3) | may(0)
 }
 
 fn secure(spec: &mut ContainerSpec, context: &SecurityContext) {
