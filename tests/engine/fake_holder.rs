@@ -1,9 +1,6 @@
 //! What runs in a holder of the fake engine: it takes parcels as the real program does, and breaks as a test says.
 
-use std::sync::Arc;
-
 use supercargo::{
-    clock::Fixed,
     delivery::{
         parcel::{File, Load, Order, Parcel},
         receipt::{Receipt, Shelf, User},
