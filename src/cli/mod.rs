@@ -16,6 +16,9 @@ mod doctor_standalone;
 mod doctor_uninstall;
 mod doctor_webhook;
 mod explain;
+mod holder;
+mod holder_files;
+mod holder_shelf;
 mod kept_by;
 mod keys;
 mod keys_source;
@@ -106,6 +109,12 @@ enum Verb {
     /// Answer for the names of one namespace and ask its probes; the operator starts it in a container of its own
     #[command(hide = true)]
     Agent(agent::Args),
+    /// Keep the volumes of a container mounted; the operator starts it in a container of its own
+    #[command(hide = true)]
+    Hold,
+    /// Read a parcel of files on stdin, put them in their places, print what is there; the operator runs it in a holder
+    #[command(hide = true)]
+    Deliver,
     /// Print the version of this program and of the API that it serves
     Version(version::Args),
 }
@@ -158,6 +167,8 @@ pub fn main() -> ExitCode {
         Verb::Doctor(args) => doctor::run(*args),
         Verb::Crds => crds::run(),
         Verb::Agent(args) => agent::run(args),
+        Verb::Hold => holder::hold(),
+        Verb::Deliver => holder::deliver(),
         Verb::Version(args) => version::run(&args),
     };
     match outcome {
