@@ -188,7 +188,7 @@ pub type Archive = BoxStream<'static, std::io::Result<bytes::Bytes>>;
 pub struct Session {
     /// What it writes; ends when it does.
     pub output: BoxStream<'static, Result<LogChunk>>,
-    /// What it reads; dropping it ends its input.
+    /// What it reads; shutting it down ends its input, dropping it alone does not.
     pub input: std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>,
 }
 

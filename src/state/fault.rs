@@ -236,6 +236,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_signal_is_a_change_and_reading_a_file_is_none() {
+        let changes = [Op::SignalContainer, Op::ReadLink, Op::ReadFile].map(Op::changes);
+        assert_eq!(changes, [true, false, false]);
+    }
+
+    #[test]
     fn what_the_engine_says_stays_on_one_line_and_moves_no_cursor() {
         let error = Error::new(Op::StartContainer, "web", Kind::Failed, "a\nb\u{1b}[2J\r\n");
         assert_eq!(error.to_string(), "start container web: a b [2J");

@@ -233,6 +233,23 @@ impl Lab for DockerLab {
         self.docker(&["exec", id.as_str(), "ln", "-s", target, path]);
     }
 
+    async fn fill(&self, holder: &ContainerId, target: &str) {
+        let place =
+            "mkdir ..g.1 && echo x > ..g.1/password && ln -s ..g.1 ..data && ln -s ..data/password password";
+        let script = format!("cd {target} && {place} && ln -s g ..told");
+        self.docker(&["exec", holder.as_str(), "sh", "-c", &script]);
+    }
+
+    async fn shape(&self, id: &ContainerId, target: &str) -> String {
+        let run = |args: &[&str]| self.docker(&[&["exec", id.as_str(), "stat"], args, &[target]].concat());
+        let kind = if run(&["-f", "-c", "%t"]) == "1021994" {
+            "tmpfs"
+        } else {
+            "disk"
+        };
+        format!("{kind} {}", run(&["-c", "%u:%g %a"]))
+    }
+
     async fn foreign(&self, name: &str) -> ContainerId {
         // Labelled as of this run, under a key of its own, so that it is removed and yet not ours.
         let name = self.name(name);
@@ -358,12 +375,14 @@ impl Lab for DockerLab {
 
 /// What the fake has no model of.
 mod alone {
+    use futures::StreamExt;
     use supercargo::{
-        engine::Containers,
-        state::container::{Mount, MountSource},
+        engine::{Commands, Containers, Daemon, LogChunk, Volumes},
+        state::container::{ContainerSpec, Mount, MountSource},
     };
+    use tokio::io::AsyncWriteExt;
 
-    use super::*;
+    use super::{super::delivery, *};
 
     #[tokio::test]
     async fn anonymous_volumes_go_with_the_container() {
@@ -385,6 +404,135 @@ mod alone {
         lab.engine().remove_container(&id, true).await.unwrap();
         let left = lab.docker(&["volume", "ls", "--quiet", "--filter", &format!("name={volume}")]);
         assert_eq!(left, "");
+    }
+
+    #[tokio::test]
+    async fn a_volume_in_memory_is_bounded_read_only_for_who_reads_and_copies_nothing_of_the_image() {
+        let lab = DockerLab::open().await;
+        let mut volume = delivery::volume(&lab);
+        volume.memory.as_mut().unwrap().mode = 0o700;
+        lab.engine().create_volume(&volume).await.unwrap();
+        let at = |mut spec: ContainerSpec| {
+            // The image has files there.
+            spec.mounts[0].target = "/home".into();
+            spec
+        };
+        let holder = lab.running(&at(delivery::holder(&lab, "holder", &volume))).await;
+        let consumer = lab
+            .running(&at(delivery::consumer(&lab, "consumer", &volume)))
+            .await;
+        let run = |id: &ContainerId, script: &str| lab.docker(&["exec", id.as_str(), "sh", "-c", script]);
+        assert_eq!(run(&holder, "ls -A /home"), "");
+        let write = |path: &str| format!("(echo x > {path}) 2>&1; true");
+        assert!(run(&consumer, &write("/home/x")).contains("Read-only file system"));
+        assert!(run(&holder, &write("/x")).contains("Read-only file system"));
+        let fill = "dd if=/dev/zero of=/home/large bs=64k count=17 2>&1; true";
+        assert!(run(&holder, fill).contains("No space left on device"));
+        let many = "i=0; while [ $i -lt 300 ] && touch /home/f$i 2>/dev/null; do i=$((i+1)); done; echo $i";
+        let made: u32 = run(&holder, many).parse().unwrap();
+        assert!((200..256).contains(&made), "{made} files");
+    }
+
+    #[tokio::test]
+    async fn an_option_that_the_kernel_does_not_know_fails_the_first_start() {
+        let lab = DockerLab::open().await;
+        let volume = delivery::volume(&lab);
+        let label = format!("{RUN}={}", lab.run);
+        lab.docker(&[
+            "volume",
+            "create",
+            "--label",
+            &label,
+            "--opt",
+            "type=tmpfs",
+            "--opt",
+            "device=tmpfs",
+            "--opt",
+            "o=size=1m,nosuchoption",
+            &volume.name,
+        ]);
+        let id = lab
+            .create(&delivery::holder(&lab, "holder", &volume))
+            .await
+            .unwrap();
+        let error = lab.engine().start_container(&id).await.unwrap_err();
+        assert_eq!(error.kind, Kind::MountRefused, "{error}");
+        assert!(error.message.contains("nosuchoption"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn noswap_is_refused_as_a_mount_or_is_in_force() {
+        let lab = DockerLab::open().await;
+        let mut volume = delivery::volume(&lab);
+        volume.memory.as_mut().unwrap().noswap = true;
+        lab.engine().create_volume(&volume).await.unwrap();
+        let id = lab
+            .create(&delivery::holder(&lab, "holder", &volume))
+            .await
+            .unwrap();
+        let kernel = lab.engine().info().await.unwrap().kernel;
+        let mut numbers = kernel.split('.').map(|n| n.parse::<u32>().unwrap_or_default());
+        let version = (numbers.next().unwrap(), numbers.next().unwrap());
+        match lab.engine().start_container(&id).await {
+            Ok(()) => {
+                let mounts = lab.docker(&["exec", id.as_str(), "grep", delivery::TARGET, "/proc/mounts"]);
+                for option in [
+                    "noswap",
+                    "nosuid",
+                    "nodev",
+                    "noexec",
+                    "size=1024k",
+                    "nr_inodes=256",
+                ] {
+                    assert!(mounts.contains(option), "{option}: {mounts}");
+                }
+            }
+            Err(error) => {
+                assert_eq!(error.kind, Kind::MountRefused, "{error}");
+                assert!(version < (6, 4), "{kernel}: {error}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_container_has_no_more_processes_than_it_may() {
+        let lab = DockerLab::open().await;
+        let mut spec = lab.spec("c");
+        spec.pids = Some(16);
+        let id = lab.running(&spec).await;
+        let script =
+            "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 3 & done 2>&1; true";
+        let output = std::process::Command::new("docker")
+            .args(["exec", id.as_str(), "sh", "-c", script])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("can't fork"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_command_reads_to_the_end_of_an_input_that_is_shut_and_then_answers() {
+        let lab = DockerLab::open().await;
+        let id = lab.running(&lab.spec("c")).await;
+        let command = ["sh", "-c", "wc -c; echo done >&2"].map(str::to_owned);
+        let mut session = lab.engine().attach(&id, &command).await.unwrap();
+        session.input.write_all(&vec![7; 3 << 20]).await.unwrap();
+        session.input.shutdown().await.unwrap();
+        let chunks = async {
+            let chunks: Vec<_> = session.output.map(|chunk| chunk.unwrap()).collect().await;
+            chunks
+        };
+        let mut chunks = tokio::time::timeout(Duration::from_secs(20), chunks)
+            .await
+            .expect("the command ends");
+        chunks.sort_by_key(|chunk| matches!(chunk, LogChunk::Stderr(_)));
+        assert_eq!(
+            chunks,
+            [
+                LogChunk::Stdout("3145728\n".into()),
+                LogChunk::Stderr("done\n".into())
+            ]
+        );
     }
 
     #[tokio::test]

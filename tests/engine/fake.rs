@@ -4,11 +4,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use supercargo::{
     clock::Fixed,
+    delivery::parcel::{Load, Order, Parcel},
     engine::{Error, Kind, Limited, Op, Result, fake::Fake},
     state::container::ContainerId,
 };
 
-use super::lab::{Lab, Registry, next};
+use super::{
+    delivery::deliver,
+    fake_holder::{file, parcel, placed},
+    lab::{Lab, Registry, next},
+};
 
 type Nothing = fn(Op, std::result::Result<(), Kind>, std::time::Duration);
 
@@ -16,6 +21,12 @@ pub struct FakeLab {
     fake: Fake,
     engine: Limited<Fake, Nothing>,
     run: String,
+}
+
+impl FakeLab {
+    pub fn fake(&self) -> Fake {
+        self.fake.clone()
+    }
 }
 
 impl Lab for FakeLab {
@@ -73,6 +84,30 @@ impl Lab for FakeLab {
 
     async fn link(&self, id: &ContainerId, path: &str, target: &str) {
         self.fake.make_link(id, path, target);
+    }
+
+    async fn fill(&self, holder: &ContainerId, _: &str) {
+        let told = Order::Told {
+            generation: "g".to_owned(),
+        };
+        let parcel = parcel(vec![placed("g", vec![file("password", b"x")]), told]);
+        let (receipt, said) = deliver(&self.engine, holder, &parcel).await.unwrap();
+        assert!(receipt.is_some(), "{said}");
+    }
+
+    async fn shape(&self, id: &ContainerId, target: &str) -> String {
+        let look = Parcel {
+            loads: vec![Load {
+                directory: target.to_owned(),
+                order: Order::Look,
+            }],
+            ..parcel(vec![])
+        };
+        let (receipt, said) = deliver(&self.engine, id, &look).await.unwrap();
+        let receipt = receipt.unwrap_or_else(|| panic!("{said}"));
+        let shelf = &receipt.shelves[0];
+        let kind = if shelf.tmpfs { "tmpfs" } else { "disk" };
+        format!("{kind} {}:{} {:o}", shelf.user.uid, shelf.user.gid, shelf.mode)
     }
 
     async fn foreign(&self, name: &str) -> ContainerId {

@@ -55,6 +55,10 @@ pub trait Lab {
     async fn has_heard_hup(&self, id: &ContainerId);
     /// The program makes a symbolic link.
     async fn link(&self, id: &ContainerId, path: &str, target: &str);
+    /// Delivers generation `g` with the file `password` into the volume that a holder has mounted there, and tells it.
+    async fn fill(&self, holder: &ContainerId, target: &str);
+    /// What is mounted there: `tmpfs` or `disk`, owner and permissions.
+    async fn shape(&self, id: &ContainerId, target: &str) -> String;
     /// Somebody else's container, running.
     async fn foreign(&self, name: &str) -> ContainerId;
     /// The environment as the program sees it: name and digest of the value.

@@ -1,15 +1,17 @@
-//! What is left of plaintext in our own memory after a create: nothing, in live and in freed memory alike.
+//! What is left of plaintext in our own memory after a create or a delivery: nothing, in live and in freed memory alike.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     os::unix::fs::FileExt,
 };
 
+use futures::StreamExt;
 use supercargo::{
-    engine::Containers,
+    engine::{Commands, Containers},
     seal::Plaintext,
     state::container::{EnvValue, EnvVar, SlotId},
 };
+use tokio::io::AsyncWriteExt;
 
 use super::{docker::DockerLab, lab::Lab};
 
@@ -78,5 +80,30 @@ async fn a_create_leaves_no_copy_of_a_value_in_our_memory() {
     drop(env);
     // The connection's task ends after the answer was read.
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(copies(&masked).len(), 0);
+}
+
+#[tokio::test]
+async fn what_is_written_into_a_command_leaves_no_copy_in_our_memory() {
+    let lab = DockerLab::open().await;
+    // One text is not to be the end of the other test's.
+    let masked = masked(&format!("{}-delivery", lab.run()));
+    let id = lab.running(&lab.spec("c")).await;
+    let mut value = Vec::with_capacity(masked.len());
+    value.extend(masked.iter().map(|byte| byte ^ MASK));
+    let value = Plaintext::new(value);
+    assert_eq!(
+        copies(&masked).len(),
+        1,
+        "the search must find the one that is there"
+    );
+    let command = ["sh", "-c", "wc -c"].map(str::to_owned);
+    let mut session = lab.engine().attach(&id, &command).await.unwrap();
+    session.input.write_all(value.expose()).await.unwrap();
+    session.input.shutdown().await.unwrap();
+    let said: Vec<_> = session.output.map(|chunk| chunk.unwrap()).collect().await;
+    assert!(!said.is_empty());
+    assert_eq!(copies(&masked).len(), 1, "the one that is still held");
+    drop(value);
     assert_eq!(copies(&masked).len(), 0);
 }

@@ -2,9 +2,11 @@
 
 mod containers;
 mod daemon;
+mod delivery;
 mod docker;
 mod environment;
 mod fake;
+mod fake_holder;
 mod files;
 mod images;
 mod lab;
@@ -100,6 +102,11 @@ contract! {
     volumes:
         a_volume_is_made_once_and_listed_by_label
         a_volume_in_use_is_not_removed;
+    delivery:
+        a_volume_in_memory_is_its_users_and_keeps_its_first_options
+        content_is_seen_by_all_who_mount_it_and_gone_with_the_last_of_them
+        a_mount_that_the_kernel_refuses_fails_the_first_start_as_such
+        a_volume_that_nobody_made_is_on_the_disk;
     daemon:
         the_engine_says_what_it_is
         events_arrive_in_order_with_labels_and_of_ours_alone

@@ -375,6 +375,36 @@ async fn an_engine_that_quotes_the_value_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_file_is_asked_for_by_a_quoted_path_and_not_read_without_its_head() {
+    let played = refusing(200, "no archive");
+    for path in ["/a b/..data", "/a&limit=1"] {
+        assert_eq!(
+            kind_of(played.docker.read_link(&id(), path).await),
+            Kind::Failed,
+            "{path}"
+        );
+        assert_eq!(
+            kind_of(played.docker.read_file(&id(), path, 100).await),
+            Kind::Failed,
+            "{path}"
+        );
+    }
+    let requests = played.requests.0.lock().unwrap();
+    let line = |n: usize| requests[n].split("\r\n").next().unwrap().to_owned();
+    let archive = format!("/containers/{}/archive?path=", id());
+    assert_eq!(line(0), format!("HEAD {archive}%2Fa%20b%2F..data HTTP/1.1"));
+    assert_eq!(line(3), format!("GET {archive}%2Fa%26limit%3D1 HTTP/1.1"));
+}
+
+#[tokio::test]
+async fn an_empty_signal_is_not_sent_as_it_would_kill() {
+    let played = refusing(204, "");
+    let error = played.docker.signal_container(&id(), "").await.unwrap_err();
+    assert_eq!(error.kind, Kind::Invalid, "{error}");
+    assert!(played.requests.0.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_pull_that_fails_after_its_first_byte_has_failed() {
     let played = refusing(
         200,

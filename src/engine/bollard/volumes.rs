@@ -1,6 +1,5 @@
 //! Docker's named volumes: local ones on the host's disk, or on a tmpfs that is mounted while a container with it runs.
-
-use std::collections::HashMap;
+//! What is in them is not looked at here: see `files`.
 
 use ::bollard::{
     models::VolumeCreateRequest,
@@ -52,7 +51,7 @@ impl Volumes for Docker {
 }
 
 /// Options of the driver `local`: `mount -t tmpfs -o ...`. What it does not know fails the start of the first container.
-fn tmpfs(memory: &Memory) -> HashMap<String, String> {
+fn tmpfs<M: FromIterator<(String, String)>>(memory: &Memory) -> M {
     let Memory {
         size,
         inodes,
@@ -67,5 +66,6 @@ fn tmpfs(memory: &Memory) -> HashMap<String, String> {
     );
     [("type", "tmpfs"), ("device", "tmpfs"), ("o", options.as_str())]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
+        .into_iter()
+        .collect()
 }

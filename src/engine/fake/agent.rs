@@ -50,13 +50,17 @@ impl Fake {
         withdrawn.contains(id)
     }
 
-    /// Opens a session of an agent; any other container has no such program.
-    pub(super) fn attached(&self, id: &ContainerId) -> Result<Session> {
+    /// Opens a session of a delivery or of an agent; any other container has no such program.
+    pub(super) fn attached(&self, id: &ContainerId, command: &[String]) -> Result<Session> {
         let refuse = |kind, text: &str| Err(Error::new(Op::Exec, id.as_str(), kind, text));
         let mut world = self.inside();
-        let view = world.get(Op::Exec, id)?.view.clone();
+        let container = world.get(Op::Exec, id)?;
+        let (view, delivers) = (container.view.clone(), self.delivers(&container.spec, command));
         if view.state != RunState::Running {
             return refuse(Kind::Conflict, "Container is not running");
+        }
+        if delivers {
+            return Ok(self.deliver(id, &mut world));
         }
         if !is_agent(&view) {
             return refuse(Kind::Failed, "fake: no such program");

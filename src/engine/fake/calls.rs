@@ -12,6 +12,7 @@ use futures::{
 use super::{
     Fake,
     events::Subscriber,
+    holder::volume_of,
     registry::image,
     world::{absent, is_up},
 };
@@ -21,7 +22,7 @@ use crate::{
         Listed, LogChunk, LogOptions, Networks, Op, RegistryCredential, Result, SecretEnv, Session, Volumes,
     },
     state::{
-        container::{ContainerId, ContainerSpec, ContainerView, Limits, MountSource, RunState},
+        container::{ContainerId, ContainerSpec, ContainerView, Limits, RunState},
         image::{ImageTag, ImageView},
         network::{NetworkSpec, NetworkView},
         volume::Volume,
@@ -201,9 +202,9 @@ impl Images for Fake {
 }
 
 impl Commands for Fake {
-    async fn attach(&self, id: &ContainerId, _: &[String]) -> Result<Session> {
+    async fn attach(&self, id: &ContainerId, command: &[String]) -> Result<Session> {
         self.enter(Op::Exec, id.as_str()).await?;
-        self.attached(id)
+        self.attached(id, command)
     }
 
     async fn run_command(&self, id: &ContainerId, command: &[String]) -> Result<i64> {
@@ -275,7 +276,12 @@ impl Volumes for Fake {
             .volumes
             .values()
             .filter(|v| v.labels.get(&filter.key) == Some(&filter.value));
-        Ok(ours.cloned().collect())
+        // The engine tells options in words of its own, which nobody reads back.
+        let listed = ours.map(|volume| Volume {
+            memory: None,
+            ..volume.clone()
+        });
+        Ok(listed.collect())
     }
 
     async fn create_volume(&self, volume: &Volume) -> Result<()> {
@@ -291,16 +297,15 @@ impl Volumes for Fake {
         self.enter(Op::RemoveVolume, name).await?;
         let mut world = self.inside();
         let uses = |c: &super::world::Container| {
-            c.spec
-                .mounts
-                .iter()
-                .any(|mount| matches!(&mount.source, MountSource::Volume(used) if used == name))
+            let mut used = c.spec.mounts.iter().filter_map(volume_of);
+            used.any(|used| used == name)
         };
         if world.containers.values().any(uses) {
             let message = format!("remove {name}: volume is in use");
             return Err(Error::new(Op::RemoveVolume, name, Kind::Conflict, message));
         }
         world.volumes.remove(name);
+        world.contents.remove(name);
         Ok(())
     }
 }
@@ -316,7 +321,7 @@ impl Daemon for Fake {
             version: "20.10.24".to_owned(),
             api_version: "1.41".to_owned(),
             name: "fake".to_owned(),
-            kernel: "6.12.0".to_owned(),
+            kernel: self.inside().kernel.clone(),
             platform: "linux/amd64".to_owned(),
             root_dir: "/var/lib/docker".to_owned(),
             security_options: Vec::new(),

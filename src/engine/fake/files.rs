@@ -61,6 +61,9 @@ impl World {
         if !self.containers.contains_key(id) {
             return Err(absent(Op::ReadLink, id.as_str()));
         }
+        if let Some(delivered) = self.delivered_link(id, path) {
+            return Ok(delivered);
+        }
         let target = self.led_to(Op::ReadLink, id, path)?;
         if target == path {
             return Ok(None);
@@ -76,6 +79,10 @@ impl World {
     pub(super) fn read_file(&self, id: &ContainerId, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         if !self.containers.contains_key(id) {
             return Err(absent(Op::ReadFile, id.as_str()));
+        }
+        if self.delivered_link(id, path).is_some() {
+            let message = "fake: delivered files are not handed out";
+            return Err(Error::new(Op::ReadFile, id.as_str(), Kind::Failed, message));
         }
         let end = self.led_to(Op::ReadFile, id, path)?;
         let Some(Node::File(bytes)) = self.node(id, &end) else {

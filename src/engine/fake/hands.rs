@@ -3,12 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fake, files::Node, registry, world};
+use super::{
+    Breakage, Delivered, Fake,
+    files::Node,
+    holder::Content,
+    registry,
+    world::{self, Container, is_up},
+};
 use crate::{
     engine::LogChunk,
     state::{
         container::{ContainerId, ContainerSpec, ContainerView, Limits, PublishedPort, RunState},
         image::ImageView,
+        volume::Volume,
     },
 };
 
@@ -34,6 +41,51 @@ impl Fake {
     pub fn set_exit_code(&self, command: &[&str], code: i64) {
         let command = command.iter().map(|word| (*word).to_owned()).collect();
         self.inside().command_codes.insert(command, code);
+    }
+
+    /// What is in a volume's memory is gone, as after a reboot.
+    pub fn empty_volume(&self, name: &str) {
+        self.inside().contents.remove(name);
+    }
+
+    /// How deliveries go wrong from now on; not at all with `None`.
+    pub fn break_delivery(&self, how: Option<Breakage>) {
+        self.inside().breakage = how;
+    }
+
+    /// What was delivered into a volume and is still there.
+    #[must_use]
+    pub fn delivered(&self, volume: &str) -> Option<Delivered> {
+        self.inside().contents.get(volume).map(Content::delivered)
+    }
+
+    /// The volume as it was made first.
+    #[must_use]
+    pub fn volume(&self, name: &str) -> Option<Volume> {
+        self.inside().volumes.get(name).cloned()
+    }
+
+    /// The host has this kernel; `noswap` is refused before 6.4.
+    pub fn set_kernel(&self, version: &str) {
+        version.clone_into(&mut self.inside().kernel);
+    }
+
+    /// The engine ends all containers, begins again and starts those that it restarts; streams and sessions end.
+    pub fn restart_engine_without_live_restore(&self) {
+        let mut world = self.inside();
+        let running = world.containers.values().filter(|c| is_up(c.view.state));
+        let running: Vec<ContainerId> = running.map(|c| c.view.id.clone()).collect();
+        for id in &running {
+            let stubborn = world.containers.get(id).is_some_and(|c| c.ignores_term);
+            world.end(id, if stubborn { 137 } else { 0 }, false);
+        }
+        world.events.clear();
+        let restarts = |c: &&Container| c.view.restart_policy == "always" && c.view.started_at.is_some();
+        let restarted = world.containers.values().filter(restarts);
+        let restarted: Vec<ContainerId> = restarted.map(|c| c.view.id.clone()).collect();
+        for id in &restarted {
+            let _ = world.start(id);
+        }
     }
 
     /// The signals that it was sent so far, by number.

@@ -17,11 +17,13 @@ mod environment;
 mod events;
 mod files;
 mod hands;
+mod holder;
 mod networks;
 mod registry;
 mod snapshot;
 mod world;
 
+pub use holder::{Breakage, Delivered};
 pub use snapshot::{ContainerSnapshot, Snapshot};
 
 use world::World;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Fake;
+use super::{Delivered, Fake};
 use crate::state::container::{ContainerSpec, Limits, RunState};
 
 /// Everything in an engine that another way to the same end would leave alike.
@@ -15,6 +15,8 @@ pub struct Snapshot {
     pub networks: BTreeMap<String, (Vec<String>, BTreeMap<String, String>)>,
     /// Labels by name.
     pub volumes: BTreeMap<String, BTreeMap<String, String>>,
+    /// What was delivered into volumes, by the volume's name.
+    pub delivered: BTreeMap<String, Delivered>,
     /// References of local images.
     pub images: BTreeSet<String>,
 }
@@ -82,6 +84,11 @@ impl Fake {
                 .volumes
                 .values()
                 .map(|v| (v.name.clone(), v.labels.clone()))
+                .collect(),
+            delivered: world
+                .contents
+                .iter()
+                .map(|(name, content)| (name.clone(), content.delivered()))
                 .collect(),
             images: world.registry.references(),
         }

@@ -6,7 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{environment::env, events::Subscriber, files::Node, networks::Network, registry::Registry};
+use super::{
+    environment::env,
+    events::Subscriber,
+    files::Node,
+    holder::{Breakage, Content},
+    networks::Network,
+    registry::Registry,
+};
 use crate::{
     engine::{Error, Kind, LogChunk, Op, Result, SecretEnv},
     state::{
@@ -43,6 +50,12 @@ pub(super) struct World {
     pub(super) containers: BTreeMap<ContainerId, Container>,
     pub(super) networks: BTreeMap<String, Network>,
     pub(super) volumes: BTreeMap<String, Volume>,
+    /// What is in them, where something was delivered.
+    pub(super) contents: BTreeMap<String, Content>,
+    /// How deliveries go wrong, if they do.
+    pub(super) breakage: Option<Breakage>,
+    /// The version of the host's kernel.
+    pub(super) kernel: String,
     pub(super) registry: Registry,
     /// Ports held by processes of the host.
     pub(super) occupied: BTreeSet<u16>,
@@ -69,6 +82,9 @@ impl World {
             containers: BTreeMap::new(),
             networks: BTreeMap::new(),
             volumes: BTreeMap::new(),
+            contents: BTreeMap::new(),
+            breakage: None,
+            kernel: "6.12.0".to_owned(),
             registry: Registry::default(),
             occupied: BTreeSet::new(),
             missing_paths: BTreeSet::new(),
@@ -134,16 +150,7 @@ impl World {
             return refuse(Kind::HostPathMissing, &message);
         }
         let image_id = image.id.clone();
-        for mount in &spec.mounts {
-            if let MountSource::Volume(name) = &mount.source {
-                let volume = Volume {
-                    name: name.clone(),
-                    labels: BTreeMap::new(),
-                    memory: None,
-                };
-                self.volumes.entry(name.clone()).or_insert(volume);
-            }
-        }
+        self.make_volumes(spec);
         let id = ContainerId::new(self.next_id());
         let view = self.created(&id, spec, image_id);
         let container = Container {
@@ -262,6 +269,7 @@ impl World {
         if self.forgotten.contains(id) {
             return Err((Kind::Unstartable, "id already in use".to_owned()));
         }
+        self.can_mount(&spec)?;
         self.take_addresses(id)?;
         if let Some(port) = spec.ports.iter().find(|port| self.port_is_taken(id, port)) {
             let at = format!("{}:{}", port.host_ip, port.host_port);
@@ -330,6 +338,7 @@ impl World {
             }
             of != id
         });
+        self.unmount();
     }
 
     pub(super) fn remove(&mut self, id: &ContainerId, force: bool) -> Result<()> {
