@@ -25,6 +25,7 @@ impl Known {
             fingerprint,
             kid,
             as_env: super::env::check_value(plaintext),
+            size: plaintext.len(),
         }
     }
 }
@@ -86,6 +87,7 @@ impl Opener {
             fingerprint: fingerprint.unwrap_or_else(|| UNKNOWN.to_owned()),
             kid,
             as_env: Ok(()),
+            size: 0,
         })
     }
 
@@ -207,7 +209,7 @@ pub fn key_not_found<'a>(keys: impl Iterator<Item = &'a String>, next: &str) -> 
     let mut names: Vec<&str> = keys.map(String::as_str).take(20).collect();
     names.sort_unstable();
     let advice = if names.is_empty() {
-        format!("the secret has no keys; {next}")
+        format!("it has no keys; {next}")
     } else {
         format!("it has {}; correct the key or {next}", names.join(", "))
     };

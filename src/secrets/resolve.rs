@@ -1,4 +1,4 @@
-//! References of one deployment -> its environment with slots, fingerprints, and every failure at once, as data.
+//! References of one deployment -> its environment and files with slots, fingerprints, and every failure at once, as data.
 //! Looks up through [`Source`], opens through [`Opener`]; keeps bytes only when asked, for a container that is about to be
 //! made. Decides nothing about containers. Called by `controllers` (step 2), `cli` (plan, explain).
 
@@ -6,25 +6,27 @@ use std::collections::BTreeMap;
 
 use crate::{
     api::{
-        DockerDeployment, DockerSecret,
+        DockerDeployment,
         condition::Cause,
         reference::{EnvFromSource, EnvVar, EnvVarSource, SecretKind},
     },
-    seal::Plaintext,
     secrets::{
         env::Environment,
         open::{Closed, Known, Opener},
-        source::{Lookup, Source},
+        source::Source,
     },
     state::{
         container::SlotId,
+        files::VolumeFiles,
         plaintext::SecretEnv,
-        resolved::{Failure, Form, Problem, REPLICA_NAME, Resolution, Resolved, Use, reference},
+        resolved::{Form, Problem, REPLICA_NAME, Resolution, Resolved, Use, reference},
         revision::Fingerprints,
     },
 };
 
 mod config;
+mod files;
+mod secret;
 
 /// Whether bytes are wanted or only what is known about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,7 @@ pub enum Want {
     Bytes,
 }
 
-/// Resolves all references of the environment. The second part is empty unless bytes were wanted and all resolved.
+/// Resolves all references of the environment and of volumes. The second part is empty unless bytes were wanted and all resolved.
 #[must_use]
 pub fn resolve(
     deployment: &DockerDeployment,
@@ -54,7 +56,12 @@ pub fn resolve(
         out: Resolution::default(),
         fingerprints: BTreeMap::new(),
         env: Environment::default(),
+        files: Vec::new(),
+        filled: Vec::new(),
+        file_bytes: SecretEnv::new(),
     };
+    // The files first: variables name them by their paths.
+    walk.volumes();
     walk.containers();
     walk.finish()
 }
@@ -69,6 +76,9 @@ struct Walk<'a> {
     out: Resolution,
     fingerprints: BTreeMap<String, String>,
     env: Environment,
+    files: Vec<VolumeFiles>,
+    filled: Vec<files::Filled<'a>>,
+    file_bytes: SecretEnv,
 }
 
 /// One reference to a secret, as it stands in the object.
@@ -98,7 +108,12 @@ impl Walk<'_> {
     }
 
     fn env_var(&mut self, var: &EnvVar, path: &str) {
-        if let Some(text) = &var.value {
+        if let Some(file) = &var.file_ref {
+            return self.file_ref(&var.name, file, &format!("{path}.fileRef"));
+        }
+        // An empty value beside valueFrom is none, as in Kubernetes.
+        let is_sourced = var.value_from.is_some();
+        if let Some(text) = var.value.as_ref().filter(|text| !(text.is_empty() && is_sourced)) {
             if let Err(error) = self.env.set_text(&var.name, text) {
                 self.out.invalid.push(Problem {
                     path: format!("{path}.value"),
@@ -192,31 +207,17 @@ impl Walk<'_> {
         self.secret_key(reference, key, &variable);
     }
 
-    /// The keys of a referenced secret; `None` when it failed or is optional and absent.
-    fn keys(&mut self, reference: &Reference<'_>) -> Option<Vec<String>> {
-        let result = self.permitted(reference).and_then(|()| match reference.kind {
-            SecretKind::DockerSecret => self
-                .docker_secret(reference)
-                .map(|s| s.map(|s| s.spec.encrypted_data.keys().cloned().collect())),
-            SecretKind::Secret => super::core::keys(self.source, self.namespace, reference.name),
-        });
-        match result {
-            Ok(Some(keys)) => Some(keys),
-            Ok(None) if reference.optional => None,
-            Ok(None) => {
-                let closed = self.not_found(reference);
-                self.fail(reference, None, closed);
-                None
-            }
-            Err(closed) => {
-                self.fail(reference, None, closed);
-                None
-            }
-        }
-    }
-
     fn secret_key(&mut self, reference: &Reference<'_>, key: &str, variable: &str) {
-        match self.item(reference, key) {
+        let found = self.item(reference, key).and_then(|found| match &found {
+            Some((
+                Known {
+                    as_env: Err(closed), ..
+                },
+                _,
+            )) => Err(closed.clone()),
+            Some(_) | None => Ok(found),
+        });
+        match found {
             Ok(Some((known, plaintext))) => {
                 let name = reference_name(reference, key);
                 self.fingerprints.insert(name, known.fingerprint.clone());
@@ -243,124 +244,6 @@ impl Walk<'_> {
                 self.fail(reference, Some(key), closed);
             }
         }
-    }
-
-    /// One item; `Ok(None)` when the secret does not exist.
-    fn item(
-        &self,
-        reference: &Reference<'_>,
-        key: &str,
-    ) -> Result<Option<(Known, Option<Plaintext>)>, Closed> {
-        self.permitted(reference)?;
-        let bytes = self.want == Want::Bytes;
-        let (known, plaintext) = match reference.kind {
-            SecretKind::DockerSecret => {
-                let Some(secret) = self.docker_secret(reference)? else {
-                    return Ok(None);
-                };
-                if bytes {
-                    let (known, plaintext) = self.opener.open(&secret, key)?;
-                    (known, Some(plaintext))
-                } else {
-                    (self.opener.look(&secret, key)?, None)
-                }
-            }
-            SecretKind::Secret => {
-                let found = super::core::item(self.source, self.opener, self.namespace, reference.name, key)?;
-                let Some((known, plaintext)) = found else {
-                    return Ok(None);
-                };
-                (known, bytes.then_some(plaintext))
-            }
-        };
-        known.as_env.clone()?;
-        Ok(Some((known, plaintext)))
-    }
-
-    fn permitted(&self, reference: &Reference<'_>) -> Result<(), Closed> {
-        match reference.namespace {
-            Some(other) if other != self.namespace => Err(Closed {
-                cause: Cause::ConsentMissing,
-                advice: format!(
-                    "secrets of namespace {other} cannot be used here; seal the value for namespace {}",
-                    self.namespace
-                ),
-            }),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn docker_secret(
-        &self,
-        reference: &Reference<'_>,
-    ) -> Result<Option<std::sync::Arc<DockerSecret>>, Closed> {
-        let secret = match self.source.docker_secret(self.namespace, reference.name) {
-            Lookup::Found(secret) => secret,
-            Lookup::Absent => return Ok(None),
-            Lookup::Denied(advice) => {
-                return Err(Closed {
-                    cause: Cause::AccessDenied,
-                    advice,
-                });
-            }
-        };
-        let Some(allowed) = &secret.spec.allowed_consumers else {
-            return Ok(Some(secret));
-        };
-        let name = self.deployment.metadata.name.as_deref().unwrap_or_default();
-        let labels = self.deployment.metadata.labels.clone().unwrap_or_default();
-        let by_name = allowed.names.iter().any(|allowed| allowed == name);
-        if by_name
-            || allowed
-                .selector
-                .as_ref()
-                .is_some_and(|selector| selector.matches(&labels))
-        {
-            return Ok(Some(secret));
-        }
-        Err(Closed {
-            cause: Cause::ConsumerNotAllowed,
-            advice: format!("add {name} to spec.allowedConsumers of the secret, or use another secret"),
-        })
-    }
-
-    fn not_found(&self, reference: &Reference<'_>) -> Closed {
-        let other = match reference.kind {
-            SecretKind::DockerSecret => self
-                .source
-                .secret(self.namespace, reference.name)
-                .is_found()
-                .then_some(
-                    "; a core Secret of that name exists: to use it, write `kind: Secret` in the reference",
-                ),
-            SecretKind::Secret => self
-                .source
-                .docker_secret(self.namespace, reference.name)
-                .is_found()
-                .then_some(
-                    "; a DockerSecret of that name exists: to use it, leave `kind` out of the reference",
-                ),
-        };
-        let next = match reference.kind {
-            SecretKind::DockerSecret => "create it with `supercargo seal` and kubectl apply",
-            SecretKind::Secret => "create it, or correct the name",
-        };
-        Closed {
-            cause: Cause::SecretNotFound,
-            advice: format!("{next}{}", other.unwrap_or_default()),
-        }
-    }
-
-    fn fail(&mut self, reference: &Reference<'_>, key: Option<&str>, closed: Closed) {
-        self.out.failures.push(Failure {
-            kind: reference.kind,
-            namespace: reference.namespace.unwrap_or(self.namespace).to_owned(),
-            name: reference.name.to_owned(),
-            key: key.or(reference.key).map(str::to_owned),
-            path: reference.path.clone(),
-            cause: closed.cause,
-            advice: closed.advice,
-        });
     }
 
     fn field(&self, path: &str) -> Option<String> {
@@ -408,9 +291,11 @@ impl Walk<'_> {
         if !self.out.failures.is_empty() || !self.out.config.is_empty() || !self.out.invalid.is_empty() {
             return (self.out, SecretEnv::new());
         }
-        let keyed = self.out.uses.iter().any(|u| u.form == Form::Env);
+        // All that is used up to here is keyed, in a variable or in a file.
+        let keyed = !self.out.uses.is_empty();
         let root = if keyed { self.opener.root() } else { String::new() };
-        let (env, bytes) = self.env.into_parts();
+        let (env, mut bytes) = self.env.into_parts();
+        bytes.append(&mut self.file_bytes);
         let fingerprints = Fingerprints {
             root,
             values: self.fingerprints,
@@ -419,7 +304,7 @@ impl Walk<'_> {
             env,
             command,
             args,
-            files: Vec::new(),
+            files: self.files,
             fingerprints,
         });
         (self.out, bytes)

@@ -11,7 +11,7 @@ use crate::api::{condition::Cause, reference::SecretKind};
 pub const REPLICA_NAME: &str = "\u{0}replica\u{0}";
 
 /// What is known of an item without its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Known {
     /// Keyed fingerprint of the value.
     pub fingerprint: String,
@@ -19,6 +19,18 @@ pub struct Known {
     pub kid: Option<String>,
     /// Whether it can be an environment variable.
     pub as_env: Result<(), Closed>,
+    /// How many bytes the value has. That is part of the secret: for bounds only, and never shown.
+    pub size: usize,
+}
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Known");
+        shown
+            .field("fingerprint", &self.fingerprint)
+            .field("kid", &self.kid);
+        shown.field("as_env", &self.as_env).finish_non_exhaustive()
+    }
 }
 
 /// Why an item does not open: the word, and what to do.

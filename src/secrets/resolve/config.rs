@@ -21,9 +21,7 @@ impl Walk<'_> {
             None if optional => {}
             None => {
                 let keys: Vec<String> = map.data.iter().flatten().map(|(k, _)| k.clone()).collect();
-                let advice = key_not_found(keys.iter(), "add it to the ConfigMap").advice;
-                let message = format!("ConfigMap {}/{name} has no key {key:?}; {advice}", self.namespace);
-                self.config_problem(path, message);
+                self.config_no_key(name, key, &keys, path);
             }
         }
     }
@@ -57,7 +55,13 @@ impl Walk<'_> {
         self.env.set_plain(variable, value.to_owned());
     }
 
-    fn config_missing(&mut self, name: &str, path: &str) {
+    pub(super) fn config_no_key(&mut self, name: &str, key: &str, keys: &[String], path: &str) {
+        let advice = key_not_found(keys.iter(), "add it to the ConfigMap").advice;
+        let message = format!("ConfigMap {}/{name} has no key {key:?}; {advice}", self.namespace);
+        self.config_problem(path, message);
+    }
+
+    pub(super) fn config_missing(&mut self, name: &str, path: &str) {
         let message = format!(
             "ConfigMap {}/{name} does not exist; create it or correct the name",
             self.namespace
@@ -65,7 +69,7 @@ impl Walk<'_> {
         self.config_problem(path, message);
     }
 
-    fn config_problem(&mut self, path: &str, message: String) {
+    pub(super) fn config_problem(&mut self, path: &str, message: String) {
         self.out.config.push(Problem {
             path: path.to_owned(),
             message,
