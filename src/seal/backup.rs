@@ -161,10 +161,12 @@ impl Backup {
 
 impl Ring {
     /// Remembers that these members are in a backup that was made at `made`. Unknown ones are left out: the ring may
-    /// have changed since.
+    /// have changed since; and so are destroyed ones, of which nothing is there to be had again.
     pub fn mark_backed_up(&mut self, kids: &[Kid], made: Timestamp) {
         for kid in kids {
-            if let Some(member) = self.members.get_mut(kid) {
+            if let Some(member) = self.members.get_mut(kid)
+                && matches!(member.material, Material::Whole(_))
+            {
                 member.backed_up = member.backed_up.max(Some(to_the_second(made)));
             }
         }
