@@ -24,6 +24,8 @@ mod deletion;
 mod faults;
 #[path = "operator/history.rs"]
 mod history;
+#[path = "operator/keys.rs"]
+mod keys;
 #[path = "operator/leadership.rs"]
 mod leadership;
 #[path = "operator/repair.rs"]

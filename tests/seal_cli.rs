@@ -8,6 +8,9 @@
     reason = "a test may"
 )]
 
+#[path = "seal_cli/keys.rs"]
+mod keys;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -208,7 +208,7 @@ fn bad_rings_are_named_by_line_and_never_repeated() {
             "apiVersion: v1\nkind: Secret\n".into(),
             "line 1: it does not begin",
         ),
-        (text.replace("keyring 1", "keyring 2"), "line 1: a later version"),
+        (text.replace("keyring 1", "keyring 3"), "line 1: a later version"),
         (
             text.replace("refused", "perhaps"),
             "line 2: cluster-scope is neither",

@@ -12,6 +12,8 @@
 mod apiserver;
 #[path = "seal_secret/change.rs"]
 mod change;
+#[path = "seal_secret/keys.rs"]
+mod keys;
 
 use std::io::Write;
 use std::path::Path;

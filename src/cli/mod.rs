@@ -21,7 +21,11 @@ mod holder_files;
 mod holder_shelf;
 mod kept_by;
 mod keys;
+mod keys_backup;
+mod keys_change;
+mod keys_place;
 mod keys_source;
+mod keys_usage;
 mod leading;
 mod logs;
 mod logs_args;
@@ -90,7 +94,7 @@ enum Verb {
     Verify(verify::Args),
     /// Create, list, describe and delete DockerSecrets
     Secret(secret::Args),
-    /// Make the first key ring, list keys, print public keys
+    /// Make, renew, promote, revoke and destroy keys; back the key ring up and restore it; print public keys
     Keys(keys::Args),
     /// Print what the operator would do to Docker now; changes nothing
     Plan(Box<plan::Args>),

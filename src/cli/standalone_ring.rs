@@ -212,4 +212,21 @@ mod tests {
         assert_eq!(*at_rest.open("secrets/a/b", &sealed).unwrap(), b"x");
         assert_eq!(*at_rest.open("secrets/a/b", &again).unwrap(), b"y");
     }
+
+    #[test]
+    fn what_is_at_rest_opens_under_a_revoked_key_and_not_under_a_destroyed_one() {
+        let (dir, at_rest) = at_rest();
+        let path = dir.path().join("keyring");
+        let sealed = at_rest.seal("secrets/a/b", b"x").unwrap();
+        let mut ring = keyring_file::read(&path).unwrap();
+        let old = ring.primary();
+        let kid = ring.renew(System.now(), &mut SystemEntropy).unwrap();
+        ring.promote(kid).unwrap();
+        ring.revoke(old).unwrap();
+        keyring_file::replace(&path, &ring).unwrap();
+        assert_eq!(*at_rest.open("secrets/a/b", &sealed).unwrap(), b"x");
+        ring.destroy(old).unwrap();
+        keyring_file::replace(&path, &ring).unwrap();
+        assert!(at_rest.open("secrets/a/b", &sealed).is_err());
+    }
 }

@@ -247,7 +247,10 @@ impl<E: Engine> Pass<'_, E> {
             }
         }
         let engine = &**self.ctx.host.engine();
-        self.ctx.executor.files().at_connection(self.ctx.host.connection());
+        self.ctx
+            .executor
+            .files()
+            .at_connection(self.ctx.host.connection());
         let mut around = self.ctx.host.surroundings().look(engine, desired).await?;
         if !desired.files().is_empty() {
             around.noswap = self.ctx.executor.files().noswap(engine).await?;
@@ -285,7 +288,9 @@ impl<E: Engine> Pass<'_, E> {
             .with_answers(&answers)
             .with_files(&book.delivered(), &book.shown());
         observed.files.noswap = around.noswap;
-        observed.files.find_user(desired, around.image.as_ref(), |lookup| book.user(lookup));
+        observed
+            .files
+            .find_user(desired, around.image.as_ref(), |lookup| book.user(lookup));
         Ok(observed)
     }
 

@@ -30,7 +30,10 @@ use crate::{
     clock::Clock,
     seal::{Envelope, Kid, Ring, SystemEntropy},
     secrets::{
-        keyring::{AtStart, KEYRING_SECRET_KEY, at_start, from_secret_data, to_secret_data, wipe},
+        keyring::{
+            AtStart, KEYRING_SECRET_KEY, KEYRING_SECRET_TYPE, at_start, from_secret_data, to_secret_data,
+            wipe,
+        },
         keyring_file, keyring_public,
         open::Opener,
     },
@@ -200,7 +203,7 @@ impl Keeper {
                 ..ObjectMeta::default()
             },
             data: Some(to_secret_data(&ring)),
-            type_: Some("supercargo.dev/keyring".to_owned()),
+            type_: Some(KEYRING_SECRET_TYPE.to_owned()),
             ..Secret::default()
         };
         let params = PostParams {

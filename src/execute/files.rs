@@ -25,7 +25,7 @@ use crate::{
     state::{
         container::{ContainerId, ContainerSpec, ContainerView, RunState},
         files::{Delivered, FileUser, Holder, Shown, UserLookup},
-            plaintext::SecretEnv,
+        plaintext::SecretEnv,
     },
 };
 
@@ -177,7 +177,9 @@ impl<E: Engine> Run<'_, E> {
         let id = match self.create(spec).await {
             Ok(Ok(id)) => id,
             Ok(Err(Outcome::Foreign { id })) => match self.holder(id.as_str()).await? {
-                Some(view) if view.state == RunState::Running => return Ok(Outcome::Skipped(Skipped::Running)),
+                Some(view) if view.state == RunState::Running => {
+                    return Ok(Outcome::Skipped(Skipped::Running));
+                }
                 Some(view) => view.id,
                 None => return Ok(Outcome::Foreign { id }),
             },
@@ -298,7 +300,10 @@ impl<E: Engine> Run<'_, E> {
         let parcel = Parcel { key, loads };
         let talk = tokio::time::timeout(EXEC, self.talk(&view.id, &parcel));
         let answer = talk.await.unwrap_or_else(|_late| {
-            Err(fail(format!("the holder did not answer within {} s", EXEC.as_secs())))
+            Err(fail(format!(
+                "the holder did not answer within {} s",
+                EXEC.as_secs()
+            )))
         })?;
         if answer.shelves.len() != places.len() {
             return Err(fail("the holder answered about something else".to_owned()));
@@ -325,7 +330,10 @@ impl<E: Engine> Run<'_, E> {
     async fn talk(&self, id: &ContainerId, parcel: &Parcel) -> engine::Result<Receipt> {
         let fail = |message: String| Error::new(Op::Deliver, id.short(), Kind::Failed, message);
         let command = ["/supercargo", "deliver"].map(str::to_owned);
-        let engine::Session { mut output, mut input } = self.engine().attach(id, &command).await?;
+        let engine::Session {
+            mut output,
+            mut input,
+        } = self.engine().attach(id, &command).await?;
         let bytes = parcel.to_bytes();
         // A holder that ends early does not read to the end: what it says tells why, not the broken pipe.
         let write = async move {
@@ -369,9 +377,14 @@ impl<E: Engine> Run<'_, E> {
                 .or_insert((sight.generation.clone(), true));
             *all &= sees;
         }
-        let unseen = sights.iter().find(|s| volumes.get(&s.volume).is_none_or(|(_, sees)| !sees));
+        let unseen = sights
+            .iter()
+            .find(|s| volumes.get(&s.volume).is_none_or(|(_, sees)| !sees));
         let missing = unseen.map(|sight| {
-            let message = format!("the container does not see at {} what was delivered", sight.target);
+            let message = format!(
+                "the container does not see at {} what was delivered",
+                sight.target
+            );
             Error::new(Op::Confirm, &view.name, Kind::Failed, message)
         });
         self.book()

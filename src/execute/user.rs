@@ -62,7 +62,8 @@ fn row(list: &[u8], is_meant: impl Fn(&[&str]) -> bool) -> Option<Vec<&str>> {
 mod tests {
     use super::*;
 
-    const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\nnginx:x:101:102:nginx:/:/bin/false\nbad\n\xff:x:1:1\n";
+    const PASSWD: &[u8] =
+        b"root:x:0:0:root:/root:/bin/sh\nnginx:x:101:102:nginx:/:/bin/false\nbad\n\xff:x:1:1\n";
     const GROUP: &[u8] = b"root:x:0:\nweb:x:33:nginx\n";
 
     fn found(text: &str) -> Option<(u32, u32)> {

@@ -153,11 +153,13 @@ impl FileAction {
         match self {
             Self::FindUser { lookup, .. } => &lookup.image,
             Self::EnsureHolder { spec } => &spec.name,
-            Self::StartHolder { name, .. }
-            | Self::RemoveHolder { name, .. }
-            | Self::Confirm { name, .. } => name,
+            Self::StartHolder { name, .. } | Self::RemoveHolder { name, .. } | Self::Confirm { name, .. } => {
+                name
+            }
             Self::RemoveVolumes { volumes } => volumes.first().map_or("", String::as_str),
-            Self::Deliver { holder, .. } | Self::Look { holder, .. } | Self::NoteTold { holder, .. } => holder,
+            Self::Deliver { holder, .. } | Self::Look { holder, .. } | Self::NoteTold { holder, .. } => {
+                holder
+            }
             Self::Signal { target, .. } => &target.name,
         }
     }

@@ -67,7 +67,10 @@ impl<'a> Wanted<'a> {
 
 /// The volume of the engine that a volume of the pod stands in.
 fn volume(desired: &Desired, file: &FileVolume, user: FileUser, noswap: bool) -> Volume {
-    let (whose, mode) = (user.to_string(), format!("{:o}{}", file.mode, if noswap { "" } else { "s" }));
+    let (whose, mode) = (
+        user.to_string(),
+        format!("{:o}{}", file.mode, if noswap { "" } else { "s" }),
+    );
     // The old ones must never see a value for which they are to be replaced.
     let apart = match file.on_change {
         OnChange::Restart => file.generation(),
@@ -311,7 +314,9 @@ fn make(desired: &Desired, observed: &Observed, wanted: &Wanted<'_>, creating: b
         FileAction::Deliver {
             holder: name,
             user: wanted.user,
-            loads: volumes.map(|(_, (file, volume))| load(observed, file, &volume.name)).collect(),
+            loads: volumes
+                .map(|(_, (file, volume))| load(observed, file, &volume.name))
+                .collect(),
             why: Why::NeededFirst,
         }
     } else {
@@ -396,7 +401,11 @@ impl Work<'_> {
                 holder,
                 user: held.user,
                 loads,
-                why: if self.creating { Why::NeededFirst } else { Why::FilesChanged },
+                why: if self.creating {
+                    Why::NeededFirst
+                } else {
+                    Why::FilesChanged
+                },
             }));
         }
         chain
@@ -509,7 +518,12 @@ fn confirms(desired: &Desired, observed: &Observed) -> Vec<Chain> {
         let unknown = sights.iter().any(|s| !known(s));
         unknown.then(|| vec![confirm(Some(target(desired, r)), &r.view.name, sights)])
     };
-    observed.replicas.iter().filter(running).filter_map(chain).collect()
+    observed
+        .replicas
+        .iter()
+        .filter(running)
+        .filter_map(chain)
+        .collect()
 }
 
 /// What a container should see of its volumes; `None` when it has none, or when what stands in one is not known.

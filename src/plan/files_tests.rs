@@ -65,7 +65,12 @@ fn settle(world: &mut World, desired: &Desired) -> Vec<String> {
     let mut done = Vec::new();
     for _ in 0..ROUNDS {
         let plan = world.plan(desired);
-        let stays = |h: &Hold| matches!(h, Hold::FilesLost { .. } | Hold::Blocked { .. } | Hold::Waiting { .. });
+        let stays = |h: &Hold| {
+            matches!(
+                h,
+                Hold::FilesLost { .. } | Hold::Blocked { .. } | Hold::Waiting { .. }
+            )
+        };
         if plan.is_empty() && plan.holds.iter().all(stays) {
             return done;
         }
@@ -79,7 +84,10 @@ fn started(replicas: u32, value: &str, on_change: OnChange) -> (World, Desired) 
     let desired = wish(replicas, value, on_change);
     let mut world = World::of(Vec::new());
     settle(&mut world, &desired);
-    assert_eq!(world.replicas().filter(|c| is_alive(c)).count(), replicas as usize);
+    assert_eq!(
+        world.replicas().filter(|c| is_alive(c)).count(),
+        replicas as usize
+    );
     (world, desired)
 }
 
@@ -103,8 +111,15 @@ fn files_are_delivered_before_the_first_container_starts() {
     let done = settle(&mut world, &desired);
     let at = |word: &str| done.iter().position(|line| line.starts_with(word)).unwrap();
     assert!(at("find-user") < at("ensure-holder"), "{done:#?}");
-    assert!(at("ensure-holder") < at("deliver") && at("deliver") < at("create"), "{done:#?}");
-    assert_eq!((count(&done, "deliver"), count(&done, "confirm")), (1, 2), "{done:#?}");
+    assert!(
+        at("ensure-holder") < at("deliver") && at("deliver") < at("create"),
+        "{done:#?}"
+    );
+    assert_eq!(
+        (count(&done, "deliver"), count(&done, "confirm")),
+        (1, 2),
+        "{done:#?}"
+    );
     all_see(&world, &desired);
     assert!(world.plan(&desired).is_empty());
 }
@@ -115,7 +130,11 @@ fn an_operator_that_comes_back_looks_and_writes_nothing() {
     world.forget();
     let done = settle(&mut world, &desired);
     assert_eq!(count(&done, "look"), 1, "{done:#?}");
-    assert_eq!(count(&done, "deliver") + count(&done, "create") + count(&done, "stop"), 0, "{done:#?}");
+    assert_eq!(
+        count(&done, "deliver") + count(&done, "create") + count(&done, "stop"),
+        0,
+        "{done:#?}"
+    );
 }
 
 #[test]
@@ -123,8 +142,16 @@ fn a_new_value_is_swapped_under_containers_that_run() {
     let (mut world, _) = started(3, "v1", OnChange::Update);
     let wanted = wish(3, "v2", OnChange::Update);
     let done = settle(&mut world, &wanted);
-    assert_eq!((count(&done, "deliver"), count(&done, "confirm")), (1, 3), "{done:#?}");
-    assert_eq!(count(&done, "create") + count(&done, "stop") + count(&done, "start"), 0, "{done:#?}");
+    assert_eq!(
+        (count(&done, "deliver"), count(&done, "confirm")),
+        (1, 3),
+        "{done:#?}"
+    );
+    assert_eq!(
+        count(&done, "create") + count(&done, "stop") + count(&done, "start"),
+        0,
+        "{done:#?}"
+    );
     all_see(&world, &wanted);
     assert!(world.files.signals.is_empty());
 }
@@ -136,7 +163,9 @@ fn whoever_wants_a_signal_gets_one_for_each_change_also_when_the_operator_dies_i
     assert!(world.files.signals.is_empty(), "nobody reads yet");
     let wanted = wish(2, "v2", hup());
     let plan = world.plan(&wanted);
-    world.carry_out(&plan, 1, &mut |_, action| assert!(action.to_string().starts_with("deliver")));
+    world.carry_out(&plan, 1, &mut |_, action| {
+        assert!(action.to_string().starts_with("deliver"))
+    });
     world.forget();
     settle(&mut world, &wanted);
     assert_eq!(world.files.signals.len(), 2, "{:?}", world.files.signals);
@@ -171,7 +200,11 @@ fn what_is_to_restart_is_replaced_and_the_old_ones_never_see_the_new_value() {
     }
     assert_eq!(count(&done, "create"), 2, "{done:#?}");
     assert_eq!(count(&done, "remove-volumes"), 1, "{done:#?}");
-    assert_eq!(holders(&world).len(), 1, "the old holder went with its last reader");
+    assert_eq!(
+        holders(&world).len(),
+        1,
+        "the old holder went with its last reader"
+    );
     all_see(&world, &wanted);
 }
 
@@ -186,7 +219,11 @@ fn reboot(world: &mut World, holders_come_back: bool) {
     }
     world.settle_files();
     world.pass(5);
-    for view in world.containers.iter_mut().filter(|c| holders_come_back && is_holder(c)) {
+    for view in world
+        .containers
+        .iter_mut()
+        .filter(|c| holders_come_back && is_holder(c))
+    {
         (view.state, view.started_at, view.exit) = (RunState::Running, Some(world.now), None);
     }
 }
@@ -211,7 +248,11 @@ fn while_a_secret_does_not_resolve_a_container_that_ended_starts_again_with_what
     let ended = now();
     for view in world.containers.iter_mut().filter(|c| c.id == victim) {
         view.state = RunState::Exited;
-        view.exit = Some(ExitInfo { code: 1, oom_killed: false, finished_at: ended });
+        view.exit = Some(ExitInfo {
+            code: 1,
+            oom_killed: false,
+            finished_at: ended,
+        });
     }
     world.forget();
     let done = settle(&mut world, &blocked(&desired));
@@ -231,7 +272,11 @@ fn while_a_secret_does_not_resolve_nothing_starts_on_an_empty_directory_and_noth
     assert_eq!(world.plan(&wish).holds.iter().filter(lost).count(), 2);
     assert_eq!(world.containers.len(), there);
     settle(&mut world, &desired);
-    assert_eq!(world.replicas().filter(|c| is_alive(c)).count(), 2, "the value is back");
+    assert_eq!(
+        world.replicas().filter(|c| is_alive(c)).count(),
+        2,
+        "the value is back"
+    );
 }
 
 #[test]
@@ -241,10 +286,18 @@ fn a_holder_that_is_killed_or_removed_comes_back_and_nobody_restarts() {
         if removed {
             world.containers.retain(|c| !is_holder(c));
         } else {
-            world.containers.iter_mut().filter(|c| is_holder(c)).for_each(|c| c.state = RunState::Exited);
+            world
+                .containers
+                .iter_mut()
+                .filter(|c| is_holder(c))
+                .for_each(|c| c.state = RunState::Exited);
         }
         let done = settle(&mut world, &desired);
-        assert_eq!(count(&done, "deliver") + count(&done, "stop") + count(&done, "create"), 0, "{done:#?}");
+        assert_eq!(
+            count(&done, "deliver") + count(&done, "stop") + count(&done, "create"),
+            0,
+            "{done:#?}"
+        );
         assert_eq!(count(&done, "look"), 1, "{done:#?}");
         assert_eq!(holders(&world).len(), 1);
     }
@@ -254,7 +307,11 @@ fn a_holder_that_is_killed_or_removed_comes_back_and_nobody_restarts() {
 fn blinded(holder_is_newer: bool) -> Vec<String> {
     let (mut world, desired) = started(2, "v1", OnChange::Update);
     if holder_is_newer {
-        world.containers.iter_mut().filter(|c| is_holder(c)).for_each(|c| c.state = RunState::Exited);
+        world
+            .containers
+            .iter_mut()
+            .filter(|c| is_holder(c))
+            .for_each(|c| c.state = RunState::Exited);
         settle(&mut world, &desired);
     } else {
         let later = world.now;
@@ -267,20 +324,31 @@ fn blinded(holder_is_newer: bool) -> Vec<String> {
     world.forget();
     let done = settle(&mut world, &desired);
     assert_eq!(world.replicas().filter(|c| is_alive(c)).count(), 2);
-    assert!(world.files.blind.is_empty() && world.plan(&desired).is_empty(), "{done:#?}");
+    assert!(
+        world.files.blind.is_empty() && world.plan(&desired).is_empty(),
+        "{done:#?}"
+    );
     done
 }
 
 #[test]
 fn a_container_that_came_later_and_sees_another_tmpfs_gets_its_holder_there() {
     let done = blinded(false);
-    assert_eq!((count(&done, "remove-holder"), count(&done, "stop")), (1, 0), "{done:#?}");
+    assert_eq!(
+        (count(&done, "remove-holder"), count(&done, "stop")),
+        (1, 0),
+        "{done:#?}"
+    );
 }
 
 #[test]
 fn a_container_that_was_there_before_its_holder_and_sees_another_tmpfs_is_started_again() {
     let done = blinded(true);
-    assert_eq!((count(&done, "remove-holder"), count(&done, "stop")), (0, 1), "{done:#?}");
+    assert_eq!(
+        (count(&done, "remove-holder"), count(&done, "stop")),
+        (0, 1),
+        "{done:#?}"
+    );
     assert_eq!(count(&done, "start "), 1, "{done:#?}");
 }
 
@@ -298,7 +366,13 @@ fn a_deletion_leaves_no_holder_and_no_volume_and_needs_no_value() {
 #[test]
 fn a_deployment_of_no_replicas_holds_nothing() {
     let (mut world, wanted) = started(2, "v1", OnChange::Update);
-    settle(&mut world, &Desired { replicas: 0, ..wanted });
+    settle(
+        &mut world,
+        &Desired {
+            replicas: 0,
+            ..wanted
+        },
+    );
     assert!(holders(&world).is_empty() && world.files.content.is_empty());
 }
 
@@ -322,7 +396,11 @@ fn a_consumer_says_on_its_label_which_volumes_it_has_and_mounts_them_read_only()
     let one = world.replicas().next().unwrap();
     let mounts = crate::state::files::mounts(one);
     assert_eq!(mounts.values().next().unwrap(), &["/run/secrets/db"]);
-    assert!(mounts.keys().all(|volume| world.files.content.contains_key(volume)));
+    assert!(
+        mounts
+            .keys()
+            .all(|volume| world.files.content.contains_key(volume))
+    );
     assert!(one.label(label::HOLDS_FOR).is_empty());
 }
 
@@ -330,7 +408,15 @@ fn a_consumer_says_on_its_label_which_volumes_it_has_and_mounts_them_read_only()
 fn the_bytes_are_asked_for_when_files_are_written_and_not_when_they_are_looked_at() {
     let (mut world, _) = started(1, "v1", OnChange::Update);
     let plan = world.plan(&wish(1, "v2", OnChange::Update));
-    let delivers = |a: &Action| matches!(a, Action::Files(FileAction::Deliver { why: Why::FilesChanged, .. }));
+    let delivers = |a: &Action| {
+        matches!(
+            a,
+            Action::Files(FileAction::Deliver {
+                why: Why::FilesChanged,
+                ..
+            })
+        )
+    };
     assert!(plan.needs_bytes() && plan.actions().any(delivers));
     world.forget();
     assert!(!world.plan(&wish(1, "v2", OnChange::Update)).needs_bytes());

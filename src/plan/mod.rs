@@ -34,6 +34,8 @@ pub mod rollout;
 pub mod subnet;
 
 #[cfg(test)]
+mod files_tests;
+#[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
 mod properties;
@@ -43,8 +45,6 @@ mod rolling_tests;
 mod simulator;
 #[cfg(test)]
 mod simulator_files;
-#[cfg(test)]
-mod files_tests;
 
 pub use action::{Action, Chain, Plan, Target, Why};
 pub use hold::Hold;

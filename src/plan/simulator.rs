@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Action, Inputs, Plan, Pull, fixtures, plan,
-    simulator_files::Shelves,
     restart::{self, Restarts},
+    simulator_files::Shelves,
 };
 use crate::{
     api::keys::label,

@@ -121,9 +121,21 @@ impl World {
         let Some(view) = self.holder(holder).cloned() else {
             return Did::Refused;
         };
-        assert!(volumes(&view).contains(&load.volume), "{holder} has no {}", load.volume);
-        let before = self.files.content.get(&load.volume).and_then(|(_, told)| told.clone());
-        let told = if load.quiet { Some(load.generation.clone()) } else { before };
+        assert!(
+            volumes(&view).contains(&load.volume),
+            "{holder} has no {}",
+            load.volume
+        );
+        let before = self
+            .files
+            .content
+            .get(&load.volume)
+            .and_then(|(_, told)| told.clone());
+        let told = if load.quiet {
+            Some(load.generation.clone())
+        } else {
+            before
+        };
         self.files
             .content
             .insert(load.volume.clone(), (load.generation.clone(), told));
@@ -149,7 +161,10 @@ impl World {
             FileAction::RemoveVolumes { volumes: names } => {
                 let used = self.containers.iter().flat_map(volumes);
                 let used: BTreeSet<String> = used.collect();
-                assert!(names.iter().all(|v| !used.contains(v)), "a volume in use was removed");
+                assert!(
+                    names.iter().all(|v| !used.contains(v)),
+                    "a volume in use was removed"
+                );
                 Did::Done
             }
             FileAction::Deliver { holder, loads, .. } => {
@@ -177,9 +192,12 @@ impl World {
                     let there = self.files.content.get(volume);
                     !self.files.blind.contains(id) && there.is_some_and(|(now, _)| now == generation)
                 };
-                let found = sights
-                    .iter()
-                    .map(|s| (s.volume.clone(), (s.generation.clone(), sees(&s.volume, &s.generation))));
+                let found = sights.iter().map(|s| {
+                    (
+                        s.volume.clone(),
+                        (s.generation.clone(), sees(&s.volume, &s.generation)),
+                    )
+                });
                 let found: BTreeMap<_, _> = found.collect();
                 let all = found.values().all(|(_, sees)| *sees);
                 let view = self.containers.iter().find(|c| c.id == *id);
@@ -207,8 +225,8 @@ impl World {
     /// The deployment's own containers.
     pub(super) fn replicas(&self) -> impl Iterator<Item = &ContainerView> {
         let ours = fixtures::owner();
-        self.containers.iter().filter(move |c| {
-            !is_holder(c) && c.label(label::AGENT).is_empty() && ours.owns(&c.labels)
-        })
+        self.containers
+            .iter()
+            .filter(move |c| !is_holder(c) && c.label(label::AGENT).is_empty() && ours.owns(&c.labels))
     }
 }

@@ -164,6 +164,38 @@ pub enum Error {
         /// The waiting member.
         kid: Kid,
     },
+    /// The key is in no backup yet.
+    #[error(
+        "key {kid} is in no backup yet: values that are sealed to it would be lost with the ring; run `supercargo keys backup` first, or promote it with --without-backup"
+    )]
+    NotBackedUp {
+        /// The pending member.
+        kid: Kid,
+    },
+    /// A ring cannot be backed up to a key of its own.
+    #[error(
+        "key {kid} is one of this ring's own, and would be lost together with it; make another with `supercargo keys init --keyring recovery.ring`, and keep that file elsewhere"
+    )]
+    OwnRecipient {
+        /// The recipient.
+        kid: Kid,
+    },
+    /// The ring that was given cannot open this backup.
+    #[error(
+        "the backup was made for key {kid}, which is not in the ring given for it; give the one that has it"
+    )]
+    OtherRecipient {
+        /// Whom it was made for.
+        kid: Kid,
+    },
+    /// Not a backup, or not as it was written.
+    #[error("not a backup of a key ring as it was made: line {line}: {detail}; take another copy of it")]
+    BadBackup {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong, never what was found.
+        detail: &'static str,
+    },
     /// The ring's text is not what this program writes.
     #[error("not a key ring: line {line}: {detail}")]
     BadRing {

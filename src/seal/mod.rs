@@ -4,6 +4,7 @@
 //!
 //! The format and the reasons are in ARCHITECTURE.md; RFC 9180 (HPKE), RFC 5869 (HKDF), RFC 2104 (HMAC).
 
+mod backup;
 mod digest;
 mod entropy;
 mod envelope;
@@ -19,6 +20,7 @@ mod scope;
 mod suite_g;
 mod suite_x;
 
+pub use backup::Backup;
 pub use digest::{Digest, DigestKey};
 pub use entropy::{Entropy, NoEntropy, SystemEntropy};
 pub use envelope::{Envelope, MAX_ENVELOPE_CHARS, MAX_OBJECT_CHARS, Suite, open, seal};

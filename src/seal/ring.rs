@@ -23,7 +23,7 @@ pub enum KeyState {
     Primary,
     /// Opens what was sealed to it; nothing new is.
     DecryptOnly,
-    /// Refuses to open; the material is still there.
+    /// Refuses to open what users sealed; the material is still there, for what the program keeps at rest.
     Revoked,
     /// The material is gone; only the public key is remembered.
     Destroyed,
@@ -92,6 +92,7 @@ pub(super) enum Material {
 pub struct Member {
     pub(super) state: KeyState,
     pub(super) created: Timestamp,
+    pub(super) backed_up: Option<Timestamp>,
     pub(super) material: Material,
 }
 
@@ -114,6 +115,12 @@ impl Member {
         self.created
     }
 
+    /// When it was last part of a backup, UTC; `None` when it never was.
+    #[must_use]
+    pub const fn backed_up(&self) -> Option<Timestamp> {
+        self.backed_up
+    }
+
     /// Its public half.
     #[must_use]
     pub const fn public(&self) -> &PublicKey {
@@ -123,15 +130,19 @@ impl Member {
         }
     }
 
-    /// The date is kept to the second: more tells nobody anything.
     fn new(key: PrivateKey, state: KeyState, created: Timestamp) -> Self {
-        let created = Timestamp::from_second(created.as_second()).unwrap_or(created);
         Self {
             state,
-            created,
+            created: to_the_second(created),
+            backed_up: None,
             material: Material::Whole(key),
         }
     }
+}
+
+/// Dates are kept to the second: more tells nobody anything.
+pub(super) fn to_the_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// A key ring: exactly one primary key, any number of others, and the root of fingerprints.
@@ -202,7 +213,8 @@ impl Ring {
     ///
     /// # Errors
     /// Every cause of [`OpenError`] but `ValueTooLarge`, which the parser reports. The order of the questions is:
-    /// who wrote it, scope, policy, kid, state, commitment, tag.
+    /// who wrote it, scope, policy, kid, state, commitment, tag. What the program wrote itself opens under a revoked key,
+    /// too: that key protects nothing from those who know it, and refusing would lose what is at rest.
     pub fn open(
         &self,
         envelope: &Envelope,
@@ -225,7 +237,9 @@ impl Ring {
             return Err(OpenError::UnknownKeyId { kid, held });
         };
         match &member.material {
-            Material::Whole(key) if member.state.opens() => envelope::open(key, envelope, context),
+            Material::Whole(key) if member.state.opens() || written_by == WrittenBy::Program => {
+                envelope::open(key, envelope, context)
+            }
             Material::Whole(_) | Material::PublicOnly(_) => Err(OpenError::KeyRevoked {
                 kid,
                 state: member.state,
@@ -294,7 +308,7 @@ impl Ring {
         Ok(())
     }
 
-    /// Refuses to open anything with `kid` from now on. The primary cannot be revoked: renew and promote first.
+    /// Refuses to open any user's value with `kid` from now on. The primary cannot be revoked: renew and promote first.
     ///
     /// # Errors
     /// [`Error::NoSuchKey`], [`Error::WrongState`] unless it is pending or decrypt-only.

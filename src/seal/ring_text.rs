@@ -6,7 +6,8 @@
 //! key <state> <created, RFC 3339 UTC> scsec1.<kid>.<seed>     (scpub1.<kid>.<key> when destroyed)
 //! end
 //! ```
-//! Buffers are wiped; errors name the line and never repeat it. Called by `secrets::keyring`.
+//! Version 2, written once a key was backed up, has a fifth word there: when. Buffers are wiped; errors name the line and
+//! never repeat it. Called by `secrets::keyring` and `backup`.
 
 use std::collections::BTreeMap;
 
@@ -19,9 +20,11 @@ use super::keys::{Kid, PrivateKey, PublicKey};
 use super::ring::{KeyState, Material, Member, Ring};
 
 const MAGIC: &[u8] = b"supercargo-keyring ";
-const VERSION: &[u8] = b"1";
+const PLAIN: &[u8] = b"1";
+/// With dates of backups.
+const DATED: &[u8] = b"2";
 /// More bytes than any line needs, so that a buffer never grows and leaves a copy behind.
-const LINE_BYTES: usize = 160;
+const LINE_BYTES: usize = 192;
 /// The largest ring that is read.
 const MAX_BYTES: usize = 1024 * 1024;
 
@@ -31,7 +34,8 @@ impl Ring {
     pub fn to_text(&self) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(LINE_BYTES * (self.members.len() + 4)));
         out.extend_from_slice(MAGIC);
-        out.extend_from_slice(VERSION);
+        let dated = self.members().any(|m| m.backed_up.is_some());
+        out.extend_from_slice(if dated { DATED } else { PLAIN });
         let policy = if self.allow_cluster_scope {
             "allowed"
         } else {
@@ -47,6 +51,9 @@ impl Ring {
             match &member.material {
                 Material::Whole(key) => key.write_text(&mut out),
                 Material::PublicOnly(key) => out.extend_from_slice(key.to_string().as_bytes()),
+            }
+            if let Some(at) = member.backed_up {
+                out.extend_from_slice(format!(" {at}").as_bytes());
             }
         }
         out.extend_from_slice(b"\nend\n");
@@ -65,9 +72,11 @@ impl Ring {
         let version = lines.next()?.strip_prefix(MAGIC).ok_or_else(|| {
             lines.bad("it does not begin with `supercargo-keyring 1`: this is something else, or encrypted")
         })?;
-        if version != VERSION {
-            return Err(lines.bad("a later version of the key ring's format; upgrade supercargo"));
-        }
+        let dated = match version {
+            PLAIN => false,
+            DATED => true,
+            _ => return Err(lines.bad("a later version of the key ring's format; upgrade supercargo")),
+        };
         let allow_cluster_scope = match lines.field(b"cluster-scope ")? {
             b"refused" => false,
             b"allowed" => true,
@@ -75,7 +84,7 @@ impl Ring {
         };
         let root = lines.field(b"fingerprint-root ")?;
         let root = FingerprintRoot::read_text(root).map_err(|detail| lines.bad(detail))?;
-        let (members, primary) = read_members(&mut lines)?;
+        let (members, primary) = read_members(&mut lines, dated)?;
         if !lines.rest.is_empty() {
             lines.line += 1;
             return Err(lines.bad("something follows the line `end`"));
@@ -89,7 +98,7 @@ impl Ring {
     }
 }
 
-fn read_members(lines: &mut Lines<'_>) -> Result<(BTreeMap<Kid, Member>, Kid), Error> {
+fn read_members(lines: &mut Lines<'_>, dated: bool) -> Result<(BTreeMap<Kid, Member>, Kid), Error> {
     let mut members = BTreeMap::new();
     let mut primary = None;
     loop {
@@ -107,12 +116,17 @@ fn read_members(lines: &mut Lines<'_>) -> Result<(BTreeMap<Kid, Member>, Kid), E
         }
     }
     let primary = primary.ok_or_else(|| lines.bad("no key is primary"))?;
+    // One ring has one text.
+    if dated != members.values().any(|m: &Member| m.backed_up.is_some()) {
+        return Err(lines.bad("dates of backups belong to version 2, and to nothing else"));
+    }
     Ok((members, primary))
 }
 
 fn read_member(line: &[u8]) -> Result<Member, &'static str> {
     let mut words = line.split(|b| *b == b' ');
-    let (Some(b"key"), Some(state), Some(created), Some(key), None) = (
+    let (Some(b"key"), Some(state), Some(created), Some(key), backed_up, None) = (
+        words.next(),
         words.next(),
         words.next(),
         words.next(),
@@ -122,11 +136,11 @@ fn read_member(line: &[u8]) -> Result<Member, &'static str> {
         return Err("it is not `key <state> <created> <key>` nor `end`");
     };
     let state = KeyState::from_word(state).ok_or("the key's state is none of the five")?;
-    let created = std::str::from_utf8(created)
-        .ok()
-        .and_then(|text| Some((text, text.parse::<Timestamp>().ok()?)))
-        .and_then(|(text, at)| (at.to_string() == text).then_some(at));
-    let created = created.ok_or("the key's date is not RFC 3339 in UTC")?;
+    let created = read_date(created).ok_or("the key's date is not RFC 3339 in UTC")?;
+    let backed_up = match backed_up {
+        None => None,
+        Some(text) => Some(read_date(text).ok_or("the date of its backup is not RFC 3339 in UTC")?),
+    };
     let material = match state {
         KeyState::Destroyed => {
             let text = std::str::from_utf8(key).map_err(|_| "a destroyed key is its public key")?;
@@ -142,8 +156,16 @@ fn read_member(line: &[u8]) -> Result<Member, &'static str> {
     Ok(Member {
         state,
         created,
+        backed_up,
         material,
     })
+}
+
+/// A date in the one spelling that is written.
+pub(super) fn read_date(text: &[u8]) -> Option<Timestamp> {
+    let text = std::str::from_utf8(text).ok()?;
+    let at: Timestamp = text.parse().ok()?;
+    (at.to_string() == text).then_some(at)
 }
 
 /// Lines of the text, counted from 1. A line without its newline is a cut file.

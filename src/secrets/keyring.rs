@@ -14,6 +14,8 @@ use crate::seal::{self, Kid, Ring};
 pub const KEYRING_SECRET: &str = "supercargo-keyring";
 /// The key under that Secret's `data`.
 pub const KEYRING_SECRET_KEY: &str = "keyring";
+/// The type of that Secret.
+pub const KEYRING_SECRET_TYPE: &str = "supercargo.dev/keyring";
 /// The operator's namespace, unless told otherwise.
 pub const OPERATOR_NAMESPACE: &str = "supercargo-system";
 
@@ -64,6 +66,14 @@ pub enum KeyringError {
         /// The file or Secret.
         place: String,
         /// The line and what is wrong with it, never what stands there.
+        source: seal::Error,
+    },
+    /// The file is no backup.
+    #[error("{} cannot be restored from", .path.display())]
+    BadBackup {
+        /// The file.
+        path: PathBuf,
+        /// The line and what is wrong with it.
         source: seal::Error,
     },
     /// The Secret lacks the key.

@@ -89,6 +89,52 @@ pub fn replace(path: &Path, ring: &Ring) -> Result<(), KeyringError> {
     sync_directory(path)
 }
 
+/// Changes the ring at `path` under a lock, so that of two changes at once neither is lost. Nothing is written when `change`
+/// fails or changes nothing. A path that is a link leads to the file that is replaced.
+///
+/// # Errors
+/// Those of [`read`], [`KeyringError::Unwritable`], and what `change` returns.
+pub fn update<T, E: From<KeyringError>>(
+    path: &Path,
+    change: impl FnOnce(&mut Ring) -> Result<T, E>,
+) -> Result<(Ring, T), E> {
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let _held = lock(path)?;
+    let mut ring = read(path)?;
+    let before = ring.to_text();
+    let outcome = change(&mut ring)?;
+    if *ring.to_text() != *before {
+        replace(path, &ring)?;
+    }
+    Ok((ring, outcome))
+}
+
+/// Waits for the lock on the file that stands at `path`. The kernel lets go of it when the process ends.
+fn lock(path: &Path) -> Result<File, KeyringError> {
+    let unreadable = |source| KeyringError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    loop {
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path);
+        let file = match opened {
+            Ok(file) => file,
+            // `read` says it better.
+            Err(_) => return read(path).and_then(|_| File::open(path).map_err(unreadable)),
+        };
+        file.lock().map_err(unreadable)?;
+        let held = file.metadata().map_err(unreadable)?;
+        // Whoever held it before may have put another file in its place.
+        match fs::metadata(path) {
+            Ok(found) if (found.dev(), found.ino()) != (held.dev(), held.ino()) => {}
+            Ok(_) | Err(_) => return Ok(file),
+        }
+    }
+}
+
 /// Checks the opened file, not the path, so that nothing can be swapped in between. Returns its size in bytes.
 fn check(path: &Path, file: &File) -> Result<usize, KeyringError> {
     let found = file.metadata().map_err(|source| KeyringError::Unreadable {
@@ -138,7 +184,7 @@ fn write_beside(path: &Path, ring: &Ring) -> Result<PathBuf, KeyringError> {
     Ok(half)
 }
 
-fn sync_directory(path: &Path) -> Result<(), KeyringError> {
+pub(super) fn sync_directory(path: &Path) -> Result<(), KeyringError> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) | None => Path::new("."),
@@ -187,6 +233,63 @@ mod tests {
         assert_eq!(read(&path).unwrap(), new);
         assert_eq!(mode(&path), 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn changes_at_once_are_all_kept_and_leave_nothing_beside_the_ring() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ring");
+        create(&path, &ring()).unwrap();
+        let renew = || {
+            update(&path, |ring| {
+                let kid = ring
+                    .renew(jiff::Timestamp::UNIX_EPOCH, &mut SystemEntropy)
+                    .unwrap();
+                ring.promote(kid).unwrap();
+                Ok::<_, KeyringError>(kid)
+            })
+            .unwrap()
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..5).for_each(|_| drop(renew())));
+            }
+        });
+        assert_eq!(read(&path).unwrap().members().count(), 21);
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_refused_change_and_one_that_changes_nothing_write_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ring");
+        create(&path, &ring()).unwrap();
+        let inode = || fs::metadata(&path).unwrap().ino();
+        let before = inode();
+        let refused = update(&path, |ring| {
+            ring.set_cluster_scope(true);
+            Err::<(), _>(KeyringError::NoSuchDataKey)
+        });
+        assert!(matches!(refused, Err(KeyringError::NoSuchDataKey)));
+        update(&path, |_| Ok::<_, KeyringError>(())).unwrap();
+        assert_eq!(inode(), before);
+        assert!(!read(&path).unwrap().allows_cluster_scope());
+    }
+
+    #[test]
+    fn a_change_through_a_link_changes_the_file_that_it_leads_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("ring"), dir.path().join("link"));
+        create(&path, &ring()).unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        update(&link, |ring| {
+            ring.set_cluster_scope(true);
+            Ok::<_, KeyringError>(())
+        })
+        .unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(read(&path).unwrap().allows_cluster_scope());
     }
 
     #[test]

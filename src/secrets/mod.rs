@@ -4,6 +4,7 @@
 mod core;
 mod env;
 pub mod keyring;
+pub mod keyring_backup;
 pub mod keyring_file;
 mod keyring_process;
 pub mod keyring_public;

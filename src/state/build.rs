@@ -22,7 +22,9 @@ use crate::api::{
     Container, ContainerPort, DockerDeployment, DockerDeploymentSpec, ImagePullPolicy, PodTemplate,
     Protocol as ApiProtocol, SecurityContext, VolumeMount,
     files::{FileVolume as WrittenFiles, OnChange as ApiOnChange, file_mounts},
-    keys, quantity::Quantity, validate::Validated,
+    keys,
+    quantity::Quantity,
+    validate::Validated,
 };
 
 /// What the operator's flags decide about containers.

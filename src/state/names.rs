@@ -52,7 +52,10 @@ pub fn volume(instance: &Instance, namespace: &str, volume: &str) -> String {
 /// The name of a volume with a deployment's files, or of the container that holds some; `what` tells them apart.
 #[must_use]
 pub fn files(owner: &Owner, what: &[&str]) -> String {
-    let parts: Vec<&str> = [owner.uid.as_str()].into_iter().chain(what.iter().copied()).collect();
+    let parts: Vec<&str> = [owner.uid.as_str()]
+        .into_iter()
+        .chain(what.iter().copied())
+        .collect();
     let tail = format!("_files_{}_{}", owner.instance.short(), hex(&parts, 8));
     fit(&format!("{}_{}", owner.namespace, owner.name), &tail)
 }

@@ -226,9 +226,8 @@ impl Observed {
     ) -> Self {
         let files = &mut self.files;
         for holder in files.holders.iter().filter(|h| h.runs()) {
-            let this_run = |d: &&Delivered| {
-                d.holder == holder.view.id && Some(d.started_at) == holder.view.started_at
-            };
+            let this_run =
+                |d: &&Delivered| d.holder == holder.view.id && Some(d.started_at) == holder.view.started_at;
             for volume in holder.volumes.keys() {
                 if let Some(found) = delivered.get(volume).filter(this_run) {
                     files.delivered.insert(volume.clone(), found.clone());

@@ -22,7 +22,7 @@ use supercargo::{
     engine::{Engine, fake::Fake},
     execute::Program,
     seal::{Context, Plaintext, Ring, ScopeKind, SystemEntropy, seal},
-    secrets::keyring_file,
+    secrets::{keyring::KEYRING_SECRET, keyring_file},
     state::{
         build::Settings,
         container::{ContainerId, ContainerView, RunState},
@@ -80,6 +80,9 @@ pub struct Bench {
     pub ring: Arc<Ring>,
     pub dir: tempfile::TempDir,
     pub instance: String,
+    /// The ring is the Secret's, not the file's.
+    pub ring_is_in_secret: bool,
+    pub new_cluster: bool,
     running: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
@@ -114,6 +117,8 @@ impl Bench {
             ring: Arc::clone(ring),
             dir,
             instance: "instance-1".to_owned(),
+            ring_is_in_secret: false,
+            new_cluster: false,
             running: None,
         };
         bench.restore_ring();
@@ -169,8 +174,12 @@ impl Bench {
                 host_routes: Vec::new(),
                 operator_namespace: "supercargo-system".to_owned(),
             },
-            keyring: Place::File(self.ring_path()),
-            new_cluster: false,
+            keyring: if self.ring_is_in_secret {
+                Place::Secret(KEYRING_SECRET.to_owned())
+            } else {
+                Place::File(self.ring_path())
+            },
+            new_cluster: self.new_cluster,
             namespaces: Vec::new(),
             core_secrets: Vec::new(),
             clock: Arc::<VirtualClock>::clone(&self.clock),
