@@ -25,6 +25,8 @@ mod chaos;
 mod delivery;
 #[path = "e2e/faults.rs"]
 mod faults;
+#[path = "e2e/files.rs"]
+mod files;
 #[path = "e2e/hammer.rs"]
 mod hammer;
 mod harness;
@@ -144,6 +146,15 @@ const TOGETHER: &[Test] = &[
         "a_network_pool_that_strangers_have_is_waited_for",
         faults::network_pool,
     ),
+    ("secrets_as_files_from_birth_to_death", files::main_story),
+    (
+        "after_a_reboot_nothing_starts_before_its_files_are_back",
+        files::reboot,
+    ),
+    ("files_of_a_missing_secret_hold_and_come_at_once", files::missing),
+    ("a_change_updates_signals_or_restarts", files::on_change),
+    ("secrets_and_configuration_in_one_directory", files::projected),
+    ("a_reader_sees_whole_sets_of_files_only", files::hammered),
     ("volumes_of_three_kinds", delivery::volumes),
     ("env_from_with_a_collision", delivery::env_from),
     (

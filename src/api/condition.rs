@@ -136,6 +136,8 @@ words! {
         SecretRefreshed,
         /// All references to secrets are resolved.
         SecretsResolved,
+        /// Every instance sees its files.
+        SecretsDelivered,
     }
 }
 

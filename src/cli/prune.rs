@@ -16,12 +16,14 @@ use super::{
 use crate::{
     api::{DockerDeployment, keys::label},
     clock::{Clock, System},
-    engine::{Containers, Networks},
+    engine::{Containers, LabelFilter, Networks, Volumes},
     execute::Program,
     state::{
         container::ContainerView,
+        files::is_holder,
         network::NetworkView,
         observed::{is_agent, namespace_of},
+        volume::Volume,
     },
 };
 
@@ -49,6 +51,8 @@ pub(super) struct Args {
 struct Chosen {
     containers: Vec<ContainerView>,
     networks: Vec<NetworkView>,
+    /// Volumes with delivered files. Others hold data, and stay.
+    volumes: Vec<Volume>,
     /// What is said when that is nothing.
     nothing: String,
 }
@@ -64,11 +68,11 @@ pub(super) fn run(args: &Args) -> Outcome {
             Some(instance) => all_of(&engine, instance).await?,
             None => orphans(&engine).await?,
         };
-        output::data(&plan(&chosen.containers, &chosen.networks))?;
-        if chosen.containers.is_empty() && chosen.networks.is_empty() {
+        output::data(&plan(&chosen))?;
+        if chosen.containers.is_empty() && chosen.networks.is_empty() && chosen.volumes.is_empty() {
             eprintln!("{}", chosen.nothing);
         } else if args.yes {
-            remove(&engine, &chosen.containers, &chosen.networks).await?;
+            remove(&engine, &chosen).await?;
         } else {
             eprintln!("nothing was removed; add --yes to remove this");
         }
@@ -117,8 +121,23 @@ async fn all_of(engine: &Docker, instance: &str) -> Result<Chosen, Failure> {
             .into_iter()
             .filter(|network| network.labels.get(label::INSTANCE).map(String::as_str) == Some(instance))
             .collect(),
+        volumes: volumes(engine, instance).await?,
         nothing: format!("nothing of control plane {instance} is on this host"),
     })
+}
+
+/// The volumes with delivered files.
+async fn volumes(engine: &Docker, instance: &str) -> Result<Vec<Volume>, Failure> {
+    let filter = LabelFilter {
+        key: label::INSTANCE.to_owned(),
+        value: instance.to_owned(),
+    };
+    let mut volumes = engine
+        .list_volumes(&filter)
+        .await
+        .map_err(connect::engine_failure)?;
+    volumes.retain(|volume| volume.labels.contains_key(label::HOLDS_FOR));
+    Ok(volumes)
 }
 
 async fn orphans(engine: &Docker) -> Result<Chosen, Failure> {
@@ -128,10 +147,18 @@ async fn orphans(engine: &Docker) -> Result<Chosen, Failure> {
     let containers = connect::containers(engine, label::INSTANCE, instance.as_str())
         .await
         .map_err(connect::engine_failure)?;
+    let mut volumes = volumes(engine, instance.as_str()).await?;
     let owners = owners(client).await?;
+    volumes.retain(|volume| {
+        volume
+            .labels
+            .get(label::HOLDS_FOR)
+            .is_some_and(|uid| !owners.contains(uid))
+    });
     Ok(Chosen {
         containers: without_owner(containers, &owners),
         networks: Vec::new(),
+        volumes,
         nothing: "every container of this control plane has its object".to_owned(),
     })
 }
@@ -151,10 +178,9 @@ async fn owners(client: Client) -> Result<BTreeSet<String>, Failure> {
 /// Containers whose owner is gone, and agents of namespaces in which nobody else is.
 pub(super) fn without_owner(containers: Vec<ContainerView>, owners: &BTreeSet<String>) -> Vec<ContainerView> {
     let owned = |container: &&ContainerView| {
-        container
-            .labels
-            .get(label::UID)
-            .is_some_and(|uid| owners.contains(uid))
+        let labels = &container.labels;
+        let uid = labels.get(label::UID).or_else(|| labels.get(label::HOLDS_FOR));
+        uid.is_some_and(|uid| owners.contains(uid))
     };
     let lived_in: BTreeSet<String> = containers
         .iter()
@@ -163,9 +189,12 @@ pub(super) fn without_owner(containers: Vec<ContainerView>, owners: &BTreeSet<St
         .collect();
     containers
         .into_iter()
-        .filter(|container| match container.labels.get(label::UID) {
-            Some(uid) => !owners.contains(uid),
-            None => is_agent(container) && !lived_in.contains(namespace_of(container)),
+        .filter(|container| {
+            let labels = &container.labels;
+            match labels.get(label::UID).or_else(|| labels.get(label::HOLDS_FOR)) {
+                Some(uid) => !owners.contains(uid),
+                None => is_agent(container) && !lived_in.contains(namespace_of(container)),
+            }
         })
         .collect()
 }
@@ -185,8 +214,8 @@ async fn refuse_own(instance: &str) -> Result<(), Failure> {
 }
 
 /// One line for each thing.
-fn plan(containers: &[ContainerView], networks: &[NetworkView]) -> String {
-    let containers = containers.iter().map(|container| {
+fn plan(chosen: &Chosen) -> String {
+    let containers = chosen.containers.iter().map(|container| {
         let told = |key| container.labels.get(key).map_or("?", String::as_str);
         if is_agent(container) {
             return format!(
@@ -195,40 +224,42 @@ fn plan(containers: &[ContainerView], networks: &[NetworkView]) -> String {
                 namespace_of(container)
             );
         }
+        let (what, of) = if is_holder(container) {
+            ("the holder of files", label::HOLDER)
+        } else {
+            ("container", label::DEPLOYMENT)
+        };
         format!(
-            "remove container {} of {}/{}\n",
+            "remove {what} {} of {}/{}\n",
             container.name,
             told(label::NAMESPACE),
-            told(label::DEPLOYMENT)
+            told(of)
         )
     });
-    let networks = networks
-        .iter()
-        .map(|network| format!("remove network {}\n", network.name));
-    containers.chain(networks).collect()
+    let networks = chosen.networks.iter();
+    let networks = networks.map(|network| format!("remove network {}\n", network.name));
+    let volumes = chosen.volumes.iter();
+    let volumes = volumes.map(|volume| format!("remove the files in {}\n", volume.name));
+    containers.chain(networks).chain(volumes).collect()
 }
 
-async fn remove(
-    engine: &Docker,
-    containers: &[ContainerView],
-    networks: &[NetworkView],
-) -> Result<(), Failure> {
-    for container in containers {
-        engine
-            .remove_container(&container.id, true)
-            .await
-            .map_err(connect::engine_failure)?;
+async fn remove(engine: &Docker, chosen: &Chosen) -> Result<(), Failure> {
+    for container in &chosen.containers {
+        let removed = engine.remove_container(&container.id, true).await;
+        removed.map_err(connect::engine_failure)?;
     }
-    for network in networks {
-        engine
-            .remove_network(&network.id)
-            .await
-            .map_err(connect::engine_failure)?;
+    for network in &chosen.networks {
+        let removed = engine.remove_network(&network.id).await;
+        removed.map_err(connect::engine_failure)?;
+    }
+    for volume in &chosen.volumes {
+        let removed = engine.remove_volume(&volume.name).await;
+        removed.map_err(connect::engine_failure)?;
     }
     eprintln!(
         "removed {} containers and {} networks",
-        containers.len(),
-        networks.len()
+        chosen.containers.len(),
+        chosen.networks.len()
     );
     Ok(())
 }
@@ -265,6 +296,12 @@ mod tests {
         let lost = without_owner(containers, &owners);
         let names: Vec<&str> = lost.iter().map(|container| container.name.as_str()).collect();
         assert_eq!(names, ["gone"]);
-        assert!(plan(&lost, &[]).starts_with("remove container gone of "));
+        let chosen = Chosen {
+            containers: lost,
+            networks: Vec::new(),
+            volumes: Vec::new(),
+            nothing: String::new(),
+        };
+        assert!(plan(&chosen).starts_with("remove container gone of "));
     }
 }

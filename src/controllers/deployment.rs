@@ -34,6 +34,7 @@ use crate::{
         container::ContainerId,
         desired::{Desired, Template},
         observed::Observed,
+        resolved::Form,
     },
     status::remembered::{remembered, remembered_health},
 };
@@ -284,9 +285,8 @@ impl<E: Engine> Pass<'_, E> {
             .with_health(&self.ctx.agents.known(&self.subject()));
         let answers = self.ctx.commands.watch(&self.subject(), &observed);
         let book = self.ctx.executor.files();
-        let mut observed = observed
-            .with_answers(&answers)
-            .with_files(&book.delivered(), &book.shown());
+        let (delivered, shown) = book.of(&observed);
+        let mut observed = observed.with_answers(&answers).with_files(&delivered, &shown);
         observed.files.noswap = around.noswap;
         observed
             .files
@@ -317,17 +317,23 @@ impl<E: Engine> Pass<'_, E> {
     /// Step 6, with the bytes that it needs, and the looks that it makes necessary.
     async fn execute(&self, wish: &Wish, plan: &Plan) -> Result<Vec<Report>, Error> {
         let supplies = self.supplies(wish, plan);
-        let values = u64::try_from(supplies.env.len()).unwrap_or(u64::MAX);
         let (reports, touched) = self.ctx.executor.run(&self.id.owner, plan, supplies).await;
         publish::log(&self.id.owner, &reports);
-        for report in reports.iter().filter(|r| r.verb == "create" && values > 0) {
+        for report in &reports {
+            let (form, word) = match report.verb {
+                "create" => (Form::Env, "env"),
+                "deliver" => (Form::File, "file"),
+                _ => continue,
+            };
             let outcome = if report.outcome == Outcome::Done {
                 "ok"
             } else {
                 "failed"
             };
-            self.ctx.metrics.delivered("env", outcome, values);
-            publish::audit(&self.id.owner, &wish.resolution, report, outcome);
+            let told = publish::audit(&self.id.owner, &wish.resolution, form, report, outcome);
+            if told > 0 {
+                self.ctx.metrics.delivered(word, outcome, told);
+            }
         }
         for id in touched {
             self.ctx.host.refresh(&id).await?;

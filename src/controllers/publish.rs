@@ -20,7 +20,11 @@ use crate::{
     },
     engine::Engine,
     execute::{Outcome, Report},
-    state::{desired::Desired, owner::Owner, resolved::Resolution},
+    state::{
+        desired::Desired,
+        owner::Owner,
+        resolved::{Form, Resolution},
+    },
     status::{
         EventDraft, Facts,
         conditions::Conditions,
@@ -60,9 +64,17 @@ pub(super) fn log(owner: &Owner, reports: &[Report]) {
     }
 }
 
-/// Who was given what, one line per value, on the target `audit`.
-pub(super) fn audit(owner: &Owner, resolution: &Resolution, report: &Report, outcome: &str) {
-    for used in &resolution.uses {
+/// Who was given what, one line per value of this form, on the target `audit`. Answers how many there were.
+pub(super) fn audit(
+    owner: &Owner,
+    resolution: &Resolution,
+    form: Form,
+    report: &Report,
+    outcome: &str,
+) -> u64 {
+    let mut told = 0;
+    for used in resolution.uses.iter().filter(|used| used.form == form) {
+        told += 1;
         tracing::info!(
             target: "audit",
             namespace = owner.namespace,
@@ -76,6 +88,7 @@ pub(super) fn audit(owner: &Owner, resolution: &Resolution, report: &Report, out
             outcome,
         );
     }
+    told
 }
 
 /// The selector as text, for the scale subresource: what is written, else the template's labels.

@@ -165,9 +165,31 @@ async fn let_go<E: Engine>(pass: &Pass<'_, E>) -> Result<Action, Error> {
         }
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
+    if !without_files(pass).await? {
+        return Ok(Action::requeue(Duration::from_secs(1)));
+    }
     pass.id.drop_finalizer(&pass.ctx.client).await?;
     forget(pass);
     Ok(Action::await_change())
+}
+
+/// Whether no holder is left, and takes away volumes whose holder went before them.
+async fn without_files<E: Engine>(pass: &Pass<'_, E>) -> Result<bool, Error> {
+    let engine = pass.ctx.host.engine();
+    let filter = LabelFilter {
+        key: label::HOLDS_FOR.to_owned(),
+        value: pass.id.owner.uid.clone(),
+    };
+    let holders = engine.list_containers(&filter).await?;
+    for one in &holders {
+        pass.ctx.host.refresh(&one.id).await?;
+    }
+    if holders.is_empty() {
+        for volume in engine.list_volumes(&filter).await? {
+            engine.remove_volume(&volume.name).await?;
+        }
+    }
+    Ok(holders.is_empty())
 }
 
 /// The user asked us to leave Docker alone: says what is left, and goes.

@@ -25,6 +25,7 @@ use crate::{
     state::{
         container::{ContainerId, ContainerSpec, ContainerView, RunState},
         files::{Delivered, FileUser, Holder, Shown, UserLookup},
+        observed::Observed,
         plaintext::SecretEnv,
     },
 };
@@ -65,16 +66,15 @@ impl Book {
         }
     }
 
-    /// What stands in each volume.
+    /// What is known about a deployment: what stands in each volume that it has, and what each of its containers sees.
     #[must_use]
-    pub fn delivered(&self) -> BTreeMap<String, Delivered> {
-        self.pages().delivered.clone()
-    }
-
-    /// What each container was found to see.
-    #[must_use]
-    pub fn shown(&self) -> BTreeMap<ContainerId, Shown> {
-        self.pages().shown.clone()
+    pub fn of(&self, seen: &Observed) -> (BTreeMap<String, Delivered>, BTreeMap<ContainerId, Shown>) {
+        let pages = self.pages();
+        let volumes = seen.files.holders.iter().flat_map(|held| held.volumes.keys());
+        let delivered = volumes.filter_map(|name| Some((name.clone(), pages.delivered.get(name)?.clone())));
+        let ids = seen.replicas.iter().map(|replica| &replica.view.id);
+        let shown = ids.filter_map(|id| Some((id.clone(), pages.shown.get(id)?.clone())));
+        (delivered.collect(), shown.collect())
     }
 
     /// The numbers of a user, when they have been looked up.
@@ -97,15 +97,14 @@ impl Book {
         Ok(found)
     }
 
-    /// Forgets what was found about these containers and volumes; they are looked at again.
-    pub fn forget<'a>(
-        &self,
-        containers: impl Iterator<Item = &'a ContainerId>,
-        volumes: impl Iterator<Item = &'a String>,
-    ) {
-        let mut pages = self.pages();
-        containers.for_each(|id| drop(pages.shown.remove(id)));
-        volumes.for_each(|name| drop(pages.delivered.remove(name)));
+    /// Forgets what was found about a container.
+    pub(super) fn forget(&self, id: &ContainerId) {
+        self.pages().shown.remove(id);
+    }
+
+    /// Forgets what was found in these volumes.
+    pub(super) fn forget_volumes(&self, volumes: &[String]) {
+        self.pages().delivered.retain(|name, _| !volumes.contains(name));
     }
 }
 
@@ -228,7 +227,7 @@ impl<E: Engine> Run<'_, E> {
                 self.engine().remove_volume(&ours.name).await?;
             }
         }
-        self.book().forget(std::iter::empty(), volumes.iter());
+        self.book().forget_volumes(volumes);
         Ok(Outcome::Done)
     }
 
@@ -257,7 +256,7 @@ impl<E: Engine> Run<'_, E> {
                 && let Err(unlike) = check::check(load, &parcel.key, user.uid, user.gid, shelf)
             {
                 let volumes: Vec<String> = loads.iter().map(|load| load.volume.clone()).collect();
-                self.book().forget(std::iter::empty(), volumes.iter());
+                self.book().forget_volumes(&volumes);
                 let message = format!("what was written was not found again: {unlike}");
                 return Err(Error::new(Op::Deliver, holder, Kind::Failed, message));
             }

@@ -220,7 +220,10 @@ impl<E: Engine> Run<'_, E> {
                 grace_seconds,
                 ..
             } => return self.stop(target, *grace_seconds),
-            Action::Remove { target, .. } => engine.remove_container(&target.id, false).await?,
+            Action::Remove { target, .. } => {
+                engine.remove_container(&target.id, false).await?;
+                self.executor.files.forget(&target.id);
+            }
             Action::RemoveNetwork { id, .. } => engine.remove_network(id).await?,
         }
         Ok(Outcome::Done)

@@ -441,6 +441,19 @@ pub(super) fn is_lost(observed: &Observed, replica: &Replica) -> bool {
     })
 }
 
+/// Whether a container was found to see all files that are wanted, as they are now. True where there are none.
+#[must_use]
+pub fn sees_all(desired: &Desired, observed: &Observed, replica: &Replica) -> bool {
+    let Some(wanted) = Wanted::of(desired, observed) else {
+        return desired.files().is_empty();
+    };
+    let shown = observed.files.shown.get(&replica.view.id);
+    wanted.volumes.iter().all(|(volume, (file, _))| {
+        let found = shown.and_then(|shown| shown.volumes.get(volume));
+        found == Some(&(file.generation(), true))
+    })
+}
+
 fn remove(held: &Holder, why: Why) -> Action {
     Action::Files(FileAction::RemoveHolder {
         id: held.view.id.clone(),

@@ -21,7 +21,7 @@ use crate::state::{
 pub mod action;
 pub mod agent;
 pub mod file_action;
-mod files;
+pub mod files;
 pub mod heal;
 pub mod history;
 pub mod hold;

@@ -1,7 +1,7 @@
 //! What became of one action: vocabulary of the plan, so that whoever reads it need not know who acted.
 //! Built by `execute`; read by `status` (what people are told) and `controllers` (when to look again).
 
-use super::{Action, Why};
+use super::{Action, Why, file_action::FileAction};
 use crate::state::{container::ContainerId, fault};
 
 /// How an action ended.
@@ -63,6 +63,10 @@ impl Report {
                     .cloned()
                     .unwrap_or_default();
                 (Some(spec.image.clone()), revision)
+            }
+            Action::Files(FileAction::Deliver { loads, .. }) => {
+                let generations: Vec<&str> = loads.iter().map(|load| load.generation.as_str()).collect();
+                (None, generations.join(","))
             }
             other => (
                 None,

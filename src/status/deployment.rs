@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
-    conditions::{Conditions, find},
+    conditions::{Conditions, find, is_true},
     problem::{Problem, problems},
 };
 use crate::{
@@ -17,13 +17,13 @@ use crate::{
         status::{DockerDeploymentStatus, InstanceStatus, LastExit, SecretUse},
         violation::Violation,
     },
-    plan::{Hold, Plan, outcome::Report, restart::Restarts, rollout::is_current},
+    plan::{Hold, Plan, files::sees_all, outcome::Report, restart::Restarts, rollout::is_current},
     state::{
         container::{ContainerId, ExitInfo, RunState},
-        desired::{Desired, Rollout},
+        desired::{Desired, Rollout, Template},
         fault,
         observed::{Observed, Replica},
-        resolved::Resolution,
+        resolved::{Form, Resolution},
     },
 };
 
@@ -262,7 +262,42 @@ fn conditions(
         made.set(ConditionType::Reconciling, true, reason, message);
     }
     secrets_resolved(facts, &mut made);
+    secrets_delivered(facts, problems, &mut made);
     made.finish()
+}
+
+/// Whether every container that runs was found to see the files that are wanted. Without files there is nothing to say.
+fn secrets_delivered(facts: &Facts<'_>, problems: &[Problem], made: &mut Conditions<'_>) {
+    let kind = ConditionType::SecretsDelivered;
+    if let Some(problem) = problems.iter().find(|p| p.reason == Reason::SecretDeliveryError) {
+        made.set(kind, false, problem.reason, problem.message.clone());
+        return;
+    }
+    if facts.desired.files().is_empty() {
+        // While something does not resolve, what was delivered stays.
+        let blocked = matches!(facts.desired.template, Template::Blocked(_));
+        if blocked && is_true(&facts.before.conditions, kind) {
+            made.set(
+                kind,
+                true,
+                Reason::SecretsDelivered,
+                "what was delivered stays as it is",
+            );
+        }
+        return;
+    }
+    let running = |r: &&Replica| r.view.state == RunState::Running;
+    let mut running = facts.observed.replicas.iter().filter(running).peekable();
+    let delivered = running.peek().is_some()
+        && running
+            .filter(|r| is_current(facts.desired, r))
+            .all(|r| sees_all(facts.desired, facts.observed, r));
+    let message = if delivered {
+        "every instance sees the files as they are written"
+    } else {
+        "files are being delivered"
+    };
+    made.set(kind, delivered, Reason::SecretsDelivered, message);
 }
 
 fn secrets_resolved(facts: &Facts<'_>, made: &mut Conditions<'_>) {
@@ -412,7 +447,12 @@ fn secrets(facts: &Facts<'_>) -> Vec<SecretUse> {
         .iter()
         .map(|u| {
             let reference = u.reference();
-            let given = |r: &&Replica| r.fingerprints.values.get(&reference) == Some(&u.fingerprint);
+            let given = |r: &&Replica| match u.form {
+                Form::File => sees_all(facts.desired, facts.observed, r),
+                Form::Env | Form::PullCredential => {
+                    r.fingerprints.values.get(&reference) == Some(&u.fingerprint)
+                }
+            };
             let loaded = facts.observed.replicas.iter().filter(given).count();
             SecretUse {
                 name: u.name.clone(),

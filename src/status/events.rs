@@ -9,7 +9,10 @@ use crate::{
         reference::SecretKind,
         status::DockerDeploymentStatus,
     },
-    plan::outcome::{Outcome, Report, Skipped},
+    plan::{
+        Why,
+        outcome::{Outcome, Report, Skipped},
+    },
     state::resolved::Failure,
     status::conditions::{find, is_true},
 };
@@ -103,6 +106,14 @@ fn happened(report: &Report) -> Option<EventDraft> {
             Reason::Started,
             "Start",
             format!("started {name} ({})", report.why),
+        ),
+        ("deliver", Outcome::Done) if report.why == Why::FilesChanged => draft(
+            Reason::SecretRefreshed,
+            "Deliver",
+            format!(
+                "new files are in place without a restart (generation {})",
+                report.revision
+            ),
         ),
         ("pull", Outcome::UnderWay) => draft(Reason::Pulling, "Pull", format!("fetching {image}")),
         ("stop", Outcome::UnderWay) => draft(

@@ -156,7 +156,22 @@ fn files(own: Option<std::path::PathBuf>, patterns: &[String]) -> Vec<String> {
             .env("LC_ALL", "C"),
         patterns.join("\n").as_bytes(),
     );
-    said.out.lines().map(str::to_owned).collect()
+    // Delivered files, while somebody has them: in memory, as the kernel says.
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+    let memory: Vec<String> = mounts
+        .lines()
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split(' ').collect();
+            let held = fields[1].starts_with(root.to_str().unwrap()) && fields[1].ends_with("/_data");
+            (held && fields[2] == "tmpfs").then(|| format!("{}/", fields[1]))
+        })
+        .collect();
+    let in_memory = |path: &&str| memory.iter().any(|mount| path.starts_with(mount.as_str()));
+    said.out
+        .lines()
+        .filter(|path| !in_memory(path))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Those that may not be there.

@@ -34,6 +34,8 @@ pub struct Case {
     /// Where the case's own API server was, so that it is there again after a restart.
     listen: Mutex<Option<String>>,
     values: Mutex<Vec<String>>,
+    /// Those that no engine may know of.
+    files: Mutex<Vec<String>>,
     /// Those that may be read through the API and must be in no file.
     at_rest: Mutex<Vec<String>>,
     /// Where it has one of its own. The last to go.
@@ -67,6 +69,7 @@ impl Case {
             operator: Mutex::default(),
             listen: Mutex::default(),
             values: Mutex::default(),
+            files: Mutex::default(),
             at_rest: Mutex::default(),
             engine,
         };
@@ -320,6 +323,13 @@ impl Case {
         format!("/{core}+&=\u{e9}\nsecond \"line\"")
     }
 
+    /// A new value for a file, which the engine must not know of either.
+    pub fn file_value(&self) -> String {
+        let core = word();
+        self.files.lock().unwrap().push(core.clone());
+        format!("/{core}+&=\u{e9}\nsecond \"line\"")
+    }
+
     /// A core that must appear nowhere.
     pub fn watch_for(&self, core: &str) {
         self.values.lock().unwrap().push(core.to_owned());
@@ -406,6 +416,11 @@ impl Case {
         ids.into_iter().next().unwrap()
     }
 
+    /// One of several containers of a deployment.
+    pub fn one_of(&self, name: &str) -> String {
+        self.containers(name).into_iter().next().expect("a container")
+    }
+
     pub fn inspect(&self, id: &str) -> Result<Value, String> {
         let said = self.docker(&["inspect", id]);
         let list: Value = serde_json::from_str(&said.out).map_err(|e| e.to_string())?;
@@ -452,6 +467,9 @@ impl Case {
         let at_rest = self.at_rest.lock().unwrap().clone();
         canary::search(&self, &values, canary::When::Running);
         canary::search_at_rest(&self, &at_rest, canary::When::Running);
+        // Nothing of these is ever in an inspection or a file, running or not.
+        let files = self.files.lock().unwrap().clone();
+        canary::search(&self, &files, canary::When::Removed);
         self.kubectl(&["delete", "ddep", "--all", "--timeout=90s"]);
         self.kubectl(&["delete", "dsec", "--all", "--timeout=60s"]);
         assert_eq!(
@@ -462,6 +480,12 @@ impl Case {
         until("the network to go", Duration::from_secs(30), || {
             super::same(self.labelled("network ls", &[]), Vec::new())
         });
+        assert_eq!(
+            self.labelled("volume ls", &["supercargo.dev/holds-for"]),
+            Vec::<String>::new(),
+            "volumes with files are left after deletion"
+        );
+        let values = [values, files].concat();
         canary::search(&self, &values, canary::When::Removed);
         canary::search_at_rest(&self, &at_rest, canary::When::Removed);
         self.take_operator().stop();
