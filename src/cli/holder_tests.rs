@@ -18,6 +18,9 @@ use crate::{
     seal::Plaintext,
 };
 
+/// What happens to a directory behind the back of deliveries.
+type Change = fn(&Path);
+
 /// A directory on a tmpfs that goes away.
 fn memory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").expect("/dev/shm is needed, and is a tmpfs on every Linux")
@@ -178,7 +181,7 @@ fn damage_is_noticed_by_name_and_the_same_generation_again_repairs_it() {
     );
     let look = load(at, Order::Look);
     let path = || "b/c".to_owned();
-    let damages: [(&str, fn(&Path), Unlike); 7] = [
+    let damages: [(&str, Change, Unlike); 7] = [
         (
             "bytes",
             |at| write_over(&at.join("b/c"), "hunter9"),
@@ -239,7 +242,7 @@ fn write_over(path: &Path, text: &str) {
 #[test]
 fn whatever_a_killed_delivery_left_the_old_files_stay_and_the_next_one_heals_it() {
     // Each is a state between two calls of a delivery of `g2` after one of `g1`.
-    let states: [(&str, fn(&Path)); 4] = [
+    let states: [(&str, Change); 4] = [
         ("while it wrote", |at| {
             fs::create_dir_all(at.join("..new.2/b")).unwrap();
             fs::write(at.join("..new.2/a"), "hal").unwrap();

@@ -216,8 +216,8 @@ impl Parcel {
         if self.length() > MAX_PARCEL_BYTES || self.loads.len() > MAX_LOADS {
             return Err(Malformed::TooLarge);
         }
-        let loads = self.loads.iter().enumerate();
-        loads.map(|(at, load)| load.check(at)).collect()
+        let mut loads = self.loads.iter().enumerate();
+        loads.try_for_each(|(at, load)| load.check(at))
     }
 }
 
