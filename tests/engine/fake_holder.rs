@@ -39,7 +39,7 @@ struct Bench {
     consumer: ContainerId,
 }
 
-fn key() -> DigestKey {
+pub fn key() -> DigestKey {
     DigestKey::from_bytes(Zeroizing::new([7; 32]))
 }
 
