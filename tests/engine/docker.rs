@@ -22,6 +22,9 @@ use supercargo::{
 
 use super::lab::{Lab, RUN, Registry, next};
 
+/// The repository of images that are made of this build.
+const HOLDER: &str = "supercargo-test/holder";
+
 type Nothing = fn(Op, Result<(), Kind>, Duration);
 
 pub struct DockerLab {
@@ -92,8 +95,8 @@ fn docker_host() -> Option<String> {
 fn clean(run: &str) {
     let label = format!("label={RUN}={run}");
     let foreign = format!("label={RUN}.foreign={run}");
-    let ids = |label: &str, args: &[&str]| -> Vec<String> {
-        let args = [args, &["--quiet", "--filter", label]].concat();
+    let ids = |filter: &str, args: &[&str]| -> Vec<String> {
+        let args = [args, &["--quiet", "--filter", filter]].concat();
         let output = Command::new("docker").args(args).stdin(Stdio::null()).output();
         output
             .map(|o| {
@@ -117,6 +120,8 @@ fn clean(run: &str) {
     remove(&["rm", "--force", "--volumes"], ids(&foreign, &["ps", "--all"]));
     remove(&["network", "rm"], ids(&label, &["network", "ls"]));
     remove(&["volume", "rm"], ids(&label, &["volume", "ls"]));
+    let image = format!("reference={HOLDER}:{run}");
+    remove(&["rmi"], ids(&image, &["image", "ls"]));
 }
 
 /// Removes the names that this run's registry left in the engine; the image itself is the test image.
@@ -156,6 +161,11 @@ impl Drop for DockerLab {
 }
 
 impl DockerLab {
+    /// What the image of this run's holders is called.
+    pub fn holder_image(&self) -> String {
+        format!("{HOLDER}:{}", self.run)
+    }
+
     pub fn docker(&self, args: &[&str]) -> String {
         sh("docker", args)
     }

@@ -24,6 +24,17 @@ pub struct FakeLab {
 }
 
 impl FakeLab {
+    pub fn with_clock() -> (Self, Fixed) {
+        let clock = Fixed::at("2026-01-02T03:04:05Z".parse().unwrap());
+        let fake = Fake::new(Arc::new(clock.clone()));
+        let image = "supercargo-test/busybox:1";
+        fake.add_image(image);
+        fake.add_image_file(image, "/etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n");
+        let engine = Limited::new(fake.clone(), 4, (|_, _, _| {}) as Nothing);
+        let run = format!("fake-{}", next());
+        (Self { fake, engine, run }, clock)
+    }
+
     pub fn fake(&self) -> Fake {
         self.fake.clone()
     }
@@ -33,16 +44,7 @@ impl Lab for FakeLab {
     type Engine = Limited<Fake, Nothing>;
 
     async fn open() -> Self {
-        let fake = Fake::new(Arc::new(Fixed::at("2026-01-02T03:04:05Z".parse().unwrap())));
-        let image = "supercargo-test/busybox:1";
-        fake.add_image(image);
-        fake.add_image_file(image, "/etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n");
-        let engine = Limited::new(fake.clone(), 4, (|_, _, _| {}) as Nothing);
-        Self {
-            fake,
-            engine,
-            run: format!("fake-{}", next()),
-        }
+        Self::with_clock().0
     }
 
     fn engine(&self) -> &Self::Engine {

@@ -1,5 +1,12 @@
 //! What runs in a holder of the fake engine: it takes parcels as the real program does, and breaks as a test says.
 
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    process::{Command, Stdio},
+};
+
 use supercargo::{
     delivery::{
         parcel::{File, Load, Order, Parcel},
@@ -10,7 +17,10 @@ use supercargo::{
         fake::{Breakage, Fake},
     },
     seal::{DigestKey, Plaintext},
-    state::container::{ContainerId, RunState},
+    state::{
+        container::{ContainerId, RunState},
+        files::FileUser,
+    },
 };
 use tokio::io::AsyncWriteExt;
 use zeroize::Zeroizing;
@@ -29,7 +39,7 @@ struct Bench {
     consumer: ContainerId,
 }
 
-fn key() -> DigestKey {
+pub fn key() -> DigestKey {
     DigestKey::from_bytes(Zeroizing::new([7; 32]))
 }
 
@@ -153,7 +163,7 @@ async fn a_delivery_breaks_as_it_is_told_to() {
     let generation = || bench.fake.delivered(&bench.volume).unwrap().generation.unwrap();
     for (breakage, says) in [
         (Breakage::CutOff, ""),
-        (Breakage::Fails, "supercargo: Input/output error (os error 5)\n"),
+        (Breakage::Fails, "error: Input/output error (os error 5)\n"),
     ] {
         bench.fake.break_delivery(Some(breakage));
         let (receipt, said) = bench.deliver(vec![placed("b", files())]).await;
@@ -173,8 +183,10 @@ async fn a_delivery_breaks_as_it_is_told_to() {
     assert!(shelf.files[0].digest != right.files[0].digest);
     let shelf = broken(Breakage::WrongOwner).await;
     assert_ne!(shelf.files[0].uid, right.files[0].uid);
-    let shelf = broken(Breakage::NotMemory).await;
+    bench.fake.break_delivery(Some(Breakage::NotMemory));
+    let shelf = bench.shelf(placed("d", files())).await;
     assert!(right.tmpfs && !shelf.tmpfs);
+    assert_eq!(generation(), "c", "nothing is put on a disk");
     let shelf = broken(Breakage::Astray).await;
     assert_eq!(shelf, right, "the holder sees nothing of it");
     assert!(bench.data(&bench.holder).await.is_some());
@@ -182,6 +194,105 @@ async fn a_delivery_breaks_as_it_is_told_to() {
     bench.fake.break_delivery(None);
     bench.shelf(placed("d", files())).await;
     assert!(bench.data(&bench.consumer).await.is_some());
+}
+
+/// What the program of this build answers, run on this machine.
+fn really(parcel: &Parcel) -> Option<Receipt> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_supercargo"))
+        .arg("deliver")
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&parcel.to_bytes()).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.success(), !output.stdout.is_empty());
+    output
+        .status
+        .success()
+        .then(|| serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fake_answers_each_parcel_as_the_real_program_does() {
+    let directory = tempfile::tempdir_in("/dev/shm").expect("/dev/shm is a tmpfs on every Linux");
+    let at = directory.path();
+    fs::set_permissions(at, fs::Permissions::from_mode(0o710)).unwrap();
+    let of = fs::metadata(at).unwrap();
+    let lab = FakeLab::open().await;
+    let mut volume = volume(&lab);
+    volume.memory.as_mut().unwrap().user = FileUser {
+        uid: of.uid(),
+        gid: of.gid(),
+    };
+    lab.engine().create_volume(&volume).await.unwrap();
+    let mut spec = holder(&lab, "holder", &volume);
+    spec.user = Some(format!("{}:{}", of.uid(), of.gid()));
+    spec.mounts[0].target = at.to_str().unwrap().to_owned();
+    let id = lab.running(&spec).await;
+    let told = |generation: &str| Order::Told {
+        generation: generation.to_owned(),
+    };
+    let steps = [
+        vec![Order::Look],
+        vec![told("early")],
+        vec![placed("a", vec![file("tls/key", b"one"), file("b", b"two")])],
+        vec![Order::Look, told("a")],
+        vec![placed("a", vec![file("tls/key", b"one"), file("b", b"two")])],
+        vec![placed("b", vec![]), Order::Look],
+        vec![placed("c", vec![file("..x", b"one")])],
+        vec![placed("d", vec![file("x/y/z", b""), file("x/y.z", b"three")])],
+        vec![placed("e", vec![file("x", b"no directory any more")]), told("e")],
+    ];
+    for (number, orders) in steps.into_iter().enumerate() {
+        let mut parcel = parcel(orders);
+        for load in &mut parcel.loads {
+            at.to_str().unwrap().clone_into(&mut load.directory);
+        }
+        let (answer, said) = deliver(lab.engine(), &id, &parcel).await.unwrap();
+        assert_eq!(answer, really(&parcel), "step {number}: {said}");
+        for name in ["..data", "..told", "tls", "b", "x", "nothing"] {
+            let path = at.join(name);
+            let shown = lab.engine().read_link(&id, path.to_str().unwrap()).await.unwrap();
+            // As the engine tells it: to the end, and a neighbour by its name alone.
+            let real = fs::read_link(&path)
+                .ok()
+                .map(|text| match fs::read_link(at.join("..data")) {
+                    Ok(data) if text.starts_with("..data") => at.join(data).join(name),
+                    _ => text,
+                });
+            assert_eq!(
+                shown,
+                real.map(|path| path.to_str().unwrap().to_owned()),
+                "{name} after step {number}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_replaced_takes_room_until_somebody_looks_a_minute_later() {
+    let (lab, clock) = FakeLab::with_clock();
+    let volume = volume(&lab);
+    lab.engine().create_volume(&volume).await.unwrap();
+    let id = lab.running(&holder(&lab, "holder", &volume)).await;
+    let large = || placed("a", vec![file("f", &[1; 300 << 10])]);
+    let fits = async |order| {
+        let (receipt, said) = deliver(lab.engine(), &id, &parcel(vec![order])).await.unwrap();
+        assert!(receipt.is_some() || said.contains("No space left"), "{said}");
+        receipt.is_some()
+    };
+    for _ in 0..3 {
+        assert!(fits(large()).await);
+    }
+    assert!(fits(Order::Look).await && !fits(large()).await, "too early");
+    clock.advance(jiff::SignedDuration::from_secs(60));
+    assert!(!fits(large()).await, "nobody has looked");
+    assert!(fits(Order::Look).await && fits(large()).await);
 }
 
 #[tokio::test(start_paused = true)]

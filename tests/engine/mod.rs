@@ -4,6 +4,7 @@ mod containers;
 mod daemon;
 mod delivery;
 mod docker;
+mod docker_holder;
 mod environment;
 mod fake;
 mod fake_holder;

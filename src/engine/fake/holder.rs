@@ -2,9 +2,10 @@
 //! can run: it answers a parcel as the real one does. What is in memory lives while a running container has it mounted.
 //! A test breaks a delivery by [`Breakage`]. Shows what was delivered by digest, never its bytes. Part of `world`'s rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, channel::mpsc};
+use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncReadExt, DuplexStream};
 use zeroize::Zeroizing;
 
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     delivery::{
         parcel::{self, File, Load, Order, Parcel},
+        place,
         receipt::{Receipt, SeenFile, Shelf, User},
     },
     engine::{Kind, LogChunk, Session},
@@ -30,6 +32,11 @@ use crate::{
 const DELIVER: [&str; 2] = ["/supercargo", "deliver"];
 /// Generations that `deliver` keeps: the current one and two before it.
 const KEPT: usize = 3;
+/// How long it keeps one that was replaced, when it looks.
+const READ_BY_THEN: SignedDuration = SignedDuration::from_secs(60);
+/// Entries in a volume besides generations and links to files: its root, the links to what is current and told, and what
+/// they are made from.
+const OWN: usize = 5;
 /// Bytes that a file takes in whole.
 const PAGE: u64 = 4096;
 /// The first kernel that knows `noswap`.
@@ -48,7 +55,7 @@ pub enum Breakage {
     WrongDigest,
     /// The first file is another user's.
     WrongOwner,
-    /// The directory is not on a tmpfs.
+    /// The directory is not on a tmpfs, so nothing is put there.
     NotMemory,
     /// The holder has other memory than those who read the volume, as after a restart of 20.10 with live-restore: they
     /// see nothing of what is delivered.
@@ -74,34 +81,67 @@ pub(super) struct Content {
     generation: Option<String>,
     told: Option<String>,
     files: Vec<File>,
-    /// Bytes and files of the generations that are kept, the newest last.
-    kept: Vec<(u64, u64)>,
+    /// The generations that are kept, the newest last.
+    kept: Vec<Kept>,
     astray: bool,
 }
 
-impl Content {
-    fn take(&mut self, generation: &str, files: Vec<File>, room: Option<&Memory>) -> Result<(), String> {
-        let bytes = files
+/// What a generation takes.
+struct Kept {
+    made: Timestamp,
+    bytes: u64,
+    /// Files and directories.
+    entries: usize,
+}
+
+impl Kept {
+    fn of(files: &[File], made: Timestamp) -> Self {
+        let lengths = files
             .iter()
             .map(|file| u64::try_from(file.bytes.len()).unwrap_or(u64::MAX));
-        let bytes = bytes.map(|bytes| bytes.div_ceil(PAGE) * PAGE).sum::<u64>();
-        let nodes = 1 + nodes(&files);
-        let (all_bytes, all_nodes) = self
-            .kept
-            .iter()
-            .fold((bytes, nodes), |all, one| (all.0 + one.0, all.1 + one.1));
-        // The root, the link to what is current and the one that replaces it have one each, and so has each link to a file.
-        let links = 3 + u64::try_from(names(&files).len()).unwrap_or(u64::MAX);
-        if room.is_some_and(|room| all_bytes > room.size || all_nodes + links > room.inodes) {
+        Self {
+            made,
+            bytes: lengths.map(|length| length.div_ceil(PAGE) * PAGE).sum(),
+            entries: files.len() + place::directories(files).len(),
+        }
+    }
+}
+
+impl Content {
+    fn take(
+        &mut self,
+        generation: &str,
+        files: Vec<File>,
+        room: &Memory,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let new = Kept::of(&files, now);
+        // While it is written all that was kept is there, too.
+        let all = || self.kept.iter().chain([&new]);
+        let mut links = place::links(&files);
+        links.extend(place::links(&self.files));
+        let entries = OWN + links.len() + all().map(|kept| kept.entries).sum::<usize>();
+        let is_full = all().map(|kept| kept.bytes).sum::<u64>() > room.size
+            || u64::try_from(entries).is_ok_and(|entries| entries > room.inodes);
+        if is_full {
             return Err("No space left on device (os error 28)".to_owned());
         }
-        self.kept.push((bytes, nodes));
+        self.kept.push(new);
         let surplus = self.kept.len().saturating_sub(KEPT);
         self.kept.drain(..surplus);
         self.number += 1;
         self.generation = Some(generation.to_owned());
         self.files = files;
         Ok(())
+    }
+
+    /// Lets go of what was replaced some time ago.
+    fn collect(&mut self, now: Timestamp) {
+        let replaced = self.kept.iter().skip(1).map(|later| later.made);
+        let surplus = replaced
+            .take_while(|made| now.duration_since(*made) >= READ_BY_THEN)
+            .count();
+        self.kept.drain(..surplus);
     }
 
     fn seen(&self, key: &DigestKey, owner: User) -> Vec<SeenFile> {
@@ -129,34 +169,14 @@ impl Content {
 
     /// Where a link in the root of the volume leads, mounted at this path.
     fn leads(&self, mounted: &str, name: &str) -> Option<String> {
-        let current = || Some(format!("..{}.{}", self.generation.as_deref()?, self.number));
+        let current = || Some(place::directory(self.generation.as_deref()?, self.number));
         match name {
-            "..data" => current(),
-            "..told" => self.told.clone(),
-            _ if names(&self.files).contains(name) => Some(format!("{mounted}/{}/{name}", current()?)),
+            place::DATA => current(),
+            place::TOLD => self.told.clone(),
+            _ if place::links(&self.files).contains(name) => Some(format!("{mounted}/{}/{name}", current()?)),
             _ => None,
         }
     }
-}
-
-/// First components of the paths.
-fn names(files: &[File]) -> BTreeSet<&str> {
-    let first = |file: &'_ File| file.path.len().min(file.path.find('/').unwrap_or(usize::MAX));
-    files
-        .iter()
-        .filter_map(|file| file.path.get(..first(file)))
-        .collect()
-}
-
-/// Files and the directories that they are in.
-fn nodes(files: &[File]) -> u64 {
-    let above = |file: &File| -> Vec<String> {
-        let ends = file.path.match_indices('/');
-        ends.filter_map(|(end, _)| file.path.get(..end).map(str::to_owned))
-            .collect()
-    };
-    let directories: BTreeSet<String> = files.iter().flat_map(above).collect();
-    u64::try_from(files.len() + directories.len()).unwrap_or(u64::MAX)
 }
 
 /// The volume that is mounted.
@@ -269,7 +289,7 @@ impl World {
         for load in parcel.loads {
             let directory = load.directory.clone();
             let shelf = self.place(id, &key, load);
-            shelves.push(shelf.map_err(|message| format!("{directory}: {message}"))?);
+            shelves.push(shelf.map_err(|message| format!("in {directory}: {message}"))?);
         }
         Ok(Receipt { shelves })
     }
@@ -293,23 +313,29 @@ impl World {
                 let FileUser { uid, gid } = memory.user;
                 (User { uid, gid }, memory.mode)
             });
+        let memory = memory.filter(|_| self.breakage != Some(Breakage::NotMemory));
         let astray = self.breakage == Some(Breakage::Astray);
+        let now = self.now;
         let content = self.contents.entry(name.to_owned()).or_default();
-        let changes = !matches!(load.order, Order::Look);
-        if changes && mount.read_only {
-            return Err("Read-only file system (os error 30)".to_owned());
-        }
         // Without capabilities root is nobody special.
-        if writer.uid != owner.uid {
+        if writer.uid != owner.uid && mode & 0o005 != 0o005 {
             return Err("Permission denied (os error 13)".to_owned());
         }
-        match load.order {
-            Order::Place { generation, files } => {
-                content.take(&generation, files, memory.as_ref())?;
+        match (load.order, &memory) {
+            // Nothing is put where it could reach a disk.
+            (_, None) => {}
+            (Order::Look, Some(_)) => content.collect(now),
+            (Order::Place { .. } | Order::Told { .. }, _) if mount.read_only => {
+                return Err("Read-only file system (os error 30)".to_owned());
+            }
+            (Order::Place { .. } | Order::Told { .. }, _) if writer.uid != owner.uid => {
+                return Err("Permission denied (os error 13)".to_owned());
+            }
+            (Order::Place { generation, files }, Some(room)) => {
+                content.take(&generation, files, room, now)?;
                 content.astray = astray;
             }
-            Order::Look => {}
-            Order::Told { generation } => content.told = Some(generation),
+            (Order::Told { generation }, Some(_)) => content.told = Some(generation),
         }
         Ok(Shelf {
             directory: load.directory,
@@ -324,7 +350,7 @@ impl World {
 
     /// What `deliver` writes when it has read all of this.
     fn answer(&mut self, id: &ContainerId, bytes: &[u8]) -> Option<LogChunk> {
-        let failed = |message: String| Some(LogChunk::Stderr(format!("supercargo: {message}\n").into()));
+        let failed = |message: String| Some(LogChunk::Stderr(format!("error: {message}\n").into()));
         let parcel = match Parcel::read(bytes) {
             Ok(parcel) => parcel,
             Err(malformed) => return failed(malformed.to_string()),
@@ -333,14 +359,7 @@ impl World {
         match breakage {
             Some(Breakage::CutOff) => return None,
             Some(Breakage::Fails) => return failed("Input/output error (os error 5)".to_owned()),
-            Some(
-                Breakage::Lost
-                | Breakage::WrongDigest
-                | Breakage::WrongOwner
-                | Breakage::NotMemory
-                | Breakage::Astray,
-            )
-            | None => {}
+            _ => {}
         }
         let other = parcel.key.digest("", b"");
         let mut receipt = match self.carry_out(id, parcel) {
@@ -351,7 +370,6 @@ impl World {
             let first = shelf.files.first_mut();
             match (breakage, first) {
                 (Some(Breakage::Lost), _) => return None,
-                (Some(Breakage::NotMemory), _) => shelf.tmpfs = false,
                 (Some(Breakage::WrongDigest), Some(file)) => file.digest = other,
                 (Some(Breakage::WrongOwner), Some(file)) => file.uid += 1,
                 _ => {}
