@@ -36,3 +36,5 @@ mod rollouts;
 mod secrets;
 #[path = "operator/sweep.rs"]
 mod sweep;
+#[path = "operator/volumes.rs"]
+mod volumes;

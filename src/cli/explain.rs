@@ -16,6 +16,7 @@ use super::ring_source::RingArgs;
 use super::{Failure, Outcome, block_on};
 use crate::api::DockerDeployment;
 use crate::api::condition::ConditionType;
+use crate::api::files::{Origin, file_mounts};
 use crate::api::reference::SecretKind;
 use crate::api::status::DockerDeploymentStatus;
 use crate::controllers::context::LOCAL_HOST;
@@ -97,6 +98,7 @@ async fn explain(args: Args) -> Outcome {
     let mut rows: Vec<Row> = resolution.uses.iter().map(|used| about.used(used)).collect();
     rows.extend(resolution.failures.iter().map(|failure| about.failed(failure)));
     rows.extend(left_out(&raw, &rows));
+    rows.extend(files_left_out(&deployment, &rows));
     rows.sort_by(|a, b| (&a.path, &a.name, &a.key).cmp(&(&b.path, &b.name, &b.key)));
     print(&rows, args.output)?;
     if rows.is_empty() {
@@ -176,6 +178,8 @@ impl About<'_> {
         let (kid, scope) = self.header(failure.kind, &failure.name, &key);
         let form = if failure.path.contains("imagePullSecrets") {
             Form::PullCredential
+        } else if failure.path.contains(".volumes[") || failure.path.ends_with(".fileRef") {
+            Form::File
         } else {
             Form::Env
         };
@@ -259,19 +263,8 @@ fn left_out(raw: &Value, rows: &[Row]) -> Vec<Row> {
         } else {
             SecretKind::DockerSecret
         };
-        Row {
-            path,
-            kind,
-            name: text("name", "-"),
-            key: text("key", "*"),
-            form: Form::Env.as_str().to_owned(),
-            kid: "-".to_owned(),
-            scope: "-".to_owned(),
-            fingerprint: "-".to_owned(),
-            loaded: "-".to_owned(),
-            state: "left out (optional)".to_owned(),
-            advice: None,
-        }
+        let (name, key) = (text("name", "-"), text("key", "*"));
+        absent(path, kind, &name, &key, Form::Env)
     };
     let known = |path: &str| rows.iter().any(|row| row.path == path);
     named
@@ -279,6 +272,62 @@ fn left_out(raw: &Value, rows: &[Row]) -> Vec<Row> {
         .filter(|(path, _)| !known(path))
         .map(row)
         .collect()
+}
+
+/// The same of volumes, with those of volumes that nothing mounts: each item, or the whole secret where none is written.
+fn files_left_out(deployment: &DockerDeployment, rows: &[Row]) -> Vec<Row> {
+    let pod = &deployment.spec.template.spec;
+    let mounts = file_mounts(pod);
+    let known = |path: &str| rows.iter().any(|row| row.path == path);
+    let mut out = Vec::new();
+    for (index, volume) in pod.volumes.iter().enumerate() {
+        let mounted = mounts.iter().any(|mount| mount.volume.name == volume.name);
+        for source in volume.files().iter().flat_map(|files| &files.sources) {
+            let place = format!("spec.template.spec.volumes[{index}].{}", source.field);
+            let Origin::Secret(kind, _) = source.origin else {
+                continue;
+            };
+            // What fails as a whole is told at its own place, also where it has items.
+            if known(&place) || mounted && !source.optional {
+                continue;
+            }
+            let of = |path: String, key: &str| {
+                let mut row = absent(path, kind, source.name, key, Form::File);
+                if !mounted {
+                    "not mounted".clone_into(&mut row.state);
+                }
+                row
+            };
+            if source.items.is_empty() {
+                out.push(of(place, "*"));
+                continue;
+            }
+            let items = source.items.iter().enumerate();
+            let items = items.map(|(at, item)| (format!("{place}.items[{at}]"), &item.key));
+            out.extend(
+                items
+                    .filter(|(path, _)| !known(path))
+                    .map(|(path, key)| of(path, key)),
+            );
+        }
+    }
+    out
+}
+
+fn absent(path: String, kind: SecretKind, name: &str, key: &str, form: Form) -> Row {
+    Row {
+        path,
+        kind,
+        name: name.to_owned(),
+        key: key.to_owned(),
+        form: form.as_str().to_owned(),
+        kid: "-".to_owned(),
+        scope: "-".to_owned(),
+        fingerprint: "-".to_owned(),
+        loaded: "-".to_owned(),
+        state: "left out (optional)".to_owned(),
+        advice: None,
+    }
 }
 
 fn print(rows: &[Row], format: Format) -> Result<(), Failure> {
@@ -374,6 +423,44 @@ mod tests {
             ]
         );
         assert!(left_out(&raw, &rows).is_empty());
+    }
+
+    #[test]
+    fn files_that_are_optional_and_absent_or_not_mounted_are_said_too() {
+        let deployment = |optional: bool| -> DockerDeployment {
+            serde_json::from_value(json!({
+                "apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerDeployment", "metadata": {"name": "web"},
+                "spec": {"template": {"spec": {"containers": [{"name": "web", "image": "x"}], "volumes": [
+                    {"name": "a", "secret": {"secretName": "db", "optional": optional, "items": [{"key": "k", "path": "p"}]}},
+                    {"name": "b", "secret": {"secretName": "all", "optional": optional, "kind": "Secret"}},
+                    {"name": "c", "projected": {"sources": [{"configMap": {"name": "x"}}, {"secret": {"name": "part"}}]}},
+                ]}}},
+            }))
+            .unwrap()
+        };
+        let rows = files_left_out(&deployment(true), &[]);
+        let seen: Vec<_> = rows
+            .iter()
+            .map(|r| {
+                (
+                    r.path.trim_start_matches("spec.template.spec.volumes"),
+                    &*r.name,
+                    &*r.key,
+                    &*r.state,
+                )
+            })
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("[0].secret.items[0]", "db", "k", "left out (optional)"),
+                ("[1].secret", "all", "*", "left out (optional)"),
+                ("[2].projected.sources[1].secret", "part", "*", "not mounted"),
+            ]
+        );
+        assert!(rows.iter().all(|row| row.form == "File"));
+        assert!(files_left_out(&deployment(true), &rows).is_empty());
+        assert_eq!(files_left_out(&deployment(false), &[]).len(), 1);
     }
 
     #[test]

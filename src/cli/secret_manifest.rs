@@ -59,7 +59,8 @@ pub(super) fn documents(stream: &str) -> Vec<Document<'_>> {
 
 /// Reads one document as `T`; the error is the line in the stream and nothing of its text.
 pub(super) fn parse<T: DeserializeOwned>(document: &Document<'_>) -> Result<T, usize> {
-    let options = serde_saphyr::options! { with_snippet: false };
+    // As kubectl reads modes of files such as 0400.
+    let options = serde_saphyr::options! { with_snippet: false, legacy_octal_numbers: true };
     serde_saphyr::from_str_with_options(document.text, options).map_err(|e| {
         let within = e
             .location()
@@ -275,6 +276,12 @@ mod tests {
                 "{err}"
             );
         }
+    }
+
+    #[test]
+    fn numbers_are_read_as_kubectl_reads_them() {
+        let read: serde_json::Value = parse(&documents("{a: 0400, b: 256, c: \"0400\"}")[0]).unwrap();
+        assert_eq!(read, serde_json::json!({"a": 0o400, "b": 256, "c": "0400"}));
     }
 
     #[test]

@@ -69,6 +69,7 @@ mod tests {
             serde_json::json!({"containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "db", "key": "k"}}}]}]}),
             serde_json::json!({"containers": [{"envFrom": [{"secretRef": {"name": "db", "kind": "DockerSecret"}}]}]}),
             serde_json::json!({"volumes": [{"secret": {"secretName": "db"}}]}),
+            serde_json::json!({"volumes": [{"projected": {"sources": [{"configMap": {"name": "x"}}, {"secret": {"name": "db"}}]}}]}),
             serde_json::json!({"imagePullSecrets": [{"name": "db"}]}),
         ] {
             assert!(found(used.clone()), "{used}");
@@ -76,6 +77,7 @@ mod tests {
         for unused in [
             serde_json::json!({"containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "db", "kind": "Secret"}}}]}]}),
             serde_json::json!({"containers": [{"env": [{"valueFrom": {"configMapKeyRef": {"name": "db"}}}]}]}),
+            serde_json::json!({"volumes": [{"secret": {"secretName": "db", "kind": "Secret"}}, {"configMap": {"name": "db"}}]}),
             serde_json::json!({"imagePullSecrets": [{"name": "db2"}], "hostname": "db"}),
         ] {
             assert!(!found(unused.clone()), "{unused}");

@@ -28,12 +28,17 @@ fn walk(value: &Value, found: &mut BTreeSet<Named>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
-                let name = value.get("name").and_then(Value::as_str).map(str::to_owned);
+                let text = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
+                // A volume names a secret in a field of its own, a projected source as everybody else.
+                let name = match key.as_str() {
+                    "secret" => text("secretName").or_else(|| text("name")),
+                    _ => text("name"),
+                };
                 match (key.as_str(), name) {
-                    ("secretKeyRef" | "secretRef", Some(name)) => {
+                    ("secretKeyRef" | "secretRef" | "secret", Some(name)) => {
                         found.insert(Named::Secret(kind(value), name));
                     }
-                    ("configMapKeyRef" | "configMapRef", Some(name)) => {
+                    ("configMapKeyRef" | "configMapRef" | "configMap", Some(name)) => {
                         found.insert(Named::ConfigMap(name));
                     }
                     ("imagePullSecrets", _) => {
@@ -76,17 +81,32 @@ mod tests {
                 ],
                 "envFrom": [{"secretRef": {"name": "all", "kind": "Secret"}}, {"configMapRef": {"name": "cm2"}}],
             }],
+            "volumes": [
+                {"name": "a", "secret": {"secretName": "files"}},
+                {"name": "b", "secret": {"secretName": "core-files", "kind": "Secret"}},
+                {"name": "c", "configMap": {"name": "cm3"}},
+                {"name": "d", "projected": {"sources": [
+                    {"secret": {"name": "part"}}, {"secret": {"name": "core-part", "kind": "Secret"}}, {"configMap": {"name": "cm4"}},
+                ]}},
+                {"name": "e", "emptyDir": {}},
+            ],
         }}});
         let names: Vec<Named> = of(&spec).into_iter().collect();
         assert_eq!(
             names,
             [
                 Named::Secret(SecretKind::DockerSecret, "db".into()),
+                Named::Secret(SecretKind::DockerSecret, "files".into()),
+                Named::Secret(SecretKind::DockerSecret, "part".into()),
                 Named::Secret(SecretKind::DockerSecret, "reg".into()),
                 Named::Secret(SecretKind::Secret, "all".into()),
                 Named::Secret(SecretKind::Secret, "core".into()),
+                Named::Secret(SecretKind::Secret, "core-files".into()),
+                Named::Secret(SecretKind::Secret, "core-part".into()),
                 Named::ConfigMap("cm".into()),
                 Named::ConfigMap("cm2".into()),
+                Named::ConfigMap("cm3".into()),
+                Named::ConfigMap("cm4".into()),
             ]
         );
     }

@@ -158,7 +158,12 @@ fn kustomizes_names_reach_every_reference_of_a_deployment() {
     let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
         {"apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerSecret", "metadata": {"name": "db"}},
         {"apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerDeployment", "metadata": {"name": "web"},
-         "spec": {"template": {"spec": {"imagePullSecrets": [{"name": "pull"}], "containers": [
+         "spec": {"template": {"spec": {"imagePullSecrets": [{"name": "pull"}], "volumes": [
+            {"name": "a", "secret": {"secretName": "db"}},
+            {"name": "b", "secret": {"secretName": "api", "kind": "Secret"}},
+            {"name": "c", "configMap": {"name": "settings"}},
+            {"name": "d", "projected": {"sources": [{"secret": {"name": "db"}}, {"configMap": {"name": "settings"}}]}}],
+          "containers": [
             {"name": "web", "image": "x", "env": [
                 {"name": "A", "valueFrom": from("db", "DockerSecret")},
                 {"name": "B", "valueFrom": from("api", "Secret")},
@@ -215,6 +220,15 @@ fn kustomizes_names_reach_every_reference_of_a_deployment() {
     assert_eq!(container["envFrom"][0]["secretRef"]["name"], db);
     assert_eq!(container["envFrom"][1]["configMapRef"]["name"], settings);
     assert_eq!(pod["imagePullSecrets"][0]["name"], pull);
+    let volumes = &pod["volumes"];
+    assert_eq!(volumes[0]["secret"]["secretName"], db);
+    assert_eq!(volumes[1]["secret"]["secretName"], api);
+    assert_eq!(volumes[2]["configMap"]["name"], settings);
+    assert_eq!(volumes[3]["projected"]["sources"][0]["secret"]["name"], db);
+    assert_eq!(
+        volumes[3]["projected"]["sources"][1]["configMap"]["name"],
+        settings
+    );
     // A new value is a new name, and the deployment follows it: it rolls.
     let ([_, _, changed, _], pod) = write("MODE=b");
     assert_ne!(changed, settings);

@@ -46,7 +46,10 @@ fn reviews() -> Vec<Vec<u8>> {
             ],
             "ports": [{"containerPort": 80, "hostPort": 80}], "resources": {"limits": {"memory": "1Gi"}},
             "terminationMessagePath": "/x", "securityContext": {"privileged": true},
-        }]}}},
+        }], "volumes": [
+            {"name": "a", "secret": {"secretName": "db", "onChange": "Signal", "signal": "SIGHUP", "items": [{"key": "k", "path": "a/b", "mode": 256}]}},
+            {"name": "b", "projected": {"sources": [{"secret": {"name": "db"}}, {"configMap": {"name": "c", "optional": true}}]}},
+        ]}}},
     });
     let secret = json!({
         "apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerSecret", "metadata": {"name": "db", "namespace": "shop"},

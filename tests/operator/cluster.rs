@@ -321,6 +321,15 @@ impl Cluster {
         created.now_or_never().unwrap().unwrap();
     }
 
+    /// What the API server says to whoever makes this object, which it must not take.
+    pub fn refusal(&self, plural: &str, object: &Value) -> String {
+        let namespace = object::namespace(object);
+        let dry = format!("{}?dryRun=All", path(plural, namespace, ""));
+        let (code, answer) = self.ask(Method::POST, &dry, object);
+        assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY, "{object}: {answer}");
+        answer["message"].as_str().unwrap_or_default().to_owned()
+    }
+
     fn must(&self, method: Method, path: &str, body: &Value) -> Value {
         let (code, answer) = self.ask(method.clone(), path, body);
         assert!(code.is_success(), "{method} {path}: {answer}");
