@@ -1,4 +1,4 @@
-//! The verbs `seal`, `verify` and `keys` as people run them: the real binary, its streams and exit codes.
+//! The verbs `seal`, `verify`, `reseal` and `keys` as people run them: the real binary, its streams and exit codes.
 //! No plaintext may ever stand in stderr, and none is ever given in an argument.
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,8 @@
 
 #[path = "seal_cli/keys.rs"]
 mod keys;
+#[path = "seal_cli/reseal.rs"]
+mod reseal;
 
 use std::io::Write;
 use std::path::Path;

@@ -112,6 +112,8 @@ words! {
         SecretExpiring,
         /// A value has expired.
         SecretExpired,
+        /// The key to which values are sealed is old (on the ConfigMap of public keys).
+        KeyRenewalDue,
         /// A value cannot be opened (on the secret).
         DecryptionError,
         /// An image is being pulled.
@@ -204,10 +206,10 @@ mod tests {
     }
 
     #[test]
-    fn warnings_are_the_first_eighteen() {
+    fn warnings_are_the_first_nineteen() {
         assert_eq!(
             Reason::ALL.iter().filter(|reason| reason.is_warning()).count(),
-            18
+            19
         );
         assert!(Reason::PolicyViolation.is_warning());
         assert!(!Reason::Pulling.is_warning());

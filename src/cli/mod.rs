@@ -35,6 +35,8 @@ mod output;
 mod plan;
 mod plan_manifest;
 mod prune;
+mod reseal;
+mod reseal_text;
 mod ring_source;
 mod rollout;
 mod rollout_change;
@@ -92,6 +94,8 @@ enum Verb {
     Seal(Box<seal::Args>),
     /// Check manifests offline, without any key: envelopes, key ids, scopes, sizes
     Verify(verify::Args),
+    /// Seal values of manifests again, to the ring's current key; every other byte of a file stays
+    Reseal(Box<reseal::Args>),
     /// Create, list, describe and delete DockerSecrets
     Secret(secret::Args),
     /// Make, renew, promote, revoke and destroy keys; back the key ring up and restore it; print public keys
@@ -161,6 +165,7 @@ pub fn main() -> ExitCode {
         Verb::Controller(args) => controller::run(*args),
         Verb::Seal(args) => seal::run(*args),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Reseal(args) => reseal::run(&args),
         Verb::Secret(args) => secret::run(args),
         Verb::Keys(args) => keys::run(args),
         Verb::Plan(args) => plan::run(*args),

@@ -1,6 +1,7 @@
 //! The verb `verify`: every DockerSecret of files, directories or stdin is checked without any key: envelope syntax,
 //! key id against the pinned file, scope against namespace, name and key, sizes, plaintext in the wrong field.
-//! One line per finding on stdout, exit 1 if there is any. It opens nothing and asks nobody. Called by `mod`.
+//! One line per finding on stdout, exit 1 if there is any. It opens nothing and asks nobody. Called by `mod`; `reseal`
+//! walks the same files.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -82,6 +83,15 @@ fn read(path: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
             .context("standard input cannot be read")?;
         return Ok(vec![("-".to_owned(), text)]);
     }
+    let read = |file: PathBuf| {
+        let text = std::fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+        Ok((file.display().to_string(), text))
+    };
+    files(path)?.into_iter().map(read).collect()
+}
+
+/// A file, or the manifests in a directory and below it, in the order of their names.
+pub(super) fn files(path: &Path) -> Result<BTreeSet<PathBuf>, Failure> {
     let mut files = BTreeSet::new();
     let kind = std::fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?;
     if kind.is_dir() {
@@ -89,11 +99,7 @@ fn read(path: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     } else {
         files.insert(path.to_owned());
     }
-    let read = |file: PathBuf| {
-        let text = std::fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
-        Ok((file.display().to_string(), text))
-    };
-    files.into_iter().map(read).collect()
+    Ok(files)
 }
 
 fn walk(directory: &Path, files: &mut BTreeSet<PathBuf>) -> anyhow::Result<()> {

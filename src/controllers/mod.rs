@@ -12,6 +12,7 @@ pub mod history;
 mod history_watch;
 pub mod host;
 mod host_words;
+pub mod keys;
 pub mod leadership;
 pub mod looks;
 mod measured;

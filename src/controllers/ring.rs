@@ -3,7 +3,7 @@
 //! Keeps the ConfigMap of public keys as the ring says, and warns of foreign edits. The form at rest is `secrets`'.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -21,14 +21,11 @@ use kube::{
 };
 use tokio::sync::watch;
 
-use super::{context::Ring as Current, describe::describe, watched::Shelf};
+use super::{context::Ring as Current, describe::describe, keys::Sealed};
 use crate::{
-    api::{
-        DockerSecret,
-        keys::{FIELD_MANAGER, PUBLIC_KEYS_CONFIG_MAP},
-    },
+    api::keys::{FIELD_MANAGER, PUBLIC_KEYS_CONFIG_MAP},
     clock::Clock,
-    seal::{Envelope, Kid, Ring, SystemEntropy},
+    seal::{Ring, SystemEntropy},
     secrets::{
         keyring::{
             AtStart, KEYRING_SECRET_KEY, KEYRING_SECRET_TYPE, at_start, from_secret_data, to_secret_data,
@@ -64,7 +61,7 @@ pub struct Keeper {
     /// The ring that reconciles use.
     pub current: Arc<Current>,
     /// All sealed secrets: a ring is not made while they name keys.
-    pub secrets: Arc<Shelf<DockerSecret>>,
+    pub sealed: Arc<Sealed>,
     /// Whether a ring may be made although they do.
     pub new_cluster: bool,
     /// The time.
@@ -176,8 +173,8 @@ impl Keeper {
         if api.get_opt(name).await?.is_some() {
             return Ok(());
         }
-        self.secrets.wait().await;
-        match at_start(None, &self.kids(), self.new_cluster) {
+        self.sealed.wait().await;
+        match at_start(None, &self.sealed.kids(), self.new_cluster) {
             AtStart::Use { .. } => Ok(()),
             AtStart::Hold { unknown } => {
                 let kids: Vec<String> = unknown.iter().map(ToString::to_string).collect();
@@ -231,17 +228,6 @@ impl Keeper {
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    /// The keys that sealed values name.
-    fn kids(&self) -> BTreeSet<Kid> {
-        let texts = self.secrets.all();
-        let envelopes = texts
-            .iter()
-            .flat_map(|secret| secret.spec.encrypted_data.values());
-        envelopes
-            .filter_map(|text| Some(text.parse::<Envelope>().ok()?.kid()))
-            .collect()
     }
 
     fn hold(&self, why: &str) {

@@ -24,6 +24,7 @@ use super::{
     events::EventWriter,
     history::History,
     host::{Host, WakeUp},
+    keys::{self, Sealed},
     measured::{FIRST_LISTS, failed_deployment, measured_deployment, measured_secret, retry},
     moments::Moments,
     object::resource,
@@ -80,6 +81,7 @@ pub struct Operator<E> {
     executor: Executor<E>,
     ring: Arc<Ring>,
     ring_changes: watch::Sender<u64>,
+    sealed: Arc<Sealed>,
     wakes: Wakes,
     synced: Arc<Mutex<Vec<Synced>>>,
 }
@@ -145,6 +147,7 @@ impl<E: Engine> Operator<E> {
             executor,
             ring,
             ring_changes: watch::channel(0).0,
+            sealed: Arc::default(),
             wakes,
             synced: Arc::default(),
         }
@@ -182,7 +185,10 @@ impl<E: Engine> Operator<E> {
         let host = Arc::clone(&self.host);
         let agents = Arc::clone(&self.agents);
         let connected = self.host.connected();
+        let (sealed, ring) = (Arc::clone(&self.sealed), Arc::clone(&self.ring));
+        let clock = Arc::clone(&self.setup.clock);
         Arc::new(move |metrics| {
+            keys::gauge(metrics, &sealed, &ring, &*clock);
             metrics.agents(super::context::LOCAL_HOST, agents.expected(), agents.connected());
             metrics.instances(host.counts().into_iter());
             metrics.engine_connected(super::context::LOCAL_HOST, *connected.borrow());
@@ -205,23 +211,16 @@ impl<E: Engine> Operator<E> {
             Arc::clone(&self.setup.clock),
             stop.clone(),
         ));
-        let mut first = true;
-        for namespace in scopes {
-            let scope = Scope::new(&self, namespace.as_deref());
-            if std::mem::take(&mut first) {
-                self.keep_ring(&scope, &stop, &mut tasks);
-            }
+        let new = |namespace: Option<String>| Scope::new(&self, namespace.as_deref());
+        let scopes: Vec<Scope<E>> = scopes.into_iter().map(new).collect();
+        self.keep_ring(&stop, &mut tasks);
+        for scope in scopes {
             scope.run(&stop, &mut tasks);
         }
         while tasks.join_next().await.is_some() {}
     }
 
-    fn keep_ring(
-        &self,
-        scope: &Scope<E>,
-        stop: &watch::Receiver<bool>,
-        tasks: &mut tokio::task::JoinSet<()>,
-    ) {
+    fn keep_ring(&self, stop: &watch::Receiver<bool>, tasks: &mut tokio::task::JoinSet<()>) {
         let namespace = self.setup.options.operator_namespace.clone();
         let wakes = Arc::clone(&self.wakes);
         let changes = self.ring_changes.clone();
@@ -230,7 +229,7 @@ impl<E: Engine> Operator<E> {
             namespace: namespace.clone(),
             client: self.setup.client.clone(),
             current: Arc::clone(&self.ring),
-            secrets: Arc::clone(&scope.context.shelves.docker_secrets),
+            sealed: Arc::clone(&self.sealed),
             new_cluster: self.setup.new_cluster,
             clock: Arc::clone(&self.setup.clock),
             changed: Box::new(move || {
@@ -239,7 +238,15 @@ impl<E: Engine> Operator<E> {
             }),
         };
         tasks.spawn(keeper.run(stop.clone()));
-        let keys = ring::keep_public_keys(
+        let reminder = keys::Reminder {
+            client: self.setup.client.clone(),
+            reporter: self.setup.reporter.clone(),
+            namespace: namespace.clone(),
+            current: Arc::clone(&self.ring),
+            clock: Arc::clone(&self.setup.clock),
+        };
+        let remind = reminder.run(self.ring_changes.subscribe());
+        let publish = ring::keep_public_keys(
             self.setup.client.clone(),
             namespace,
             Arc::clone(&self.ring),
@@ -248,7 +255,7 @@ impl<E: Engine> Operator<E> {
         let mut stop = stop.clone();
         tasks.spawn(async move {
             tokio::select! {
-                () = keys => {}
+                _ = futures::future::join(remind, publish) => {}
                 _ = stop.wait_for(|stop| *stop) => {}
             }
         });
@@ -275,6 +282,7 @@ impl<E: Engine> Scope<E> {
             )
         };
         let (docker_secrets, shelf) = shelve(scoped(&setup.client, namespace), may_not("DockerSecrets"));
+        operator.sealed.add(Arc::clone(&shelf));
         let wakes = Arc::clone(&operator.wakes);
         let late = Arc::new(move || wake_all(&wakes, &WakeUp::All));
         let (config_shelves, config_maps) = ConfigMaps::new(setup.client.clone(), FIRST_LISTS, late);

@@ -120,10 +120,9 @@ fn lock(path: &Path) -> Result<File, KeyringError> {
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
             .open(path);
-        let file = match opened {
-            Ok(file) => file,
+        let Ok(file) = opened else {
             // `read` says it better.
-            Err(_) => return read(path).and_then(|_| File::open(path).map_err(unreadable)),
+            return read(path).and_then(|_| File::open(path).map_err(unreadable));
         };
         file.lock().map_err(unreadable)?;
         let held = file.metadata().map_err(unreadable)?;

@@ -22,6 +22,8 @@ struct Inner {
     resolutions: Family<Vec<(&'static str, &'static str)>, Counter>,
     deliveries: Family<Vec<(&'static str, &'static str)>, Counter>,
     values: Family<Vec<(&'static str, String)>, Gauge>,
+    key_age: Family<Vec<(&'static str, String)>, Gauge>,
+    key_backup_age: Family<Vec<(&'static str, String)>, Gauge>,
     instances: Family<Vec<(&'static str, &'static str)>, Gauge>,
     requests: Family<Vec<(&'static str, &'static str)>, Counter>,
     request_seconds: Family<Vec<(&'static str, &'static str)>, Histogram>,
@@ -54,6 +56,8 @@ impl Default for Metrics {
             resolutions: Family::default(),
             deliveries: Family::default(),
             values: Family::default(),
+            key_age: Family::default(),
+            key_backup_age: Family::default(),
             instances: Family::default(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
@@ -93,8 +97,18 @@ impl Default for Metrics {
         );
         registry.register(
             "secret_values",
-            "Sealed values by the key that they are sealed to",
+            "Sealed values by the key that they are sealed to, and its state",
             inner.values.clone(),
+        );
+        registry.register(
+            "keyring_key_age_seconds",
+            "Age of each key that opens values",
+            inner.key_age.clone(),
+        );
+        registry.register(
+            "keyring_backup_age_seconds",
+            "Time since each key was last in a backup; absent when it never was",
+            inner.key_backup_age.clone(),
         );
         registry.register(
             "instances",
@@ -195,6 +209,16 @@ fn register_apiserver(inner: &mut Inner) {
     );
 }
 
+fn set_by_kid(
+    family: &Family<Vec<(&'static str, String)>, Gauge>,
+    values: impl Iterator<Item = (String, i64)>,
+) {
+    family.clear();
+    for (kid, value) in values {
+        family.get_or_create(&vec![("kid", kid)]).set(value);
+    }
+}
+
 impl Metrics {
     /// A reconcile has ended.
     pub fn reconciled(&self, kind: &'static str, outcome: &'static str, took: Duration) {
@@ -224,13 +248,23 @@ impl Metrics {
             .inc_by(values);
     }
 
-    /// How many values are sealed to each key, and whether they open.
+    /// How many values are sealed to each key, by its id and its state.
     pub fn sealed_values(&self, counts: impl Iterator<Item = ((String, &'static str), i64)>) {
         self.0.values.clear();
         for ((kid, state), count) in counts {
             let labels: Labels<2> = [("kid", kid), ("state", state.to_owned())];
             self.0.values.get_or_create(&labels.to_vec()).set(count);
         }
+    }
+
+    /// How old each key is, in seconds, by its id.
+    pub fn key_ages(&self, ages: impl Iterator<Item = (String, i64)>) {
+        set_by_kid(&self.0.key_age, ages);
+    }
+
+    /// How long ago each key was last in a backup, in seconds, by its id.
+    pub fn key_backup_ages(&self, ages: impl Iterator<Item = (String, i64)>) {
+        set_by_kid(&self.0.key_backup_age, ages);
     }
 
     /// How many containers are in each state.

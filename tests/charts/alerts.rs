@@ -22,6 +22,9 @@ fn exported() -> BTreeMap<String, BTreeSet<String>> {
     metrics.reconciled("DockerDeployment", "ok", moment);
     metrics.resolved("error", "SecretNotFound");
     metrics.delivered("env", "ok", 1);
+    metrics.sealed_values([(("0".to_owned(), "primary"), 1)].into_iter());
+    metrics.key_ages([("0".to_owned(), 1)].into_iter());
+    metrics.key_backup_ages([("0".to_owned(), 1)].into_iter());
     metrics.instances([("running", 1)].into_iter());
     metrics.engine_call("ping", "ok", moment);
     metrics.engine_connected("local", true);

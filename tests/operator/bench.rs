@@ -71,6 +71,8 @@ impl Clock for VirtualClock {
     }
 }
 
+type Gauges = Arc<dyn Fn(&Metrics) + Send + Sync>;
+
 /// See the file's header.
 pub struct Bench {
     pub cluster: Cluster,
@@ -83,6 +85,10 @@ pub struct Bench {
     /// The ring is the Secret's, not the file's.
     pub ring_is_in_secret: bool,
     pub new_cluster: bool,
+    /// The namespaces that it watches; all when empty.
+    pub namespaces: Vec<String>,
+    pub metrics: Metrics,
+    gauges: Option<Gauges>,
     running: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
@@ -119,6 +125,9 @@ impl Bench {
             instance: "instance-1".to_owned(),
             ring_is_in_secret: false,
             new_cluster: false,
+            namespaces: Vec::new(),
+            metrics: Metrics::default(),
+            gauges: None,
             running: None,
         };
         bench.restore_ring();
@@ -152,6 +161,7 @@ impl Bench {
     pub fn start_on<E: Engine>(&mut self, engine: E) {
         let (stop, stopped) = watch::channel(false);
         let operator = Operator::new(self.setup(engine));
+        self.gauges = Some(operator.gauges());
         self.running = Some((stop, tokio::spawn(operator.run(stopped))));
     }
 
@@ -180,12 +190,18 @@ impl Bench {
                 Place::File(self.ring_path())
             },
             new_cluster: self.new_cluster,
-            namespaces: Vec::new(),
+            namespaces: self.namespaces.clone(),
             core_secrets: Vec::new(),
             clock: Arc::<VirtualClock>::clone(&self.clock),
             reporter: "test".to_owned(),
-            metrics: Metrics::default(),
+            metrics: self.metrics.clone(),
         }
+    }
+
+    /// What somebody who scrapes reads now.
+    pub fn scrape(&self) -> String {
+        self.gauges.as_ref().unwrap()(&self.metrics);
+        self.metrics.text()
     }
 
     /// Asks the operator to end, and waits until it has.

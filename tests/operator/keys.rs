@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use supercargo::{
-    seal::{Backup, Kid, Plaintext, Ring, SystemEntropy},
+    seal::{Backup, Context, Kid, Plaintext, Ring, ScopeKind, SystemEntropy, seal},
     secrets::{keyring, keyring_file},
 };
 
@@ -103,9 +103,117 @@ async fn renewal_promotion_and_backup_are_seen_and_cost_the_engine_nothing() {
                 status == "False" && message.contains("password") && message.contains(&second.to_string())
             })
             .await;
+        reseal(&bench, "one", second);
+        bench
+            .eventually("current", |b| condition_of_secret(b, "KeyCurrent").0 == "True")
+            .await;
         bench.always(30, "ready", |b| b.is_ready("web")).await;
         assert_eq!((bench.ids("web"), bench.fake.calls()), (before, vec![]));
     }
+}
+
+/// Puts `db` there as `supercargo reseal` would write it: the same value, sealed to another key.
+fn reseal(bench: &Bench, value: &str, kid: Kid) {
+    let ring = read(bench);
+    let context = Context::at(ScopeKind::Strict, "shop", "db", "password").unwrap();
+    let value = Plaintext::new(value.as_bytes().to_vec());
+    let to = ring.member(kid).unwrap().public();
+    let envelope = seal(to, &context, &value, &mut SystemEntropy).unwrap();
+    bench.cluster.edit(SECRETS, "shop", "db", |secret| {
+        secret["spec"]["encryptedData"]["password"] = json!(envelope.to_string());
+    });
+}
+
+fn read(bench: &Bench) -> Ring {
+    if !bench.ring_is_in_secret {
+        return keyring_file::read(&bench.ring_path()).unwrap();
+    }
+    let secret = bench
+        .cluster
+        .get("secrets", "supercargo-system", keyring::KEYRING_SECRET);
+    let data = serde_json::from_value(secret.unwrap()["data"].clone()).unwrap();
+    keyring::from_secret_data(&data).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_are_counted_by_key_and_keys_have_an_age() {
+    let bench = running(false);
+    bench.seal("db", &[("password", b"one"), ("user", b"two")]);
+    let (first, at) = (bench.ring.primary(), bench.ring.member(bench.ring.primary()));
+    let made = at.unwrap().created();
+    let has = |line: String| move |b: &Bench| b.scrape().lines().any(|l| l == line);
+    let values = |kid: Kid, state: &str, count: u32| {
+        has(format!(
+            "supercargo_secret_values{{kid=\"{kid}\",state=\"{state}\"}} {count}"
+        ))
+    };
+    bench.eventually("two", values(first, "primary", 2)).await;
+    assert!(
+        !bench.scrape().contains("backup_age_seconds{"),
+        "there is no backup"
+    );
+
+    let second = change(&bench, |ring| {
+        let kid = ring.renew(made, &mut SystemEntropy).unwrap();
+        ring.mark_backed_up(&[kid], made);
+        ring.promote(kid).unwrap();
+        kid
+    });
+    bench
+        .within(5, "the older", values(first, "decrypt-only", 2))
+        .await;
+    assert!(values(second, "primary", 0)(&bench));
+    for kind in ["key", "backup"] {
+        let name = format!("supercargo_keyring_{kind}_age_seconds{{kid=\"{second}\"}} ");
+        let scraped = bench.scrape();
+        let age = scraped.lines().find_map(|l| l.strip_prefix(&name)).unwrap();
+        assert!((0..3_600).contains(&age.parse::<i64>().unwrap()), "{kind} {age}");
+    }
+    reseal(&bench, "one", second);
+    bench
+        .eventually("one left", values(first, "decrypt-only", 1))
+        .await;
+    assert!(values(second, "primary", 1)(&bench));
+    bench.cluster.remove(SECRETS, "shop", "db");
+    bench.eventually("none", values(first, "decrypt-only", 0)).await;
+    bench.lose_ring();
+    bench.seal("db", &[("password", b"one")]);
+    bench.eventually("unknown", values(first, "unknown", 1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_primary_key_is_told_by_one_event() {
+    let bench = running(false);
+    bench
+        .always(60, "not yet", |b| b.told("KeyRenewalDue") == 0)
+        .await;
+    bench.clock.jump(91 * 86_400);
+    bench
+        .within(2 * 3_600, "told", |b| b.told("KeyRenewalDue") == 1)
+        .await;
+    let events = bench.cluster.all("events");
+    let event = events.iter().find(|e| e["reason"] == "KeyRenewalDue").unwrap();
+    assert_eq!(
+        (&event["type"], &event["regarding"]["name"]),
+        (&json!("Warning"), &json!("supercargo-public-keys"))
+    );
+    assert!(event["note"].as_str().unwrap().contains("keys renew"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_in_any_watched_namespace_holds_a_first_ring() {
+    let mut bench = Bench::still();
+    bench.ring_is_in_secret = true;
+    bench.namespaces = vec!["other".to_owned(), "shop".to_owned()];
+    bench.seal("db", &[("password", b"one")]);
+    bench.start();
+    bench
+        .always(60, "none", |b| {
+            b.cluster
+                .get("secrets", "supercargo-system", keyring::KEYRING_SECRET)
+                .is_none()
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
