@@ -168,7 +168,7 @@ pub struct VolumeMount {
     #[schemars(length(min = 1, max = 4096))]
     pub mount_path: String,
 
-    /// Whether the container can only read it. False if absent.
+    /// Whether the container can only read it. False if absent. Files of secrets and ConfigMaps can only be read in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
 }

@@ -149,13 +149,10 @@ secretGenerator: [{name: api, literals: [token=x]}, {name: pull, literals: [a=b]
 configMapGenerator: [{name: settings, literals: [MODE=a]}]
 ";
 
-#[test]
-fn kustomizes_names_reach_every_reference_of_a_deployment() {
-    let dir = tempfile::tempdir().unwrap();
-    let names = project().join("packaging/kustomize/namereference.yaml");
-    std::fs::copy(names, dir.path().join("namereference.yaml")).unwrap();
+/// A deployment that names other objects of the kustomization wherever it can, and one that is not of it.
+fn named() -> Value {
     let from = |name: &str, kind: &str| json!({"secretKeyRef": {"name": name, "key": "k", "kind": kind}});
-    let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
+    json!({"apiVersion": "v1", "kind": "List", "items": [
         {"apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerSecret", "metadata": {"name": "db"}},
         {"apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerDeployment", "metadata": {"name": "web"},
          "spec": {"template": {"spec": {"imagePullSecrets": [{"name": "pull"}], "volumes": [
@@ -170,7 +167,15 @@ fn kustomizes_names_reach_every_reference_of_a_deployment() {
                 {"name": "C", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "MODE"}}},
                 {"name": "D", "valueFrom": from("elsewhere", "DockerSecret")}],
              "envFrom": [{"secretRef": {"name": "db"}}, {"configMapRef": {"name": "settings"}}]}]}}}},
-    ]});
+    ]})
+}
+
+#[test]
+fn kustomizes_names_reach_every_reference_of_a_deployment() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = project().join("packaging/kustomize/namereference.yaml");
+    std::fs::copy(names, dir.path().join("namereference.yaml")).unwrap();
+    let objects = named();
     let write = |mode: &str| {
         std::fs::write(
             dir.path().join("kustomization.yaml"),

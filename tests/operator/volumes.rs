@@ -29,14 +29,13 @@ fn unresolved(bench: &Bench) -> bool {
         .is_some_and(|(status, reason, _)| status == "False" && reason == "SecretResolutionError")
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_api_server_and_the_guard_refuse_the_same_volumes_in_the_same_words() {
-    let bench = Bench::still();
+/// Deployments that cannot be, and for each where and why.
+fn refused() -> [(Value, &'static str); 8] {
     let db = json!([{ "name": "db", "secret": { "secretName": "db" } }]);
     let env = |variable: Value| json!({ "env": [variable] });
-    let file = |volume: &str| json!({ "volume": volume, "key": "k" });
+    let file = json!({ "volume": "db", "key": "k" });
     let volume = |volume: Value| with(json!([volume]), json!({}));
-    for (object, words) in [
+    [
         (
             volume(json!({ "name": "a", "secret": { "secretName": "a", "signal": "SIGHUP" } })),
             "secret.signal: ! is sent only with onChange Signal",
@@ -68,7 +67,7 @@ async fn the_api_server_and_the_guard_refuse_the_same_volumes_in_the_same_words(
         (
             with(
                 db.clone(),
-                env(json!({ "name": "F", "value": "x", "fileRef": file("db") })),
+                env(json!({ "name": "F", "value": "x", "fileRef": file })),
             ),
             "env[0].fileRef: ! stands besides value or valueFrom",
         ),
@@ -79,7 +78,13 @@ async fn the_api_server_and_the_guard_refuse_the_same_volumes_in_the_same_words(
             ),
             "volumeMounts[0].subPath: ! subPath is not supported: a single file would never change",
         ),
-    ] {
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_api_server_and_the_guard_refuse_the_same_volumes_in_the_same_words() {
+    let bench = Bench::still();
+    for (object, words) in refused() {
         let (place, words) = words.split_once(" ! ").unwrap();
         let told = bench.cluster.refusal("dockerdeployments", &object);
         assert!(
@@ -94,7 +99,8 @@ async fn the_api_server_and_the_guard_refuse_the_same_volumes_in_the_same_words(
         );
     }
     // The API server cannot name the variable: it looks from the pod.
-    let nowhere = with(db, env(json!({ "name": "F", "fileRef": file("nope") })));
+    let file = json!({ "volume": "nope", "key": "k" });
+    let nowhere = with(json!([]), json!({ "env": [{ "name": "F", "fileRef": file }] }));
     let told = bench.cluster.refusal("dockerdeployments", &nowhere);
     assert!(
         told.contains("a fileRef names no secret, configMap or projected volume"),
@@ -172,4 +178,21 @@ async fn the_path_of_a_file_is_in_the_environment() {
     bench
         .eventually("the path", |b| b.env("web", "PASSWORD_FILE") == [path.clone()])
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_are_mounted_without_read_only_are_no_reason_to_stop_the_old_instance_first() {
+    let bench = Bench::running();
+    bench.seal("db", &[("password", b"hunter2")]);
+    let mut object = with_secret_files(json!({}));
+    container(&mut object)["volumeMounts"] = json!([{ "name": "db", "mountPath": "/db", "readOnly": false }]);
+    bench.settle(object).await;
+    bench.edit("web", |o| {
+        o["spec"]["minReadySeconds"] = json!(10);
+        container(o)["args"] = json!(["new"]);
+    });
+    bench
+        .within(10, "the next one beside it", |b| b.live("web") == 2)
+        .await;
+    bench.ready("web").await;
 }
