@@ -334,10 +334,11 @@ impl<E: Engine> Run<'_, E> {
             mut input,
         } = self.engine().attach(id, &command).await?;
         let bytes = parcel.to_bytes();
-        // A holder that ends early does not read to the end: what it says tells why, not the broken pipe.
-        let write = async move {
+        // A holder that ends early does not read to the end: what it says tells why, not the broken pipe. The input stays
+        // open, as a parcel says how long it is: not everything between us and the engine can close one direction alone.
+        let write = async {
             let _ = input.write_all(&bytes).await;
-            let _ = input.shutdown().await;
+            let _ = input.flush().await;
         };
         let read = async move {
             let (mut said, mut complaint) = (Vec::new(), Vec::new());
