@@ -340,7 +340,7 @@ fn any_user_without_capabilities_delivers_where_nothing_else_can_be_written() {
 
 /// Whether a delivery to `at` has come as far as `round` asks: so many of its seven directories are begun, or it is current.
 fn far_enough(at: &Path, round: u64) -> bool {
-    if round % 8 == 0 {
+    if round.is_multiple_of(8) {
         let data = fs::read_link(at.join("..data")).unwrap_or_default();
         return data.to_string_lossy().starts_with(&format!("..g{round}."));
     }
