@@ -338,28 +338,46 @@ fn any_user_without_capabilities_delivers_where_nothing_else_can_be_written() {
     assert_eq!(self::receipt(&output).shelves.len(), 2);
 }
 
+/// Whether a delivery to `at` has come as far as `round` asks: so many of its seven directories are begun, or it is current.
+fn far_enough(at: &Path, round: u64) -> bool {
+    if round.is_multiple_of(8) {
+        let data = fs::read_link(at.join("..data")).unwrap_or_default();
+        return data.to_string_lossy().starts_with(&format!("..g{round}."));
+    }
+    let names = fs::read_dir(at).unwrap().map(|e| e.unwrap().path());
+    let unfinished = names.filter(|path| path.to_string_lossy().contains("/..new."));
+    let begun = unfinished
+        .filter_map(|path| fs::read_dir(path).ok())
+        .flatten()
+        .count();
+    u64::try_from(begun).unwrap() >= round % 8
+}
+
 #[test]
 fn a_kill_at_any_moment_leaves_all_old_or_all_new_files() {
     let dir = memory();
+    let at = dir.path();
     let files = |text: &str| {
-        (0..150)
+        (0..700)
             .map(|n| file(&format!("d{}/f{n}", n % 7), 0o400, text.as_bytes()))
             .collect()
     };
-    let mut last = 0;
+    let (mut last, mut cut) = (0, 0);
     for round in 1..=40u64 {
-        let new = parcel(vec![place(
-            dir.path(),
-            &format!("g{round}"),
-            files(&round.to_string()),
-        )]);
-        let mut child = start(&mut deliver());
+        let new = parcel(vec![place(at, &format!("g{round}"), files(&round.to_string()))]);
+        // Its receipt is longer than a pipe that nobody reads.
+        let mut child = deliver()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         child.stdin.take().unwrap().write_all(&new.to_bytes()).unwrap();
-        // From before it begins until after it has ended.
-        std::thread::sleep(Duration::from_micros(500 * round));
+        while !far_enough(at, round) && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
         let _ = child.kill();
-        child.wait().unwrap();
-        let Ok(data) = fs::read_dir(dir.path().join("..data")) else {
+        cut += u32::from(child.wait().unwrap().signal().is_some());
+        let Ok(data) = fs::read_dir(at.join("..data")) else {
             assert_eq!(last, 0, "{round}: what was current is gone");
             continue;
         };
@@ -367,7 +385,7 @@ fn a_kill_at_any_moment_leaves_all_old_or_all_new_files() {
             .flat_map(|below| fs::read_dir(below.unwrap().path()).unwrap())
             .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
             .collect();
-        assert_eq!(texts.len(), 150, "{round}");
+        assert_eq!(texts.len(), 700, "{round}");
         assert!(
             texts.iter().all(|text| *text == texts[0]),
             "{round}: of two generations"
@@ -376,20 +394,19 @@ fn a_kill_at_any_moment_leaves_all_old_or_all_new_files() {
         assert!(now == last || now == round, "{round}: {now} after {last}");
         last = now;
     }
-    let end = parcel(vec![place(dir.path(), "end", files("end"))]);
+    assert!(
+        cut > 5 && last > 0,
+        "{cut} of 40 were killed, and {last} was the last to be current"
+    );
+    let end = parcel(vec![place(at, "end", files("end"))]);
     let receipt = receipt(&run(&mut deliver(), &end.to_bytes()));
     assert_eq!(judge(&end, 0, &receipt.shelves[0]), Ok(()));
-    let left = fs::read_dir(dir.path())
+    let names = fs::read_dir(at)
         .unwrap()
         .map(|e| e.unwrap().file_name().into_string().unwrap());
-    let ours: Vec<_> = left.filter(|name| name.starts_with("..")).collect();
-    assert!(
-        ours.len() <= 4
-            && ours
-                .iter()
-                .all(|name| !name.contains("new") && !name.contains("tmp")),
-        "{ours:?}"
-    );
+    let ours: Vec<_> = names.filter(|name| name.starts_with("..")).collect();
+    let whole = |name: &String| !name.contains("new") && !name.contains("tmp");
+    assert!(ours.len() <= 4 && ours.iter().all(whole), "{ours:?}");
 }
 
 fn signal(child: &Child, name: &str) {
