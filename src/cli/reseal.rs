@@ -77,7 +77,7 @@ pub(super) fn run(args: &Args) -> Outcome {
 fn look(path: &Path, ring: &Ring, namespace: Option<&str>) -> Result<Sheet, Failure> {
     let text = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     Ok(match String::from_utf8(text) {
-        Ok(text) => reseal(&text, ring, namespace)?,
+        Ok(text) => reseal(&text, ring, namespace),
         Err(_) => Sheet {
             problems: vec!["1: not UTF-8 text; give YAML or JSON".to_owned()],
             ..Sheet::default()

@@ -4,10 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
-
 use super::secret_manifest::{Document, Object, Text, documents, parse};
-use crate::seal::{Envelope, Ring, ScopeKind, SystemEntropy, WrittenBy, seal};
+use crate::seal::{Envelope, Error, OpenError, Ring, ScopeKind, SystemEntropy, WrittenBy, seal};
 
 /// What became of one stream.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -26,14 +24,11 @@ pub(super) struct Sheet {
 type At = (usize, String);
 
 /// Reseals a stream.
-///
-/// # Errors
-/// The system gives no random bytes.
-pub(super) fn reseal(stream: &str, ring: &Ring, namespace: Option<&str>) -> anyhow::Result<Sheet> {
+pub(super) fn reseal(stream: &str, ring: &Ring, namespace: Option<&str>) -> Sheet {
     let (mut sheet, mut written) = (Sheet::default(), 0);
     for document in documents(stream) {
         let end = document.start + document.text.len();
-        let new = one(&document, ring, namespace, &mut sheet)?;
+        let new = one(&document, ring, namespace, &mut sheet);
         sheet
             .text
             .push_str(stream.get(written..document.start).unwrap_or_default());
@@ -41,16 +36,11 @@ pub(super) fn reseal(stream: &str, ring: &Ring, namespace: Option<&str>) -> anyh
         written = end;
     }
     sheet.text.push_str(stream.get(written..).unwrap_or_default());
-    Ok(sheet)
+    sheet
 }
 
 /// Reseals one document; `None` when nothing of it changes.
-fn one(
-    document: &Document<'_>,
-    ring: &Ring,
-    namespace: Option<&str>,
-    sheet: &mut Sheet,
-) -> anyhow::Result<Option<String>> {
+fn one(document: &Document<'_>, ring: &Ring, namespace: Option<&str>, sheet: &mut Sheet) -> Option<String> {
     let object = match parse::<Object>(document) {
         Ok(object) => object,
         // Other people's manifests are not judged, unless they carry our values.
@@ -61,7 +51,7 @@ fn one(
                     document.number
                 ));
             }
-            return Ok(None);
+            return None;
         }
     };
     let (mut exchanged, mut failed) = (BTreeMap::new(), false);
@@ -75,7 +65,7 @@ fn one(
                 document.number,
                 namespace.unwrap_or("-")
             );
-            match value(ring, namespace, name, key, text)? {
+            match value(ring, namespace, name, key, text) {
                 Ok(None) => sheet.current += 1,
                 Ok(Some((old, new))) => {
                     sheet
@@ -91,7 +81,7 @@ fn one(
         }
     }
     if failed || exchanged.is_empty() {
-        return Ok(None);
+        return None;
     }
     let new = exchange(document.text, &object, &exchanged);
     if new.is_none() {
@@ -100,52 +90,39 @@ fn one(
             document.number
         ));
     }
-    Ok(new)
+    new
 }
 
 /// A value under the primary key, if it is not already: the old envelope and the new one; or why it does not open.
-#[expect(
-    clippy::type_complexity,
-    reason = "a failure of ours, then of the value, then whether there is anything to do"
-)]
 fn value(
     ring: &Ring,
     namespace: Option<&str>,
     name: &str,
     key: &str,
     text: &Text,
-) -> anyhow::Result<Result<Option<(Envelope, Envelope)>, String>> {
+) -> Result<Option<(Envelope, Envelope)>, String> {
     let Text::Line(text) = text else {
-        return Ok(Err(
-            "not a sealed value: it is not text; make one with `supercargo seal --raw`".to_owned(),
-        ));
+        return Err("not a sealed value: it is not text; make one with `supercargo seal --raw`".to_owned());
     };
-    let old: Envelope = match text.parse::<Envelope>() {
-        Ok(old) => old,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
+    let old: Envelope = text.parse().map_err(|e: OpenError| e.to_string())?;
     if old.kid() == ring.primary() {
-        return Ok(Ok(None));
+        return Ok(None);
     }
     if namespace.is_none() && old.scope().kind() != ScopeKind::Cluster {
-        return Ok(Err(
+        return Err(
             "the object names no namespace, to which its values are bound; give --namespace".to_owned(),
-        ));
+        );
     }
-    let context = match old.context_at(namespace.unwrap_or_default(), name, key) {
-        Ok(context) => context,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
+    let context = old.context_at(namespace.unwrap_or_default(), name, key);
+    let context = context.map_err(|error| error.to_string())?;
     // What opens was sealed for this context, and for no other.
-    let plaintext = match ring.open(&old, &context, WrittenBy::User) {
-        Ok(plaintext) => plaintext,
-        Err(error) => return Ok(Err(format!("{}: {error}", error.cause()))),
-    };
-    let to = ring
-        .member(ring.primary())
-        .context("the ring has no primary key")?;
-    let new = seal(to.public(), &context, &plaintext, &mut SystemEntropy)?;
-    Ok(Ok(Some((old, new))))
+    let plaintext = ring
+        .open(&old, &context, WrittenBy::User)
+        .map_err(|error| format!("{}: {error}", error.cause()))?;
+    let primary = ring.primary();
+    let to = ring.member(primary).ok_or(Error::NoSuchKey { kid: primary });
+    let new = to.and_then(|to| seal(to.public(), &context, &plaintext, &mut SystemEntropy));
+    Ok(Some((old, new.map_err(|error| error.to_string())?)))
 }
 
 /// The document with each old envelope exchanged, if each stands there once and nothing else has changed by it.
@@ -230,7 +207,7 @@ mod tests {
         }
 
         fn reseal(&self, text: &str) -> Sheet {
-            reseal(text, &self.ring, None).unwrap()
+            reseal(text, &self.ring, None)
         }
     }
 
@@ -308,10 +285,10 @@ mod tests {
         let head = HEAD.replace(", namespace: shop", "");
         let text = format!("{head}spec:\n  encryptedData:\n    a: {value}\n");
         assert!(old.reseal(&text).problems[0].contains("--namespace"));
-        let given = reseal(&text, &old.ring, Some("shop")).unwrap();
+        let given = reseal(&text, &old.ring, Some("shop"));
         assert_eq!((given.problems.len(), given.resealed.len()), (0, 1));
         old.ring.revoke(old.first.kid()).unwrap();
-        let refused = reseal(&text, &old.ring, Some("shop")).unwrap();
+        let refused = reseal(&text, &old.ring, Some("shop"));
         assert!(refused.problems[0].contains("KeyRevoked"), "{refused:?}");
         assert_eq!(refused.text, text);
     }

@@ -3,11 +3,10 @@
 //! supercargo-keyring 1
 //! cluster-scope refused|allowed
 //! fingerprint-root scroot1.<id>.<key>
-//! key <state> <created, RFC 3339 UTC> scsec1.<kid>.<seed>     (scpub1.<kid>.<key> when destroyed)
+//! key <state> <created, RFC 3339 UTC> scsec1.<kid>.<seed> [<backed up>]     (scpub1.<kid>.<key> when destroyed)
 //! end
 //! ```
-//! Version 2, written once a key was backed up, has a fifth word there: when. Buffers are wiped; errors name the line and
-//! never repeat it. Called by `secrets::keyring` and `backup`.
+//! Version 2 if and only if a key was backed up. Buffers are wiped, errors name lines only. Called by `secrets`, `backup`.
 
 use std::collections::BTreeMap;
 

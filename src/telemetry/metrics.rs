@@ -96,31 +96,36 @@ impl Default for Metrics {
             inner.deliveries.clone(),
         );
         registry.register(
-            "secret_values",
-            "Sealed values by the key that they are sealed to, and its state",
-            inner.values.clone(),
-        );
-        registry.register(
-            "keyring_key_age_seconds",
-            "Age of each key that opens values",
-            inner.key_age.clone(),
-        );
-        registry.register(
-            "keyring_backup_age_seconds",
-            "Time since each key was last in a backup; absent when it never was",
-            inner.key_backup_age.clone(),
-        );
-        registry.register(
             "instances",
             "Containers of ours by state",
             inner.instances.clone(),
         );
+        register_keys(&mut inner);
         register_engine(&mut inner);
         register_agents(&mut inner);
         register_admission(&mut inner);
         register_apiserver(&mut inner);
         Self(Arc::new(inner))
     }
+}
+
+fn register_keys(inner: &mut Inner) {
+    let registry = &mut inner.registry;
+    registry.register(
+        "secret_values",
+        "Sealed values by the key that they are sealed to, and its state",
+        inner.values.clone(),
+    );
+    registry.register(
+        "keyring_key_age_seconds",
+        "Age of each key that opens values",
+        inner.key_age.clone(),
+    );
+    registry.register(
+        "keyring_backup_age_seconds",
+        "Time since each key was last in a backup; absent when it never was",
+        inner.key_backup_age.clone(),
+    );
 }
 
 fn register_engine(inner: &mut Inner) {
