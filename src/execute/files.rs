@@ -34,8 +34,8 @@ use crate::{
 const EXEC: Duration = Duration::from_secs(30);
 /// The longest answer of a holder.
 const LONGEST_ANSWER: usize = 4 << 20;
-/// How much of what a failed exec says is passed on.
-const LONGEST_WORD: usize = 300;
+/// How many bytes go into one exec: well below what a parcel may have.
+const BATCH: usize = 3 << 20;
 
 /// What is known about files, by what was found last. Kept for speed: whoever does not know looks.
 #[derive(Debug, Default)]
@@ -191,8 +191,15 @@ impl<E: Engine> Run<'_, E> {
             Err(error) => return Err(error),
         };
         self.touch(&id);
-        self.start(&id).await?;
-        Ok(Outcome::Done)
+        let started = self.start(&id).await;
+        if started
+            .as_ref()
+            .is_err_and(|error| error.kind == Kind::MountRefused)
+        {
+            // The next plan wants volumes without it, under other names.
+            self.book().pages().noswap = Some(false);
+        }
+        started.map(|()| Outcome::Done)
     }
 
     async fn start_holder(&self, id: &ContainerId) -> engine::Result<Outcome> {
@@ -236,13 +243,35 @@ impl<E: Engine> Run<'_, E> {
     }
 
     async fn deliver(&self, holder: &str, user: FileUser, loads: &[Load]) -> engine::Result<Outcome> {
-        let mut orders = Vec::new();
+        let mut batch = Vec::new();
+        let mut size = 0;
         for load in loads {
+            let files = self.bytes_of(load, holder)?;
+            let more: usize = files.iter().map(|file| file.bytes.len() + file.path.len()).sum();
+            if size + more > BATCH {
+                self.deliver_batch(holder, user, std::mem::take(&mut batch))
+                    .await?;
+                size = 0;
+            }
+            size += more;
+            batch.push((load, files));
+        }
+        self.deliver_batch(holder, user, batch).await?;
+        Ok(Outcome::Done)
+    }
+
+    async fn deliver_batch(
+        &self,
+        holder: &str,
+        user: FileUser,
+        batch: Vec<(&Load, Vec<File>)>,
+    ) -> engine::Result<()> {
+        let mut orders = Vec::new();
+        for (load, files) in batch {
             let place = Place {
                 volume: load.volume.clone(),
                 directory: load.directory.clone(),
             };
-            let files = self.bytes_of(load, holder)?;
             let generation = load.generation.clone();
             orders.push((place.clone(), Order::Place { generation, files }));
             if load.quiet {
@@ -250,18 +279,18 @@ impl<E: Engine> Run<'_, E> {
                 orders.push((place, Order::Told { generation }));
             }
         }
+        let volumes: Vec<String> = orders.iter().map(|(place, _)| place.volume.clone()).collect();
         let (parcel, shelves) = self.exchange(holder, orders).await?;
         for (load, shelf) in parcel.loads.iter().zip(&shelves) {
             if let Order::Place { .. } = load.order
                 && let Err(unlike) = check::check(load, &parcel.key, user.uid, user.gid, shelf)
             {
-                let volumes: Vec<String> = loads.iter().map(|load| load.volume.clone()).collect();
                 self.book().forget_volumes(&volumes);
                 let message = format!("what was written was not found again: {unlike}");
                 return Err(Error::new(Op::Deliver, holder, Kind::Failed, message));
             }
         }
-        Ok(Outcome::Done)
+        Ok(())
     }
 
     fn bytes_of(&self, load: &Load, holder: &str) -> engine::Result<Vec<File>> {
@@ -355,7 +384,7 @@ impl<E: Engine> Run<'_, E> {
         };
         let ((), read) = futures::join!(write, read);
         let (said, complaint) = read?;
-        serde_json::from_slice(&said).map_err(|_no_receipt| fail(words(&complaint)))
+        serde_json::from_slice(&said).map_err(|_no_receipt| fail(words(&complaint).to_owned()))
     }
 
     async fn confirm(&self, id: &ContainerId, sights: &[Sight]) -> engine::Result<Outcome> {
@@ -429,18 +458,14 @@ impl<E: Engine> Run<'_, E> {
     }
 }
 
-/// What a failed exec says, in one line.
-fn words(complaint: &[u8]) -> String {
+/// What a failed exec complains of, in words of ours: what comes back from a call that carried values is not passed on.
+fn words(complaint: &[u8]) -> &'static str {
     let text = String::from_utf8_lossy(complaint);
-    let line: String = text
-        .trim()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LONGEST_WORD)
-        .collect();
-    if line.is_empty() {
-        "the writing of the files was cut off".to_owned()
+    if text.contains("No space left") || text.contains("no space left") {
+        "there is no room for the files"
+    } else if text.is_empty() {
+        "the writing of the files was cut off"
     } else {
-        line
+        "the holder could not write the files"
     }
 }

@@ -22,38 +22,48 @@ use crate::{
     },
 };
 
-/// Bounds of a volume: four generations of a mebibyte, with as many files as a secret can have keys. Only what is used
-/// takes memory.
-const SIZE: u64 = 8 << 20;
+/// Bounds of a volume: four generations of a mebibyte, or of some two thousand small files, which take a page each. Only
+/// what is used takes memory.
+const SIZE: u64 = 32 << 20;
 const INODES: u64 = 32 << 10;
-/// More than a holder needs with all of its files; a bound for the case of a mistake.
-const MEMORY: i64 = 64 << 20;
+/// What a holder needs without its files, which count as its memory too; a bound for the case of a mistake.
+const MEMORY: i64 = 32 << 20;
 const PIDS: i64 = 16;
 
 /// The wanted volumes with files, on the engine.
 #[derive(Debug)]
 struct Wanted<'a> {
-    user: FileUser,
     volumes: BTreeMap<String, (&'a FileVolume, Volume)>,
 }
 
 impl<'a> Wanted<'a> {
-    /// `None` while nothing is wanted, or nobody knows yet whose the files are.
-    fn of(desired: &'a Desired, observed: &Observed) -> Option<Self> {
-        let files = desired.files();
-        let user = observed.files.user.filter(|_| !files.is_empty())?;
-        let volumes = files.iter().map(|file| {
+    /// For files of this user.
+    fn by(desired: &'a Desired, observed: &Observed, user: FileUser) -> Self {
+        let files = desired.files().iter().map(|file| {
             let volume = volume(desired, file, user, observed.files.noswap);
             (volume.name.clone(), (file, volume))
         });
-        Some(Self {
-            user,
-            volumes: volumes.collect(),
-        })
+        Self {
+            volumes: files.collect(),
+        }
     }
 
-    fn generation(&self, volume: &str) -> Option<String> {
-        self.volumes.get(volume).map(|(file, _)| file.generation())
+    /// For a container that is to be made; `None` while nothing is wanted, or nobody knows yet whose the files are.
+    fn new_ones(desired: &'a Desired, observed: &Observed) -> Option<(FileUser, Self)> {
+        let user = observed.files.user.filter(|_| !desired.files().is_empty())?;
+        Some((user, Self::by(desired, observed, user)))
+    }
+
+    /// For those that are there as well: an image is asked whose they are when a container is to be made, not before.
+    fn all(desired: &'a Desired, observed: &Observed) -> Self {
+        let holders = observed.files.holders.iter().map(|held| held.user);
+        let users: BTreeSet<FileUser> = holders.chain(observed.files.user).collect();
+        let volumes = users
+            .into_iter()
+            .flat_map(|user| Self::by(desired, observed, user).volumes);
+        Self {
+            volumes: volumes.collect(),
+        }
     }
 
     fn holder_name(&self, desired: &Desired) -> String {
@@ -99,7 +109,7 @@ fn labels(desired: &Desired) -> BTreeMap<String, String> {
 }
 
 /// A container that does nothing, with these volumes: of the operator's own image, of whoever is to own the files.
-fn holder(desired: &Desired, wanted: &Wanted<'_>) -> ContainerSpec {
+fn holder(desired: &Desired, user: FileUser, wanted: &Wanted<'_>) -> ContainerSpec {
     let volumes = wanted.volumes.iter();
     let holds: BTreeMap<&str, &str> = volumes
         .clone()
@@ -110,7 +120,7 @@ fn holder(desired: &Desired, wanted: &Wanted<'_>) -> ContainerSpec {
         label::HOLDS.to_owned(),
         serde_json::to_string(&holds).unwrap_or_default(),
     );
-    labels.insert(label::FILE_USER.to_owned(), wanted.user.to_string());
+    labels.insert(label::FILE_USER.to_owned(), user.to_string());
     let mount = |(name, (file, _)): (&String, &(&FileVolume, Volume))| Mount {
         target: Holder::directory(&file.entry),
         read_only: false,
@@ -120,9 +130,13 @@ fn holder(desired: &Desired, wanted: &Wanted<'_>) -> ContainerSpec {
         name: wanted.holder_name(desired),
         image: desired.agent.image.clone(),
         entrypoint: Some(["/supercargo", "hold"].map(str::to_owned).to_vec()),
-        user: Some(wanted.user.to_string()),
-        mounts: volumes.map(mount).collect(),
+        user: Some(user.to_string()),
+        mounts: volumes.clone().map(mount).collect(),
         restarts: true,
+        limits: Limits {
+            memory: Some(volumes.fold(MEMORY, |all, _| all.saturating_add_unsigned(SIZE))),
+            nano_cpus: None,
+        },
         ..bare(labels)
     }
 }
@@ -187,7 +201,7 @@ pub(super) fn unknown(desired: &Desired, observed: &Observed) -> Option<(Chain, 
 
 /// Puts the volumes of the engine where a spec names those of the pod, and says on a label which they are.
 pub(super) fn place(desired: &Desired, observed: &Observed, spec: &mut ContainerSpec) {
-    let Some(wanted) = Wanted::of(desired, observed) else {
+    let Some((_, wanted)) = Wanted::new_ones(desired, observed) else {
         return;
     };
     let mut label: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -208,7 +222,7 @@ pub(super) fn place(desired: &Desired, observed: &Observed, spec: &mut Container
 
 /// What a new container should see, right after its start.
 pub(super) fn confirm_new(desired: &Desired, observed: &Observed, name: &str) -> Option<Action> {
-    let wanted = Wanted::of(desired, observed)?;
+    let (_, wanted) = Wanted::new_ones(desired, observed)?;
     let sights = wanted.volumes.iter().flat_map(|(volume, (file, _))| {
         let generation = file.generation();
         file.targets.iter().map(move |at| Sight {
@@ -239,56 +253,63 @@ pub(super) struct Files {
 
 /// Decides about the holders and what they hold. `creating` says whether a container is to be made in this plan.
 pub(super) fn keep(desired: &Desired, observed: &Observed, creating: bool) -> Files {
-    let wanted = Wanted::of(desired, observed);
     let in_use: BTreeSet<String> = observed
         .replicas
         .iter()
         .flat_map(|r| mounts(&r.view).into_keys())
         .collect();
+    let (all, new_ones) = (
+        Wanted::all(desired, observed),
+        Wanted::new_ones(desired, observed),
+    );
+    let name = new_ones.as_ref().map(|(_, wanted)| wanted.holder_name(desired));
     let mut files = Files::default();
     let mut kept: BTreeSet<&str> = BTreeSet::new();
     let mut gone: Vec<&Holder> = Vec::new();
-    let name = wanted.as_ref().map(|w| w.holder_name(desired));
-    let blocked = matches!(desired.template, Template::Blocked(_)) && desired.replicas > 0;
     for held in &observed.files.holders {
-        let is_wanted = name.as_deref() == Some(held.view.name.as_str()) && desired.replicas > 0;
-        let used = held.volumes.keys().any(|volume| in_use.contains(volume));
-        if is_wanted || used || (blocked && !held.volumes.is_empty()) {
-            kept.extend(held.volumes.keys().map(String::as_str));
-            // What goes needs nothing any more.
-            if desired.deleting {
-                continue;
-            }
-            let work = Work {
-                observed,
-                wanted: wanted.as_ref(),
-                in_use: &in_use,
-                creating: creating && is_wanted,
-            };
-            let chain = work.chain(held);
-            if work.creating {
-                files.first.push(chain);
-            } else {
-                files.beside.push(chain);
-            }
-        } else {
+        if !is_kept(desired, observed, held, (&all, &in_use)) {
             gone.push(held);
+            continue;
+        }
+        kept.extend(held.volumes.keys().map(String::as_str));
+        // What goes needs nothing any more.
+        if desired.deleting {
+            continue;
+        }
+        let work = Work {
+            observed,
+            wanted: &all,
+            in_use: &in_use,
+            creating: creating && name.as_ref() == Some(&held.view.name),
+        };
+        let chain = work.chain(held);
+        if work.creating {
+            files.first.push(chain);
+        } else {
+            files.beside.push(chain);
         }
     }
     files
         .beside
         .extend(gone.into_iter().map(|held| retire(held, &kept, &in_use)));
-    if let (Some(wanted), Some(name)) = (&wanted, &name)
-        && observed.files.holders.iter().all(|h| h.view.name != *name)
-    {
-        let used = wanted.volumes.keys().any(|volume| in_use.contains(volume));
-        if creating {
-            files.first.push(make(desired, observed, wanted, true));
-        } else if used && desired.replicas > 0 {
-            files.beside.push(make(desired, observed, wanted, false));
+    let missing = in_use.iter().any(|volume| !kept.contains(volume.as_str()));
+    match (&new_ones, name) {
+        (Some((user, wanted)), Some(name)) if observed.files.holders.iter().all(|h| h.view.name != name) => {
+            let used = wanted.volumes.keys().any(|volume| in_use.contains(volume));
+            if creating {
+                files.first.push(make(desired, observed, (*user, wanted), true));
+            } else if used && missing && desired.replicas > 0 {
+                files.beside.push(make(desired, observed, (*user, wanted), false));
+            }
         }
+        (None, _) if missing && desired.replicas > 0 => {
+            files
+                .beside
+                .extend(unknown(desired, observed).map(|(chain, _)| chain));
+        }
+        _ => {}
     }
-    files.beside.extend(tell(desired, observed, wanted.as_ref()));
+    files.beside.extend(tell(desired, observed, &all));
     files.beside.extend(confirms(desired, observed));
     for chains in [&mut files.first, &mut files.beside] {
         chains.retain(|chain| !chain.is_empty());
@@ -296,10 +317,31 @@ pub(super) fn keep(desired: &Desired, observed: &Observed, creating: bool) -> Fi
     files
 }
 
+/// Whether a holder stays: somebody has what it holds, or would get it. While nobody knows what is wanted, nothing goes.
+fn is_kept(
+    desired: &Desired,
+    observed: &Observed,
+    held: &Holder,
+    (all, in_use): (&Wanted<'_>, &BTreeSet<String>),
+) -> bool {
+    let wanted = || {
+        let blocked = matches!(desired.template, Template::Blocked(_));
+        let users = observed.files.user.is_none_or(|user| user == held.user);
+        let current = held.volumes.keys().all(|volume| all.volumes.contains_key(volume));
+        desired.replicas > 0 && !held.volumes.is_empty() && (blocked || (users && current))
+    };
+    held.volumes.keys().any(|volume| in_use.contains(volume)) || wanted()
+}
+
 /// Makes the holder of what is wanted. Bytes are written for a container that is to come; what stands there for those that
 /// run already, if something does, is looked at first.
-fn make(desired: &Desired, observed: &Observed, wanted: &Wanted<'_>, creating: bool) -> Chain {
-    let spec = holder(desired, wanted);
+fn make(
+    desired: &Desired,
+    observed: &Observed,
+    (user, wanted): (FileUser, &Wanted<'_>),
+    creating: bool,
+) -> Chain {
+    let spec = holder(desired, user, wanted);
     let name = spec.name.clone();
     let mut chain: Chain = wanted
         .volumes
@@ -313,7 +355,7 @@ fn make(desired: &Desired, observed: &Observed, wanted: &Wanted<'_>, creating: b
     chain.push(Action::Files(if creating {
         FileAction::Deliver {
             holder: name,
-            user: wanted.user,
+            user,
             loads: volumes
                 .map(|(_, (file, volume))| load(observed, file, &volume.name))
                 .collect(),
@@ -347,7 +389,7 @@ fn load(observed: &Observed, file: &FileVolume, volume: &str) -> Load {
 /// What is to be done through one holder.
 struct Work<'a> {
     observed: &'a Observed,
-    wanted: Option<&'a Wanted<'a>>,
+    wanted: &'a Wanted<'a>,
     in_use: &'a BTreeSet<String>,
     creating: bool,
 }
@@ -371,7 +413,7 @@ impl Work<'_> {
         }
         let (mut loads, mut places) = (Vec::new(), Vec::new());
         for (volume, entry) in &held.volumes {
-            let wanted = self.wanted.and_then(|w| w.volumes.get(volume));
+            let wanted = self.wanted.volumes.get(volume);
             let needed = self.in_use.contains(volume) || (self.creating && wanted.is_some());
             if !needed {
                 continue;
@@ -444,14 +486,15 @@ pub(super) fn is_lost(observed: &Observed, replica: &Replica) -> bool {
 /// Whether a container was found to see all files that are wanted, as they are now. True where there are none.
 #[must_use]
 pub fn sees_all(desired: &Desired, observed: &Observed, replica: &Replica) -> bool {
-    let Some(wanted) = Wanted::of(desired, observed) else {
-        return desired.files().is_empty();
-    };
-    let shown = observed.files.shown.get(&replica.view.id);
-    wanted.volumes.iter().all(|(volume, (file, _))| {
-        let found = shown.and_then(|shown| shown.volumes.get(volume));
+    let wanted = Wanted::all(desired, observed);
+    let (shown, mounted) = (observed.files.shown.get(&replica.view.id), mounts(&replica.view));
+    let sees = |file: &FileVolume| {
+        let mut volumes = wanted.volumes.iter();
+        let own = volumes.find(|(name, (of, _))| of.entry == file.entry && mounted.contains_key(*name));
+        let found = own.and_then(|(name, _)| shown?.volumes.get(name));
         found == Some(&(file.generation(), true))
-    })
+    };
+    desired.files().iter().all(sees)
 }
 
 fn remove(held: &Holder, why: Why) -> Action {
@@ -477,9 +520,9 @@ fn retire(held: &Holder, kept: &BTreeSet<&str>, in_use: &BTreeSet<String>) -> Ch
 }
 
 /// Tells those who want to be told that their files have changed.
-fn tell(desired: &Desired, observed: &Observed, wanted: Option<&Wanted<'_>>) -> Vec<Chain> {
+fn tell(desired: &Desired, observed: &Observed, wanted: &Wanted<'_>) -> Vec<Chain> {
     let mut chains = Vec::new();
-    for (name, (file, _)) in wanted.iter().flat_map(|w| &w.volumes) {
+    for (name, (file, _)) in &wanted.volumes {
         let OnChange::Signal(signal) = &file.on_change else {
             continue;
         };
@@ -555,7 +598,7 @@ fn sights(observed: &Observed, replica: &Replica) -> Option<Vec<Sight>> {
 
 /// Holds the start of every existing container whose files are not known to be there, and looks at those that start.
 pub(super) fn gate(desired: &Desired, observed: &Observed, chains: &mut [Chain], holds: &mut Vec<Hold>) {
-    let wanted = Wanted::of(desired, observed);
+    let wanted = Wanted::all(desired, observed);
     for chain in chains {
         let Some(at) = chain.iter().position(|a| matches!(a, Action::Start { .. })) else {
             continue;
@@ -577,7 +620,7 @@ pub(super) fn gate(desired: &Desired, observed: &Observed, chains: &mut [Chain],
         let comes = |volume: &String| {
             let held = |h: &Holder| h.volumes.contains_key(volume);
             let known = observed.files.delivered.get(volume);
-            wanted.as_ref().is_some_and(|w| w.generation(volume).is_some())
+            wanted.volumes.contains_key(volume)
                 || (known.is_none() && observed.files.holders.iter().any(held))
                 || known.is_some_and(|found| found.generation.is_some())
         };

@@ -128,7 +128,9 @@ fn files_are_delivered_before_the_first_container_starts() {
 fn an_operator_that_comes_back_looks_and_writes_nothing() {
     let (mut world, desired) = started(2, "v1", OnChange::Update);
     world.forget();
+    world.files.user = None;
     let done = settle(&mut world, &desired);
+    assert_eq!(count(&done, "find-user"), 0, "the holder knows it: {done:#?}");
     assert_eq!(count(&done, "look"), 1, "{done:#?}");
     assert_eq!(
         count(&done, "deliver") + count(&done, "create") + count(&done, "stop"),
@@ -233,6 +235,8 @@ fn after_a_reboot_nothing_starts_before_its_files_are_back() {
     for holders_come_back in [true, false] {
         let (mut world, desired) = started(2, "v1", OnChange::Update);
         reboot(&mut world, holders_come_back);
+        world.forget();
+        world.files.user = None;
         let done = settle(&mut world, &desired);
         assert_eq!(count(&done, "create"), 0, "{done:#?}");
         assert_eq!(count(&done, "start "), 2, "{done:#?}");
