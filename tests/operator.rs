@@ -22,6 +22,8 @@ mod cluster;
 mod deletion;
 #[path = "operator/faults.rs"]
 mod faults;
+#[path = "operator/files.rs"]
+mod files;
 #[path = "operator/history.rs"]
 mod history;
 #[path = "operator/keys.rs"]

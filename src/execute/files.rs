@@ -102,6 +102,16 @@ impl Book {
         self.pages().shown.remove(id);
     }
 
+    /// Notes that nothing good stands in these volumes, so that it is written again: a look would find the name of what
+    /// was to stand there.
+    fn distrust(&self, volumes: &[String]) {
+        let mut pages = self.pages();
+        let found = pages.delivered.iter_mut();
+        for (_, found) in found.filter(|(name, _)| volumes.contains(name)) {
+            found.generation = None;
+        }
+    }
+
     /// Forgets what was found in these volumes.
     pub(super) fn forget_volumes(&self, volumes: &[String]) {
         self.pages().delivered.retain(|name, _| !volumes.contains(name));
@@ -285,7 +295,7 @@ impl<E: Engine> Run<'_, E> {
             if let Order::Place { .. } = load.order
                 && let Err(unlike) = check::check(load, &parcel.key, user.uid, user.gid, shelf)
             {
-                self.book().forget_volumes(&volumes);
+                self.book().distrust(&volumes);
                 let message = format!("what was written was not found again: {unlike}");
                 return Err(Error::new(Op::Deliver, holder, Kind::Failed, message));
             }

@@ -8,6 +8,7 @@ use super::{
     Action, Chain, Hold, Target, Why,
     file_action::{FileAction, Load, Place, Sight},
     heal::target,
+    rollout::is_alive,
 };
 use crate::{
     api::keys::label,
@@ -37,10 +38,10 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    /// For files of this user.
-    fn by(desired: &'a Desired, observed: &Observed, user: FileUser) -> Self {
+    /// For files of this user, kept out of swap or not.
+    fn by(desired: &'a Desired, user: FileUser, noswap: bool) -> Self {
         let files = desired.files().iter().map(|file| {
-            let volume = volume(desired, file, user, observed.files.noswap);
+            let volume = volume(desired, file, user, noswap);
             (volume.name.clone(), (file, volume))
         });
         Self {
@@ -51,16 +52,24 @@ impl<'a> Wanted<'a> {
     /// For a container that is to be made; `None` while nothing is wanted, or nobody knows yet whose the files are.
     fn new_ones(desired: &'a Desired, observed: &Observed) -> Option<(FileUser, Self)> {
         let user = observed.files.user.filter(|_| !desired.files().is_empty())?;
-        Some((user, Self::by(desired, observed, user)))
+        Some((user, Self::by(desired, user, observed.files.noswap)))
     }
 
-    /// For those that are there as well: an image is asked whose they are when a container is to be made, not before.
+    /// For those that are there as well: an image is asked whose they are when a container is to be made, not before. And
+    /// what is known of the kernel may have changed since they came.
     fn all(desired: &'a Desired, observed: &Observed) -> Self {
+        let noswap = observed.files.noswap;
+        let Self { mut volumes } = Self::for_users(desired, observed, !noswap);
+        volumes.extend(Self::for_users(desired, observed, noswap).volumes);
+        Self { volumes }
+    }
+
+    fn for_users(desired: &'a Desired, observed: &Observed, noswap: bool) -> Self {
         let holders = observed.files.holders.iter().map(|held| held.user);
         let users: BTreeSet<FileUser> = holders.chain(observed.files.user).collect();
         let volumes = users
             .into_iter()
-            .flat_map(|user| Self::by(desired, observed, user).volumes);
+            .flat_map(|user| Self::by(desired, user, noswap).volumes);
         Self {
             volumes: volumes.collect(),
         }
@@ -267,7 +276,7 @@ pub(super) fn keep(desired: &Desired, observed: &Observed, creating: bool) -> Fi
     let mut kept: BTreeSet<&str> = BTreeSet::new();
     let mut gone: Vec<&Holder> = Vec::new();
     for held in &observed.files.holders {
-        if !is_kept(desired, observed, held, (&all, &in_use)) {
+        if !is_kept(desired, observed, held, &in_use) {
             gone.push(held);
             continue;
         }
@@ -318,16 +327,12 @@ pub(super) fn keep(desired: &Desired, observed: &Observed, creating: bool) -> Fi
 }
 
 /// Whether a holder stays: somebody has what it holds, or would get it. While nobody knows what is wanted, nothing goes.
-fn is_kept(
-    desired: &Desired,
-    observed: &Observed,
-    held: &Holder,
-    (all, in_use): (&Wanted<'_>, &BTreeSet<String>),
-) -> bool {
+fn is_kept(desired: &Desired, observed: &Observed, held: &Holder, in_use: &BTreeSet<String>) -> bool {
     let wanted = || {
         let blocked = matches!(desired.template, Template::Blocked(_));
         let users = observed.files.user.is_none_or(|user| user == held.user);
-        let current = held.volumes.keys().all(|volume| all.volumes.contains_key(volume));
+        let now = Wanted::by(desired, held.user, observed.files.noswap);
+        let current = held.volumes.keys().all(|volume| now.volumes.contains_key(volume));
         desired.replicas > 0 && !held.volumes.is_empty() && (blocked || (users && current))
     };
     held.volumes.keys().any(|volume| in_use.contains(volume)) || wanted()
@@ -474,13 +479,25 @@ fn astray<'a>(observed: &'a Observed, id: &ContainerId) -> impl Iterator<Item = 
         .map(|(volume, _)| volume)
 }
 
-/// Whether only another container in its place would see its files.
-pub(super) fn is_lost(observed: &Observed, replica: &Replica) -> bool {
+/// Whether only another container in its place would see its files. One that does not run gets volumes as the kernel now
+/// knows them: those that it has it may not be able to mount any more.
+pub(super) fn is_lost(desired: &Desired, observed: &Observed, replica: &Replica) -> bool {
+    if !is_alive(replica) {
+        let other = Wanted::for_users(desired, observed, !observed.files.noswap);
+        let mut volumes = mounts(&replica.view).into_keys();
+        return volumes.any(|volume| other.volumes.contains_key(&volume));
+    }
     astray(observed, &replica.view.id).any(|volume| {
         let held = |h: &&Holder| h.volumes.contains_key(volume) && h.runs();
         let mut holders = observed.files.holders.iter().filter(held);
         holders.any(|h| h.view.started_at >= replica.view.started_at)
     })
+}
+
+/// The containers that run and were found not to see what stands in their volumes.
+pub fn blind(observed: &Observed) -> impl Iterator<Item = &Replica> {
+    let replicas = observed.replicas.iter();
+    replicas.filter(|replica| astray(observed, &replica.view.id).next().is_some())
 }
 
 /// Whether a container was found to see all files that are wanted, as they are now. True where there are none.

@@ -8,7 +8,7 @@ use crate::{
         violation::{Violation, ViolationKind, join},
     },
     plan::{
-        Hold, Plan,
+        Hold, Plan, files,
         outcome::{Outcome, Report},
     },
     state::{
@@ -80,6 +80,7 @@ pub fn problems(
         ));
     }
     found.extend(reports.iter().filter_map(failed));
+    found.extend(files::blind(observed).map(blind));
     found.extend(
         plan.holds
             .iter()
@@ -87,6 +88,13 @@ pub fn problems(
     );
     found.extend(observed.replicas.iter().filter_map(unhealthy));
     found
+}
+
+/// A container that runs on other files than are delivered. It was reported when it was found; this says that it lasts.
+fn blind(replica: &Replica) -> Problem {
+    let name = &replica.view.name;
+    let message = format!("{name} does not see what was delivered; it is made to by a new start");
+    Problem::new(Reason::SecretDeliveryError, message)
 }
 
 /// A container that runs and whose probes say no.

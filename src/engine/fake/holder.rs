@@ -261,6 +261,17 @@ impl World {
         });
     }
 
+    /// A writer that starts comes to the memory of those who read, in which nothing stands that went astray.
+    pub(super) fn remount(&mut self, id: &ContainerId) {
+        let mounts = self.containers.get(id).map(|c| c.spec.mounts.as_slice());
+        let writable = mounts.into_iter().flatten().filter(|mount| !mount.read_only);
+        for name in writable.filter_map(volume_of) {
+            if self.contents.get(name).is_some_and(|content| content.astray) {
+                self.contents.remove(name);
+            }
+        }
+    }
+
     /// The mount that a path is in, and what is left of the path.
     fn mounted<'a>(&'a self, id: &ContainerId, path: &'a str) -> Option<(&'a Mount, &'a str)> {
         let mounts = &self.containers.get(id)?.spec.mounts;

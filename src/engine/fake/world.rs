@@ -243,6 +243,7 @@ impl World {
         for network in &networks {
             self.network_event(id, "connect", network);
         }
+        self.remount(id);
         let now = self.now;
         let container = self.get(Op::StartContainer, id)?;
         container.runs += 1;
