@@ -23,7 +23,7 @@ const SECRET: &str = "hunter2";
 const NEXT: &str = "correct horse";
 
 /// A deployment with the secret `db` as files; `more` says how.
-fn with_files(replicas: u32, more: &Value) -> Value {
+pub fn with_files(replicas: u32, more: &Value) -> Value {
     let mut secret = json!({ "secretName": "db" });
     for (key, value) in more.as_object().unwrap() {
         secret[key] = value.clone();
@@ -54,7 +54,7 @@ fn shelves(bench: &Bench) -> Vec<Delivered> {
 }
 
 /// Whether all of them have this password, and people are told that every instance sees it.
-fn is_delivered(bench: &Bench, password: &str) -> bool {
+pub fn is_delivered(bench: &Bench, password: &str) -> bool {
     let shelves = shelves(bench);
     let has = |shelf: &Delivered| {
         shelf

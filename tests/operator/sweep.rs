@@ -14,7 +14,10 @@ use futures::future::{BoxFuture, FutureExt};
 use serde_json::json;
 use supercargo::engine::{Fault, FaultKind, Faulty, Kind, fake::Snapshot};
 
-use super::bench::{Bench, SECRETS, container, named, web, with_secret};
+use super::{
+    bench::{Bench, SECRETS, container, named, web, with_secret},
+    files::{is_delivered, with_files},
+};
 
 const KINDS: [FaultKind; 4] = [
     FaultKind::Refuse(Kind::Failed),
@@ -40,7 +43,7 @@ fn rollout<'a>(bench: &'a Bench, mut object: serde_json::Value) -> BoxFuture<'a,
     .boxed()
 }
 
-const SCENARIOS: [(&str, Scenario); 13] = [
+const SCENARIOS: [(&str, Scenario); 14] = [
     ("first apply", |b| {
         async move {
             b.seal("db", &[("password", b"one")]);
@@ -155,6 +158,24 @@ const SCENARIOS: [(&str, Scenario); 13] = [
                 b.deployment("web").is_null() && b.deployment("api").is_null()
             })
             .await;
+        }
+        .boxed()
+    }),
+    ("files, their change and deletion", |b| {
+        async move {
+            b.seal("db", &[("password", b"one")]);
+            b.apply(with_files(
+                1,
+                &json!({ "onChange": "Signal", "signal": "SIGHUP" }),
+            ));
+            ready(b, "web").await;
+            b.seal("db", &[("password", b"two")]);
+            b.within(900, "the next, told", |b| {
+                is_delivered(b, "two") && b.ids("web").iter().all(|id| b.fake.signals(id).contains(&1))
+            })
+            .await;
+            b.delete("web");
+            b.within(900, "gone", |b| b.deployment("web").is_null()).await;
         }
         .boxed()
     }),
