@@ -27,7 +27,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
     (
         "execute",
         3,
-        &["api", "clock", "delivery", "engine", "plan", "state"],
+        &["api", "clock", "delivery", "engine", "plan", "seal", "state"],
     ),
     ("status", 3, &["api", "plan", "state"]),
     (

@@ -14,6 +14,8 @@ use super::reference::SecretKind;
 pub const MAX_MODE: i32 = 0o777;
 /// The most bytes that all files of one volume may have together.
 pub const MAX_VOLUME_BYTES: usize = 1 << 20;
+/// The most parts of a path.
+const MAX_DEPTH: usize = 32;
 /// The most bytes between two slashes of a path, as in every file system of Linux.
 const MAX_COMPONENT_BYTES: usize = 255;
 
@@ -39,9 +41,9 @@ pub struct SecretVolume {
     #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "atomic"))]
     pub items: Vec<FileItem>,
 
-    /// Mode of files whose item sets none: from 0 to 0777 octal in YAML, from 0 to 511 decimal in JSON. 0400 octal (256) if absent.
+    /// Mode of files whose item sets none: from 0400 to 0777 octal in YAML, from 256 to 511 decimal in JSON. 0400 octal (256) if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 511))]
+    #[schemars(range(min = 256, max = 511))]
     pub default_mode: Option<i32>,
 
     /// Whether the secret, or a key of items, may be missing: its files are left out. False if absent.
@@ -70,9 +72,9 @@ pub struct ConfigMapVolume {
     #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "atomic"))]
     pub items: Vec<FileItem>,
 
-    /// Mode of files whose item sets none: from 0 to 0777 octal in YAML, from 0 to 511 decimal in JSON. 0444 octal (292) if absent.
+    /// Mode of files whose item sets none: from 0400 to 0777 octal in YAML, from 256 to 511 decimal in JSON. 0444 octal (292) if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 511))]
+    #[schemars(range(min = 256, max = 511))]
     pub default_mode: Option<i32>,
 
     /// Whether the ConfigMap, or a key of items, may be missing: its files are left out. False if absent.
@@ -97,9 +99,9 @@ pub struct ProjectedVolume {
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub sources: Vec<ProjectedSource>,
 
-    /// Mode of files whose item sets none: from 0 to 0777 octal in YAML, from 0 to 511 decimal in JSON. 0400 octal (256) if absent.
+    /// Mode of files whose item sets none: from 0400 to 0777 octal in YAML, from 256 to 511 decimal in JSON. 0400 octal (256) if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 511))]
+    #[schemars(range(min = 256, max = 511))]
     pub default_mode: Option<i32>,
 
     /// What follows from a changed value: Update (also if absent), Signal or Restart.
@@ -181,9 +183,9 @@ pub struct FileItem {
     #[schemars(length(min = 1, max = 1024))]
     pub path: String,
 
-    /// Mode of the file: from 0 to 0777 octal in YAML, from 0 to 511 decimal in JSON. The volume's defaultMode if absent.
+    /// Mode of the file: from 0400 to 0777 octal in YAML, from 256 to 511 decimal in JSON. The volume's defaultMode if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 511))]
+    #[schemars(range(min = 256, max = 511))]
     pub mode: Option<i32>,
 }
 
@@ -444,6 +446,9 @@ pub fn path_problem(path: &str) -> Option<&'static str> {
     }
     if path.contains('\0') {
         return Some("contains a NUL byte: remove it");
+    }
+    if path.split('/').count() > MAX_DEPTH {
+        return Some("has more than 32 parts: take some out");
     }
     path.split('/').find_map(|step| match step {
         "" | "." => {

@@ -29,6 +29,7 @@ use crate::controllers::{
     looks::Surroundings,
     wish::{Means, Wish, account_restarts, wish},
 };
+use crate::execute::Book;
 use crate::plan::{self, Plan};
 use crate::seal::Ring;
 use crate::secrets::open::Opener;
@@ -204,6 +205,11 @@ impl World {
         let (networks, image) = (&around.networks, around.image.is_some());
         let mut observed = Observed::of(&id.owner, views, networks, &self.options.host_routes, image);
         let found = &mut observed.files;
+        if !wish.desired.files().is_empty() {
+            // It names the volumes.
+            let known = Book::default().noswap(&self.engine).await;
+            found.noswap = known.map_err(connect::engine_failure)?;
+        }
         found.find_user(&wish.desired, around.image.as_ref(), |_not_looked_up| None);
         let plan = self.decide(raw, &wish.desired, &observed);
         note(&id, &plan);

@@ -71,11 +71,13 @@ pub struct Around {
     pub noswap: bool,
 }
 
+type SharedImage = Shared<engine::Result<Option<ImageView>>>;
+
 /// What is around the containers: the networks, and which images are there.
 #[derive(Debug, Default)]
 pub struct Surroundings {
     networks: Shared<engine::Result<Vec<NetworkView>>>,
-    images: Mutex<BTreeMap<String, Arc<Shared<engine::Result<Option<ImageView>>>>>>,
+    images: Mutex<BTreeMap<String, Arc<SharedImage>>>,
 }
 
 impl Surroundings {

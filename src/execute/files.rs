@@ -1,17 +1,13 @@
 //! Does what a plan says about delivered files: holders and their volumes, one exec that writes or looks, and the look
 //! through the container's own mount. What was found is kept in a [`Book`] for the next plan; no bytes are. Decides nothing.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::StreamExt;
 use jiff::Timestamp;
 use tokio::io::AsyncWriteExt;
 
-use super::{Outcome, Run, Skipped, user};
+use super::{Book, Outcome, Run, Skipped, user};
 use crate::{
     api::keys::label,
     delivery::{
@@ -25,7 +21,6 @@ use crate::{
     state::{
         container::{ContainerId, ContainerSpec, ContainerView, RunState},
         files::{Delivered, FileUser, Holder, Shown, UserLookup},
-        observed::Observed,
         plaintext::SecretEnv,
     },
 };
@@ -36,87 +31,6 @@ const EXEC: Duration = Duration::from_secs(30);
 const LONGEST_ANSWER: usize = 4 << 20;
 /// How many bytes go into one exec: well below what a parcel may have.
 const BATCH: usize = 3 << 20;
-
-/// What is known about files, by what was found last. Kept for speed: whoever does not know looks.
-#[derive(Debug, Default)]
-pub struct Book(Mutex<Pages>);
-
-#[derive(Debug, Default)]
-struct Pages {
-    connection: u64,
-    delivered: BTreeMap<String, Delivered>,
-    shown: BTreeMap<ContainerId, Shown>,
-    users: BTreeMap<UserLookup, FileUser>,
-    noswap: Option<bool>,
-}
-
-impl Book {
-    fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Forgets what was found over an earlier connection to the engine: it may have lost every tmpfs since.
-    pub fn at_connection(&self, number: u64) {
-        let mut pages = self.pages();
-        if pages.connection != number {
-            pages.connection = number;
-            pages.delivered.clear();
-            pages.shown.clear();
-            pages.noswap = None;
-        }
-    }
-
-    /// What is known about a deployment: what stands in each volume that it has, and what each of its containers sees.
-    #[must_use]
-    pub fn of(&self, seen: &Observed) -> (BTreeMap<String, Delivered>, BTreeMap<ContainerId, Shown>) {
-        let pages = self.pages();
-        let volumes = seen.files.holders.iter().flat_map(|held| held.volumes.keys());
-        let delivered = volumes.filter_map(|name| Some((name.clone(), pages.delivered.get(name)?.clone())));
-        let ids = seen.replicas.iter().map(|replica| &replica.view.id);
-        let shown = ids.filter_map(|id| Some((id.clone(), pages.shown.get(id)?.clone())));
-        (delivered.collect(), shown.collect())
-    }
-
-    /// The numbers of a user, when they have been looked up.
-    #[must_use]
-    pub fn user(&self, lookup: &UserLookup) -> Option<FileUser> {
-        self.pages().users.get(lookup).copied()
-    }
-
-    /// Whether the engine's kernel can keep a tmpfs out of swap.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub async fn noswap<E: Engine>(&self, engine: &E) -> engine::Result<bool> {
-        let known = self.pages().noswap;
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let found = user::knows_noswap(&engine.info().await?.kernel);
-        self.pages().noswap = Some(found);
-        Ok(found)
-    }
-
-    /// Forgets what was found about a container.
-    pub(super) fn forget(&self, id: &ContainerId) {
-        self.pages().shown.remove(id);
-    }
-
-    /// Notes that nothing good stands in these volumes, so that it is written again: a look would find the name of what
-    /// was to stand there.
-    fn distrust(&self, volumes: &[String]) {
-        let mut pages = self.pages();
-        let found = pages.delivered.iter_mut();
-        for (_, found) in found.filter(|(name, _)| volumes.contains(name)) {
-            found.generation = None;
-        }
-    }
-
-    /// Forgets what was found in these volumes.
-    pub(super) fn forget_volumes(&self, volumes: &[String]) {
-        self.pages().delivered.retain(|name, _| !volumes.contains(name));
-    }
-}
 
 impl<E: Engine> Run<'_, E> {
     pub(super) async fn files(

@@ -18,13 +18,14 @@ use crate::{
 };
 
 mod agent;
+mod book;
 mod files;
 pub mod program;
 mod user;
 pub mod watched;
 
 pub use crate::plan::outcome::{Outcome, Report, Skipped};
-pub use files::Book;
+pub use book::Book;
 pub use program::Program;
 pub use watched::{Remember, Wake, Watched};
 

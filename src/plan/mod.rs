@@ -21,7 +21,9 @@ use crate::state::{
 pub mod action;
 pub mod agent;
 pub mod file_action;
-pub mod files;
+pub mod file_sights;
+mod file_volumes;
+mod files;
 pub mod heal;
 pub mod history;
 pub mod hold;
@@ -123,7 +125,7 @@ pub fn plan(desired: &Desired, observed: &Observed, inputs: &Inputs) -> Plan {
     }
     ensure.extend(files.first);
     let mut chains = decision.chains;
-    files::gate(desired, observed, &mut chains, &mut decision.holds);
+    file_sights::gate(desired, observed, &mut chains, &mut decision.holds);
     chains.extend(files.beside);
     let again = network_again(desired, observed, inputs, &mut chains);
     if network_of(&ensure).is_none() {
@@ -215,7 +217,7 @@ fn make_room(desired: &Desired, observed: &Observed, inputs: &Inputs, decision: 
 
 fn create(desired: &Desired, observed: &Observed, slot: u32, subnet: Option<&str>) -> Option<Chain> {
     let mut spec = desired.container(slot).ok()?;
-    files::place(desired, observed, &mut spec);
+    file_volumes::place(desired, observed, &mut spec);
     if let Some(agent) = subnet.and_then(agent::address) {
         // Twice: the engine's resolver asks each entry once, so that an agent which is being restarted is asked again
         // before somebody who does not know our names denies one (20.10).
@@ -224,7 +226,7 @@ fn create(desired: &Desired, observed: &Observed, slot: u32, subnet: Option<&str
             .collect();
     }
     let name = spec.name.clone();
-    let confirm = files::confirm_new(desired, observed, &name);
+    let confirm = file_sights::confirm_new(desired, observed, &name);
     let create = Action::Create {
         slot,
         spec: Box::new(spec),

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Chain, Hold, Inputs, Why, files,
+    Chain, Hold, Inputs, Why, file_sights,
     heal::{self, Verdict},
     leave, rolling,
 };
@@ -179,7 +179,7 @@ fn mend<'a>(
             // Restarted where it is, it would ask an agent for names that has another address now.
             if observed.stranded.contains(&current.view.id) {
                 outgrown.push((current, Why::NetworkLost));
-            } else if files::is_lost(desired, observed, current) {
+            } else if file_sights::is_lost(desired, observed, current) {
                 outgrown.push((current, Why::FilesLost));
             } else if wanted.as_ref().is_some_and(limits) {
                 outgrown.push((current, Why::LimitsChanged));

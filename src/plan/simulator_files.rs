@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    file_action::{FileAction, Load, Place},
+    file_action::{FileAction, Load, Place, Sight},
     fixtures,
     simulator::{Did, World, is_alive},
 };
@@ -184,37 +184,39 @@ impl World {
                 }
                 self.note(holder, [place.volume.clone()])
             }
-            FileAction::Confirm { target, sights, .. } => {
-                let Some(id) = target.as_ref().map(|t| &t.id).or(made) else {
-                    return Did::EndsChain;
-                };
-                let sees = |volume: &str, generation: &str| {
-                    let there = self.files.content.get(volume);
-                    !self.files.blind.contains(id) && there.is_some_and(|(now, _)| now == generation)
-                };
-                let found = sights.iter().map(|s| {
-                    (
-                        s.volume.clone(),
-                        (s.generation.clone(), sees(&s.volume, &s.generation)),
-                    )
-                });
-                let found: BTreeMap<_, _> = found.collect();
-                let all = found.values().all(|(_, sees)| *sees);
-                let view = self.containers.iter().find(|c| c.id == *id);
-                if let Some(started_at) = view.and_then(|view| view.started_at) {
-                    let shown = Shown {
-                        started_at,
-                        volumes: found,
-                    };
-                    self.files.shown.insert(id.clone(), shown);
-                }
-                if all { Did::Done } else { Did::Refused }
-            }
+            FileAction::Confirm { target, sights, .. } => match target.as_ref().map(|t| &t.id).or(made) {
+                Some(id) => self.confirm(id, sights),
+                None => Did::EndsChain,
+            },
             FileAction::Signal { target, signal } => {
                 self.files.signals.push((target.id.clone(), signal.clone()));
                 Did::Done
             }
         }
+    }
+
+    fn confirm(&mut self, id: &ContainerId, sights: &[Sight]) -> Did {
+        let sees = |volume: &str, generation: &str| {
+            let there = self.files.content.get(volume);
+            !self.files.blind.contains(id) && there.is_some_and(|(now, _)| now == generation)
+        };
+        let found: BTreeMap<String, (String, bool)> = sights
+            .iter()
+            .map(|s| {
+                let sees = sees(&s.volume, &s.generation);
+                (s.volume.clone(), (s.generation.clone(), sees))
+            })
+            .collect();
+        let all = found.values().all(|(_, sees)| *sees);
+        let view = self.containers.iter().find(|c| c.id == *id);
+        if let Some(started_at) = view.and_then(|view| view.started_at) {
+            let shown = Shown {
+                started_at,
+                volumes: found,
+            };
+            self.files.shown.insert(id.clone(), shown);
+        }
+        if all { Did::Done } else { Did::Refused }
     }
 
     fn new_id(&mut self) -> ContainerId {

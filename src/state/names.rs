@@ -1,5 +1,4 @@
-//! Names of Docker objects: deterministic, so that a repeated create answers 409 instead of making a second object;
-//! readable in `docker ps`; never the truth, which is in the labels.
+//! Names of Docker objects: deterministic, so that a repeated create answers 409; never the truth, which labels are.
 //! ```text
 //! container  <namespace>_<deployment>_<replica>_<instance 6>_<owner and revision 8>
 //! network    <namespace>_<instance 6>

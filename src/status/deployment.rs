@@ -8,22 +8,23 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
-    conditions::{Conditions, find, is_true},
+    conditions::{Conditions, find},
     problem::{Problem, problems},
+    secrets::{secrets, secrets_delivered, secrets_resolved},
 };
 use crate::{
     api::{
         condition::{ConditionType, Reason},
-        status::{DockerDeploymentStatus, InstanceStatus, LastExit, SecretUse},
+        status::{DockerDeploymentStatus, InstanceStatus, LastExit},
         violation::Violation,
     },
-    plan::{Hold, Plan, files::sees_all, outcome::Report, restart::Restarts, rollout::is_current},
+    plan::{Hold, Plan, outcome::Report, restart::Restarts, rollout::is_current},
     state::{
         container::{ContainerId, ExitInfo, RunState},
-        desired::{Desired, Rollout, Template},
+        desired::{Desired, Rollout},
         fault,
         observed::{Observed, Replica},
-        resolved::{Form, Resolution},
+        resolved::Resolution,
     },
 };
 
@@ -266,66 +267,6 @@ fn conditions(
     made.finish()
 }
 
-/// Whether every container that runs was found to see the files that are wanted. Without files there is nothing to say.
-fn secrets_delivered(facts: &Facts<'_>, problems: &[Problem], made: &mut Conditions<'_>) {
-    let kind = ConditionType::SecretsDelivered;
-    if let Some(problem) = problems.iter().find(|p| p.reason == Reason::SecretDeliveryError) {
-        made.set(kind, false, problem.reason, problem.message.clone());
-        return;
-    }
-    if facts.desired.files().is_empty() {
-        // While something does not resolve, what was delivered stays.
-        let blocked = matches!(facts.desired.template, Template::Blocked(_));
-        if blocked && is_true(&facts.before.conditions, kind) {
-            made.set(
-                kind,
-                true,
-                Reason::SecretsDelivered,
-                "what was delivered stays as it is",
-            );
-        }
-        return;
-    }
-    let running = |r: &&Replica| r.view.state == RunState::Running;
-    let mut running = facts.observed.replicas.iter().filter(running).peekable();
-    let delivered = running.peek().is_some()
-        && running
-            .filter(|r| is_current(facts.desired, r))
-            .all(|r| sees_all(facts.desired, facts.observed, r));
-    let message = if delivered {
-        "every instance sees the files as they are written"
-    } else {
-        "files are being delivered"
-    };
-    made.set(kind, delivered, Reason::SecretsDelivered, message);
-}
-
-fn secrets_resolved(facts: &Facts<'_>, made: &mut Conditions<'_>) {
-    let resolved = facts.resolution.failures.is_empty();
-    if !resolved {
-        let message = facts
-            .resolution
-            .failures
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("\n");
-        made.set(
-            ConditionType::SecretsResolved,
-            false,
-            Reason::SecretResolutionError,
-            message,
-        );
-    } else if facts.violations.is_empty() {
-        made.set(
-            ConditionType::SecretsResolved,
-            true,
-            Reason::SecretsResolved,
-            "every secret reference resolves",
-        );
-    }
-}
-
 /// What is going on while nothing is wrong.
 fn progress(facts: &Facts<'_>) -> (Reason, String) {
     let waits = |wanted: &dyn Fn(&Hold) -> bool| facts.plan.holds.iter().any(wanted);
@@ -438,34 +379,4 @@ fn unready(replica: &Replica) -> &'static str {
         (true, false) => "Starting",
         (true, true) => "Unready",
     }
-}
-
-fn secrets(facts: &Facts<'_>) -> Vec<SecretUse> {
-    let mut uses: Vec<SecretUse> = facts
-        .resolution
-        .uses
-        .iter()
-        .map(|u| {
-            let reference = u.reference();
-            let given = |r: &&Replica| match u.form {
-                Form::File => sees_all(facts.desired, facts.observed, r),
-                Form::Env | Form::PullCredential => {
-                    r.fingerprints.values.get(&reference) == Some(&u.fingerprint)
-                }
-            };
-            let loaded = facts.observed.replicas.iter().filter(given).count();
-            SecretUse {
-                name: u.name.clone(),
-                key: u.key.clone(),
-                kind: u.kind,
-                form: Some(u.form.as_str().to_owned()),
-                fingerprint: Some(u.fingerprint.clone()),
-                kid: u.kid.clone(),
-                loaded: i32::try_from(loaded).unwrap_or(i32::MAX),
-            }
-        })
-        .collect();
-    uses.sort();
-    uses.dedup();
-    uses
 }

@@ -8,6 +8,7 @@ pub mod events;
 pub mod problem;
 pub mod remembered;
 pub mod secret;
+mod secrets;
 
 pub use deployment::{Facts, summarize};
 pub use events::EventDraft;

@@ -8,7 +8,7 @@ use crate::{
         violation::{Violation, ViolationKind, join},
     },
     plan::{
-        Hold, Plan, files,
+        Hold, Plan, file_sights,
         outcome::{Outcome, Report},
     },
     state::{
@@ -80,7 +80,7 @@ pub fn problems(
         ));
     }
     found.extend(reports.iter().filter_map(failed));
-    found.extend(files::blind(observed).map(blind));
+    found.extend(file_sights::blind(observed).map(blind));
     found.extend(
         plan.holds
             .iter()

@@ -12,7 +12,8 @@ use super::{Report, syntax};
 
 const PATH: &str = "spec.template.spec";
 const CONTAINER: &str = "spec.template.spec.containers[0]";
-const MODE_HINT: &str = "must be from 0 to 0777 octal, which is 511 in decimal: correct the number";
+const MODE_HINT: &str = "must be from 0400 to 0777 octal, which is 256 to 511 in decimal, and let the owner read, as whoever reads the \
+                         file is its owner: correct the number";
 
 /// Checks what concerns several volumes, or a volume and the container.
 pub(super) fn check(pod: &PodSpec, report: &mut Report) {
@@ -105,7 +106,7 @@ fn items(path: &str, source: &FileSource<'_>, taken: &mut BTreeMap<String, Strin
 }
 
 fn is_no_mode(mode: i32) -> bool {
-    !(0..=MAX_MODE).contains(&mode)
+    !(0..=MAX_MODE).contains(&mode) || mode & 0o400 == 0
 }
 
 /// Something that is mounted.

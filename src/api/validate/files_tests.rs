@@ -53,7 +53,7 @@ fn secret(items: Value) -> Value {
 fn volumes_of_files_are_accepted_mounted_or_not() {
     let volumes = json!([
         { "name": "db", "secret": { "secretName": "db", "kind": "Secret", "namespace": "shop", "optional": true,
-            "defaultMode": 0, "onChange": "Signal", "signal": "SIGUSR1", "items": [{ "key": "a", "path": "x/a", "mode": 511 }] } },
+            "defaultMode": 256, "onChange": "Signal", "signal": "SIGUSR1", "items": [{ "key": "a", "path": "x/a", "mode": 511 }] } },
         { "name": "app", "configMap": { "name": "app", "onChange": "Restart" } },
         { "name": "all", "projected": { "onChange": "Update", "sources": [
             { "secret": { "name": "db", "items": [{ "key": "a", "path": "a" }] } },
