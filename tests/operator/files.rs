@@ -212,13 +212,19 @@ async fn after_an_engine_restart_without_the_secret_what_ended_is_held_and_says_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replica_that_ended_starts_on_files_that_are_there() {
-    let bench = settled(json!({})).await;
+async fn a_replica_that_ended_is_not_started_on_a_volume_that_was_emptied_meanwhile() {
+    let mut bench = settled(json!({})).await;
     let before = bench.ids("web");
     let volume = bench.fake.world().delivered.into_keys().next().unwrap();
-    bench.fake.crash(&before[0], 1);
+    bench.kill().await;
+    before.iter().for_each(|id| bench.fake.crash(id, 1));
     bench.fake.empty_volume(&volume);
-    bench.fake.restart_engine_without_live_restore();
+    bench.fake.break_delivery(Some(Breakage::Fails));
+    bench.start();
+    bench
+        .always(60, "none starts on nothing", |b| b.live("web") == 0)
+        .await;
+    bench.fake.break_delivery(None);
     bench
         .eventually("seen", |b| (b.live("web"), is_delivered(b, SECRET)) == (2, true))
         .await;
