@@ -166,6 +166,28 @@ async fn a_rotation_rolls_one_at_a_time_and_the_same_value_rolls_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_immutable_secret_keeps_its_values_and_stays_immutable() {
+    let bench = Bench::still();
+    let first = bench.sealed("db", &[("password", b"one")]);
+    let written = |sealed: &Value, immutable: bool| {
+        let mut object = sealed.clone();
+        object["spec"]["immutable"] = json!(immutable);
+        object
+    };
+    bench.cluster.put(SECRETS, written(&first, false));
+    let second = bench.sealed("db", &[("password", b"two")]);
+    bench.cluster.put(SECRETS, written(&second, true));
+    for (object, words) in [
+        (written(&first, true), "is immutable: make a secret with another name"),
+        (written(&second, false), "is immutable once true"),
+        (second.clone(), "is immutable once true"),
+    ] {
+        let told = bench.cluster.refusal(SECRETS, &object);
+        assert!(told.contains(words), "{told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_key_ring_everything_sealed_holds_and_begins_when_it_appears() {
     let mut bench = Bench::still();
     bench.lose_ring();
