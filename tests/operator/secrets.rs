@@ -22,6 +22,8 @@ async fn a_sealed_secret_is_in_the_environment_of_every_replica() {
         (&secrets[0]["name"], &secrets[0]["loaded"]),
         (&json!("db"), &json!(2))
     );
+    let handed_over = "supercargo_secret_deliveries_total{form=\"env\",outcome=\"ok\"} 2";
+    assert!(bench.scrape().contains(handed_over), "{}", bench.scrape());
     let everything = format!(
         "{:?} {:?} {:?}",
         bench.cluster.all("dockerdeployments"),
@@ -178,7 +180,10 @@ async fn an_immutable_secret_keeps_its_values_and_stays_immutable() {
     let second = bench.sealed("db", &[("password", b"two")]);
     bench.cluster.put(SECRETS, written(&second, true));
     for (object, words) in [
-        (written(&first, true), "is immutable: make a secret with another name"),
+        (
+            written(&first, true),
+            "is immutable: make a secret with another name",
+        ),
         (written(&second, false), "is immutable once true"),
         (second.clone(), "is immutable once true"),
     ] {
