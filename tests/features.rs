@@ -1,5 +1,6 @@
-//! What documents promise about secrets: each row of docs/features.md has a proof that exists, its counts are right, and
-//! what docs/files.md quotes is what the program says. Looks at texts only; what the named tests hold is theirs.
+//! What documents promise about secrets: each row of docs/features.md has a proof that exists, its counts are right, what
+//! docs/files.md quotes is what the program says, and the manifests that are shown are valid. Looks at texts only; what the
+//! named tests hold is theirs.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,6 +13,9 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+
+use serde_json::Value;
+use supercargo::api::{Policy, validate};
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -128,5 +132,43 @@ fn the_messages_about_files_that_are_explained_are_the_programs() {
     assert!(messages.len() > 10, "{messages:?}");
     for message in messages {
         assert!(sources.contains(message), "nothing says {message:?}");
+    }
+}
+
+/// The YAML documents of a page, or of a manifest, that are of our kind.
+fn deployments(path: &str) -> Vec<Value> {
+    let text = read(path);
+    let blocks: Vec<&str> = match path.strip_suffix(".md") {
+        Some(_) => text
+            .split("```yaml\n")
+            .skip(1)
+            .filter_map(|rest| rest.split("```").next())
+            .collect(),
+        None => text.split("\n---\n").collect(),
+    };
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    let parsed = blocks
+        .into_iter()
+        .map(|block| serde_saphyr::from_str_with_options(block, options.clone()).unwrap());
+    parsed
+        .filter(|object: &Value| object["kind"] == "DockerDeployment")
+        .collect()
+}
+
+#[test]
+fn every_deployment_that_is_shown_is_one_that_the_operator_accepts() {
+    let mut examples: Vec<String> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"))
+        .unwrap()
+        .map(|entry| format!("examples/{}", entry.unwrap().file_name().display()))
+        .filter(|path| path.ends_with(".yaml"))
+        .collect();
+    examples.extend(["README.md", "docs/files.md"].map(str::to_owned));
+    for path in examples {
+        let found = deployments(&path);
+        assert!(!found.is_empty(), "{path} shows no deployment");
+        for object in found {
+            let violations = validate(&object, &Policy::default()).err();
+            assert_eq!(violations, None, "{path}");
+        }
     }
 }
