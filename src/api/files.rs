@@ -14,7 +14,9 @@ use super::reference::SecretKind;
 pub const MAX_MODE: i32 = 0o777;
 /// The most bytes that all files of one volume may have together.
 pub const MAX_VOLUME_BYTES: usize = 1 << 20;
-/// The most parts of a path.
+/// The most files of one volume.
+pub const MAX_VOLUME_FILES: usize = 4096;
+/// The most names in one path.
 const MAX_DEPTH: usize = 32;
 /// The most bytes between two slashes of a path, as in every file system of Linux.
 const MAX_COMPONENT_BYTES: usize = 255;
@@ -448,7 +450,7 @@ pub fn path_problem(path: &str) -> Option<&'static str> {
         return Some("contains a NUL byte: remove it");
     }
     if path.split('/').count() > MAX_DEPTH {
-        return Some("has more than 32 parts: take some out");
+        return Some("has more than 32 names: shorten it");
     }
     path.split('/').find_map(|step| match step {
         "" | "." => {

@@ -118,6 +118,8 @@ fn a_path_stays_below_its_volume_and_beside_the_generations() {
         assert!(path_problem(wrong).is_some(), "{wrong:?}");
     }
     assert_eq!(path_problem(&"x".repeat(255)), None);
+    assert_eq!(path_problem(&["x"; 32].join("/")), None);
+    assert!(path_problem(&["x"; 33].join("/")).is_some());
 }
 
 #[test]

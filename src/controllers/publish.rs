@@ -229,3 +229,84 @@ pub(super) async fn host_away<E: Engine>(pass: &Pass<'_, E>, desired: &Desired) 
         std::time::Duration::try_from(wait).unwrap_or_default() + std::time::Duration::from_millis(50),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write},
+        sync::{Arc, Mutex},
+    };
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        api::reference::SecretKind,
+        plan::Why,
+        state::{owner::Instance, resolved::Use},
+    };
+
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_value_that_is_handed_over_has_a_line_for_the_audit() {
+        let used = |key: &str, form| Use {
+            kind: SecretKind::DockerSecret,
+            name: "db".to_owned(),
+            key: key.to_owned(),
+            form,
+            path: String::new(),
+            fingerprint: "00ff".to_owned(),
+            kid: Some("0123".to_owned()),
+        };
+        let resolution = Resolution {
+            uses: vec![used("a", Form::File), used("b", Form::File), used("c", Form::Env)],
+            ..Resolution::default()
+        };
+        let owner = Owner {
+            instance: Instance::new("i"),
+            namespace: "shop".to_owned(),
+            name: "web".to_owned(),
+            uid: "u".to_owned(),
+        };
+        let report = Report {
+            verb: "deliver",
+            subject: "holder".to_owned(),
+            revision: String::new(),
+            why: Why::NeededFirst,
+            image: None,
+            outcome: Outcome::Done,
+        };
+        let paper = Paper::default();
+        let into = paper.clone();
+        let writer = tracing_subscriber::fmt()
+            .json()
+            .with_writer(move || into.clone())
+            .finish();
+        let told = tracing::subscriber::with_default(writer, || {
+            audit(&owner, &resolution, Form::File, &report, "ok")
+        });
+        assert_eq!(told, 2);
+        let lines = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert_eq!(lines.len(), 2);
+        for (line, key) in lines.iter().zip(["a", "b"]) {
+            assert_eq!(line["target"], "audit");
+            let expected = json!({ "namespace": "shop", "deployment": "web", "container": "holder", "secret": "db",
+                "key": key, "kid": "0123", "fingerprint": "00ff", "form": "File", "outcome": "ok" });
+            assert_eq!(line["fields"], expected);
+        }
+    }
+}

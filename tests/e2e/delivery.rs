@@ -214,19 +214,17 @@ pub fn env_from() {
 pub fn examples() {
     let case = Case::start("examples", &[]);
     let (session, password) = (case.value(), case.value());
+    let (other_password, token, next_token) = (case.file_value(), case.file_value(), case.file_value());
     case.secret("web", &[("session-key", &session)]);
     case.secret("postgres", &[("password", &password)]);
+    case.secret("database", &[("password", &other_password)]);
+    case.secret("scrape", &[("token", &token)]);
     let dir = project().join("examples");
-    let (web, postgres) = (dir.join("web.yaml"), dir.join("postgres.yaml"));
-    case.kubectl(&[
-        "apply",
-        "-f",
-        web.to_str().unwrap(),
-        "-f",
-        postgres.to_str().unwrap(),
-    ]);
-    case.ready("web");
-    case.ready("postgres");
+    for file in ["web", "postgres", "postgres-file", "prometheus"] {
+        case.kubectl(&["apply", "-f", dir.join(format!("{file}.yaml")).to_str().unwrap()]);
+    }
+    let all = ["web", "postgres", "database", "prometheus"];
+    all.iter().for_each(|name| case.ready(name));
     case.all_have("web", 2, "SESSION_KEY", &session);
     case.all_have("postgres", 1, "POSTGRES_PASSWORD", &password);
     let client = case.containers("web").remove(0);
@@ -234,14 +232,14 @@ pub fn examples() {
         case.exec(&client, "timeout 5 wget -q -O - http://web:8080/")
     });
     assert_eq!(page, "hello");
-    let starts = || {
+    let starts = |name: &str| {
         until("the database to answer", SOON, || {
-            case.exec(&client, "sleep 1 | timeout 5 nc postgres 5432")
+            case.exec(&client, &format!("sleep 1 | timeout 5 nc {name} 5432"))
         })
         .lines()
         .count()
     };
-    assert_eq!(starts(), 1);
+    assert_eq!((starts("postgres"), starts("database")), (1, 1));
     case.kubectl(&[
         "patch",
         "ddep/postgres",
@@ -250,10 +248,41 @@ pub fn examples() {
         r#"{"spec":{"template":{"metadata":{"annotations":{"again":"1"}}}}}"#,
     ]);
     case.ready("postgres");
-    assert_eq!(starts(), 2, "the data outlived the container");
+    assert_eq!(starts("postgres"), 2, "the data outlived the container");
+    examples_with_files(&case, &other_password, &token, &next_token);
     let verified = case.supercargo(&["verify", case.dir.join("web.yaml").to_str().unwrap()], b"");
     assert!(verified.ok, "{}{}", verified.out, verified.err);
     let instance = case.instance.clone();
     case.finish();
     remove_volumes(&instance, "examples-");
+}
+
+/// The two whose values are files: what is a path and what is not, and a token and a configuration that change under who reads.
+fn examples_with_files(case: &Case, password: &str, token: &str, next_token: &str) {
+    let reads = |name: &str, path: &str, value: &str| {
+        until("the file to be read", SOON, || {
+            // Values are compared and never shown.
+            same(
+                case.exec(&case.one_of(name), &format!("cat {path}"))? == value,
+                true,
+            )
+        });
+    };
+    reads("database", "$POSTGRES_PASSWORD_FILE", password);
+    let monitor = case.one("prometheus");
+    let said = |text: &str| {
+        until(text, SOON, || {
+            let logs = docker(&["logs", &monitor]).out;
+            same(logs.contains(text), true)
+        });
+    };
+    reads("prometheus", "/run/secrets/scrape/token", token);
+    said("200 OK");
+    case.secret("scrape", &[("token", next_token)]);
+    reads("prometheus", "/run/secrets/scrape/token", next_token);
+    let more = r#"{"data":{"rules.yml":"groups: []"}}"#;
+    case.kubectl(&["patch", "configmap/prometheus", "--type=merge", "-p", more]);
+    reads("prometheus", "/etc/prometheus/rules.yml", "groups: []");
+    said("configuration read");
+    assert_eq!(case.one("prometheus"), monitor, "nobody was restarted");
 }

@@ -321,11 +321,18 @@ impl Cluster {
         created.now_or_never().unwrap().unwrap();
     }
 
-    /// What the API server says to whoever makes this object, which it must not take.
+    /// What the API server says to whoever makes this object, or makes the one that is there into it, which it must not take.
     pub fn refusal(&self, plural: &str, object: &Value) -> String {
-        let namespace = object::namespace(object);
-        let dry = format!("{}?dryRun=All", path(plural, namespace, ""));
-        let (code, answer) = self.ask(Method::POST, &dry, object);
+        let (namespace, name) = (object::namespace(object), object::name(object));
+        let (method, at, body) = match self.get(plural, namespace, name) {
+            None => (Method::POST, path(plural, namespace, ""), object.clone()),
+            Some(live) => (
+                Method::PUT,
+                path(plural, namespace, name),
+                replaced(live, object.clone()),
+            ),
+        };
+        let (code, answer) = self.ask(method, &format!("{at}?dryRun=All"), &body);
         assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY, "{object}: {answer}");
         answer["message"].as_str().unwrap_or_default().to_owned()
     }

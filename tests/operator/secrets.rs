@@ -22,6 +22,8 @@ async fn a_sealed_secret_is_in_the_environment_of_every_replica() {
         (&secrets[0]["name"], &secrets[0]["loaded"]),
         (&json!("db"), &json!(2))
     );
+    let handed_over = "supercargo_secret_deliveries_total{form=\"env\",outcome=\"ok\"} 2";
+    assert!(bench.scrape().contains(handed_over), "{}", bench.scrape());
     let everything = format!(
         "{:?} {:?} {:?}",
         bench.cluster.all("dockerdeployments"),
@@ -163,6 +165,31 @@ async fn a_rotation_rolls_one_at_a_time_and_the_same_value_rolls_nothing() {
         })
         .await;
     bench.ready("web").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_immutable_secret_keeps_its_values_and_stays_immutable() {
+    let bench = Bench::still();
+    let first = bench.sealed("db", &[("password", b"one")]);
+    let written = |sealed: &Value, immutable: bool| {
+        let mut object = sealed.clone();
+        object["spec"]["immutable"] = json!(immutable);
+        object
+    };
+    bench.cluster.put(SECRETS, written(&first, false));
+    let second = bench.sealed("db", &[("password", b"two")]);
+    bench.cluster.put(SECRETS, written(&second, true));
+    for (object, words) in [
+        (
+            written(&first, true),
+            "is immutable: make a secret with another name",
+        ),
+        (written(&second, false), "is immutable once true"),
+        (second.clone(), "is immutable once true"),
+    ] {
+        let told = bench.cluster.refusal(SECRETS, &object);
+        assert!(told.contains(words), "{told}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -178,6 +178,12 @@ async fn the_path_of_a_file_is_in_the_environment() {
     bench
         .eventually("the path", |b| b.env("web", "PASSWORD_FILE") == [path.clone()])
         .await;
+    bench
+        .eventually("the file to be counted as delivered", |b| {
+            let delivered = "supercargo_secret_deliveries_total{form=\"file\",outcome=\"ok\"} 1";
+            b.scrape().contains(delivered)
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]

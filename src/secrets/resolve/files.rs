@@ -10,8 +10,8 @@ use crate::{
     api::{
         condition::Cause,
         files::{
-            FileRef, FileSource, FileVolume, MAX_VOLUME_BYTES, OnChange, Origin, file_mounts, in_the_way,
-            path_problem,
+            FileRef, FileSource, FileVolume, MAX_VOLUME_BYTES, MAX_VOLUME_FILES, OnChange, Origin,
+            file_mounts, in_the_way, path_problem,
         },
         pod::Volume,
         reference::SecretKind,
@@ -26,6 +26,8 @@ use crate::{
         revision::CONFIG_MAP_PREFIX,
     },
 };
+
+const OWNER_READS: u32 = 0o400;
 
 /// What became of one volume, for the variables that name its files.
 pub(super) struct Filled<'a> {
@@ -114,6 +116,14 @@ impl<'a> Walk<'a> {
                 path: place.clone(),
                 message: "the files are larger than 1 MiB together; name the keys that are needed in items, or use \
                           another volume for some"
+                    .to_owned(),
+            });
+        }
+        if filling.taken.len() > MAX_VOLUME_FILES {
+            self.out.invalid.push(Problem {
+                path: place.clone(),
+                message: "there are more than 4096 files; name the keys that are needed in items, or use another volume for \
+                          some"
                     .to_owned(),
             });
         }
@@ -219,6 +229,12 @@ impl<'a> Walk<'a> {
     fn put(&mut self, into: &mut Filling<'_>, file: Wanted, content: Content) {
         let message = if let Some(problem) = path_problem(&file.path) {
             format!("{:?} {problem}", file.path)
+        } else if file.mode & OWNER_READS == 0 {
+            // Root in the container could read it all the same, and its holder, who has no rights, could not.
+            format!(
+                "{:?} has the mode {:04o}, with which its owner cannot read it; give it at least 0400",
+                file.path, file.mode
+            )
         } else if let Some((other, (place, _))) = in_the_way(&into.taken, &file.path) {
             format!(
                 "the file {:?} of key {:?} cannot stand beside {other:?} of {place}; give one of them another path in items",

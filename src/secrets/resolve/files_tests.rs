@@ -365,6 +365,50 @@ fn a_key_that_is_no_file_name_leaves_the_volume_in_no_case() {
 }
 
 #[test]
+fn a_file_that_its_owner_could_not_read_is_told_by_its_place() {
+    let mut shop = Shop::new();
+    shop.seal("db", &[("a", b"1"), ("b", b"2")]);
+    for mode in [0, 0o040, 0o377] {
+        let items =
+            json!([{ "key": "a", "path": "a", "mode": 0o400 }, { "key": "b", "path": "b", "mode": mode }]);
+        let wrong = shop.wrong(secret(json!({ "items": items })), json!({}));
+        assert_eq!(wrong.len(), 1, "{wrong:?}");
+        let at = format!("{AT}.items[1]");
+        assert!(
+            wrong[0].starts_with(&at) && wrong[0].contains("at least 0400"),
+            "{wrong:?}"
+        );
+    }
+    // What no file has is nobody's harm.
+    let items = json!([{ "key": "a", "path": "a", "mode": 0o400 }]);
+    shop.resolved(secret(json!({ "items": items, "defaultMode": 0 })), json!({}));
+}
+
+#[test]
+fn a_volume_has_as_many_files_as_can_be_delivered() {
+    let mut shop = Shop::new();
+    shop.map("app", json!({ "data": { "a": "" } }));
+    let source = |part: usize, count: usize| {
+        let item = |n: usize| json!({ "key": "a", "path": format!("{part}/{n}") });
+        let items: Vec<Value> = (0..count).map(item).collect();
+        json!({ "configMap": { "name": "app", "items": items } })
+    };
+    let volume = |more: usize| {
+        let sources: Vec<Value> = (0..4)
+            .map(|part| source(part, 1024))
+            .chain([source(4, more)])
+            .collect();
+        json!([{ "name": "v", "projected": { "sources": sources } }])
+    };
+    let mounted = || json!({ "volumeMounts": [{ "name": "v", "mountPath": "/v" }] });
+    let wrong = shop.wrong(volume(1), mounted());
+    assert!(
+        wrong[0].starts_with("spec.template.spec.volumes[0]: ") && wrong[0].contains("4096"),
+        "{wrong:?}"
+    );
+}
+
+#[test]
 fn a_volume_has_a_mebibyte_at_most() {
     let mut shop = Shop::new();
     let half = "x".repeat(512 << 10);
