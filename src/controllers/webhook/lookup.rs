@@ -66,7 +66,7 @@ impl Cluster {
         Ok(Facts {
             users,
             namespace_ends,
-            objects: None,
+            ..Facts::default()
         })
     }
 
