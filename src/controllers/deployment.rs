@@ -99,6 +99,7 @@ pub async fn reconcile<E: Engine>(object: Arc<DynamicObject>, ctx: Arc<Context<E
 
 impl<E: Engine> Pass<'_, E> {
     async fn run(mut self) -> Result<Action, Error> {
+        self.refresh_if_asked();
         let wish = self.wish();
         history::keep(&self, &wish);
         if self.ctx.host.containers(&self.id.owner.namespace).is_err() {
