@@ -80,7 +80,7 @@ impl OwnKinds {
         let mut facts = Facts::default();
         for record in self.list("dockerdeployments", Some(namespace))? {
             let deployment = self.object(&record)?;
-            if references::of(&deployment["spec"]).contains(&wanted) {
+            if references::of(&deployment["spec"], namespace).contains(&wanted) {
                 facts.users.push(admission::User {
                     name: object::name(&deployment).to_owned(),
                     going: object::is_deleting(&deployment),

@@ -62,7 +62,11 @@ impl<E: Engine> Pass<'_, E> {
 
     /// The uids of the sealed secrets that the object names.
     fn named_secrets(&self) -> BTreeSet<String> {
-        let named = self.raw.get("spec").map(references::of).unwrap_or_default();
+        let named = self
+            .raw
+            .get("spec")
+            .map(|spec| references::of(spec, &self.id.owner.namespace))
+            .unwrap_or_default();
         let sealed = named.into_iter().filter_map(|named| match named {
             Named::Secret(SecretKind::DockerSecret, name) => Some(name),
             Named::Secret(SecretKind::Secret, _) | Named::ConfigMap(_) => None,

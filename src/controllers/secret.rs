@@ -120,6 +120,7 @@ pub async fn reconcile<E: Engine>(
 /// Who references it, and whether that one is being deleted itself.
 fn users(secret: &DockerSecret, deployments: &Store<DynamicObject>) -> Vec<(ConsumerReference, bool)> {
     let wanted = Named::Secret(SecretKind::DockerSecret, secret.name_any());
+    let namespace = secret.metadata.namespace.as_deref().unwrap_or_default();
     let mut users: Vec<(ConsumerReference, bool)> = deployments
         .state()
         .iter()
@@ -127,7 +128,7 @@ fn users(secret: &DockerSecret, deployments: &Store<DynamicObject>) -> Vec<(Cons
         .filter(|d| {
             d.data
                 .get("spec")
-                .is_some_and(|spec| references::of(spec).contains(&wanted))
+                .is_some_and(|spec| references::of(spec, namespace).contains(&wanted))
         })
         .map(|d| {
             let user = ConsumerReference {
