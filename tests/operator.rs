@@ -20,6 +20,8 @@ mod clocks;
 mod cluster;
 #[path = "operator/deletion.rs"]
 mod deletion;
+#[path = "operator/expiry.rs"]
+mod expiry;
 #[path = "operator/faults.rs"]
 mod faults;
 #[path = "operator/files.rs"]
@@ -30,6 +32,8 @@ mod history;
 mod keys;
 #[path = "operator/leadership.rs"]
 mod leadership;
+#[path = "operator/refresh.rs"]
+mod refresh;
 #[path = "operator/repair.rs"]
 mod repair;
 #[path = "operator/rollouts.rs"]

@@ -2,6 +2,7 @@
 //! kinds not while there are objects of it, since their deletion follows and that of their containers. Owns the rules, the
 //! exceptions and which facts they need; who looks them up is the shell. Behind a secret stands its finalizer, in any case.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
@@ -58,6 +59,8 @@ pub struct Facts {
     pub namespace_ends: bool,
     /// Objects of the kind, if there are any.
     pub objects: Option<Objects>,
+    /// The time. No date has passed at the default.
+    pub now: Timestamp,
 }
 
 /// A deployment that names a secret.

@@ -96,11 +96,11 @@ impl Review<'_> {
     }
 }
 
-/// The verdict. `facts` are those that [`deletion::need`] asks for.
+/// The verdict. `facts` are those that [`deletion::need`] asks for, and the time.
 #[must_use]
 pub fn review(review: &Review<'_>, facts: &Facts, policy: &Policy) -> Verdict {
     match review.operation {
-        Operation::Create | Operation::Update => written::judge(review, policy),
+        Operation::Create | Operation::Update => written::judge(review, policy, facts.now),
         Operation::Delete => deletion::judge(review, facts),
         Operation::Other => Verdict::default(),
     }

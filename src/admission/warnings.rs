@@ -1,7 +1,8 @@
 //! What whoever writes an admitted object should know: plain text that looks like a secret, a host port, fields without
-//! effect, a sealed value that will not open. Owns the sentences; none is a refusal, none repeats a value. Kubernetes cuts
+//! effect, a sealed value that will not open, a date that has passed. Owns the sentences; none is a refusal, none repeats a value. Kubernetes cuts
 //! a warning off after 256 characters.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::review::{Subject, meta};
@@ -31,10 +32,10 @@ const SECRET_KEYS: [&str; 6] = ["ACCESS", "API", "ENCRYPTION", "PRIVATE", "SECRE
 const SECRET_VALUES: [&str; 6] = ["-----BEGIN ", "AKIA", "eyJ", "ghp_", "glpat-", "xoxb-"];
 
 /// The warnings about an object that is admitted.
-pub(super) fn about(subject: Subject, object: &Value) -> Vec<String> {
+pub(super) fn about(subject: Subject, object: &Value, now: Timestamp) -> Vec<String> {
     match subject {
         Subject::Deployment => deployment(object),
-        Subject::Secret => secret(object),
+        Subject::Secret => secret(object, now),
         Subject::Definition | Subject::Other => Vec::new(),
     }
 }
@@ -83,7 +84,7 @@ fn deployment(object: &Value) -> Vec<String> {
     warnings
 }
 
-fn secret(object: &Value) -> Vec<String> {
+fn secret(object: &Value, now: Timestamp) -> Vec<String> {
     let Ok(secret) = serde_json::from_value::<DockerSecret>(object.clone()) else {
         return Vec::new();
     };
@@ -115,7 +116,21 @@ fn secret(object: &Value) -> Vec<String> {
             named(&elsewhere)
         ));
     }
+    warnings.extend(past(&secret, now));
     warnings
+}
+
+/// A date that has passed is accepted: it may be that of a value which is still to be replaced.
+fn past(secret: &DockerSecret, now: Timestamp) -> Option<String> {
+    let end = secret.spec.not_after.as_ref()?.0;
+    if end > now {
+        return None;
+    }
+    Some(if secret.spec.stop_use == Some(true) {
+        "spec.notAfter: has passed, and with spec.stopUse no new container is given these values: set a later time".to_owned()
+    } else {
+        "spec.notAfter: has passed: seal new values and set a later time".to_owned()
+    })
 }
 
 fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
@@ -171,7 +186,7 @@ mod tests {
         for (key, value) in container.as_object().unwrap() {
             into[key] = value.clone();
         }
-        about(Subject::Deployment, &object)
+        about(Subject::Deployment, &object, Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -258,6 +273,7 @@ mod tests {
                     "metadata": {"name": name, "namespace": case["namespace"]},
                     "spec": {"encryptedData": {key: text}},
                 }),
+                Timestamp::UNIX_EPOCH,
             )
         };
         let text = case["envelope"].as_str().unwrap();
@@ -269,5 +285,23 @@ mod tests {
             "{broken:?}"
         );
         assert!(!broken[0].contains("hunter2"));
+    }
+
+    #[test]
+    fn a_date_that_has_passed_is_accepted_with_a_warning() {
+        let warned = |spec: Value, now: &str| {
+            let object = json!({"metadata": {"name": "db", "namespace": "shop"}, "spec": spec});
+            about(Subject::Secret, &object, now.parse().unwrap())
+        };
+        let spec = json!({"notAfter": "2030-01-01T00:00:00Z"});
+        assert_eq!(warned(spec.clone(), "2029-12-31T23:59:59Z"), [""; 0]);
+        let warnings = warned(spec, "2030-01-01T00:00:00Z");
+        assert!(
+            warnings[0].starts_with("spec.notAfter: has passed"),
+            "{warnings:?}"
+        );
+        let stopping = json!({"notAfter": "2030-01-01T00:00:00Z", "stopUse": true});
+        let warnings = warned(stopping, "2031-01-01T00:00:00Z");
+        assert!(warnings[0].contains("no new container"), "{warnings:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! Whether an object may be written: the rules by which the guard of every reconcile judges it, and no others. Owns when
 //! they are not asked: for what was stored under older or laxer rules and is only deleted, labelled or let go.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
@@ -16,7 +17,7 @@ use crate::api::{
 };
 
 /// The verdict on a creation or an update.
-pub(super) fn judge(review: &Review<'_>, policy: &Policy) -> Verdict {
+pub(super) fn judge(review: &Review<'_>, policy: &Policy, now: Timestamp) -> Verdict {
     let Some(new) = review.object else {
         return Verdict::default();
     };
@@ -31,7 +32,7 @@ pub(super) fn judge(review: &Review<'_>, policy: &Policy) -> Verdict {
     let violations = violations.unwrap_or_default();
     let refusal = Refusal::of(&violations, kind, review.resource, meta(new, "name"));
     let warnings = match refusal {
-        None => warnings::about(review.subject(), new),
+        None => warnings::about(review.subject(), new, now),
         Some(_) => Vec::new(),
     };
     Verdict { warnings, refusal }

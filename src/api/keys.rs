@@ -62,7 +62,7 @@ pub mod annotation {
     /// On our CRDs, by `standalone`: which text was applied and what its `spec` became, so that a start that finds both
     /// again has nothing to apply.
     pub const INSTALLED: &str = "supercargo.dev/installed";
-    /// Any new value asks for a reconcile now.
+    /// Any new value asks for a reconcile now, and for a new look at what is taken for known: delivered files, opened values.
     pub const RECONCILE_AT: &str = "supercargo.dev/reconcile-at";
 }
 

@@ -7,6 +7,7 @@ pub mod container;
 pub mod crd;
 pub mod deployment;
 pub mod expansion;
+pub mod expiry;
 pub mod fields;
 pub mod files;
 pub mod image;

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::deployment::LabelSelector;
-use super::schema::{conditions, time};
+use super::schema::{conditions, date};
 use super::status::{UNOBSERVED, unobserved};
 
 /// Named values, sealed with `supercargo seal`.
@@ -78,15 +78,19 @@ pub struct DockerSecretSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_consumers: Option<AllowedConsumers>,
 
-    /// When the values expire, RFC 3339. A warning, not a block.
+    /// When the values expire, RFC 3339. A warning from 14 days before, and a block only with stopUse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "date")]
     pub not_after: Option<Time>,
 
     /// When the values should be replaced, RFC 3339. A reminder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "date")]
     pub rotate_after: Option<Time>,
+
+    /// Whether no new container is given the values after notAfter. Those that run go on, and are started again in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_use: Option<bool>,
 }
 
 /// What the values of a secret are.
@@ -131,7 +135,7 @@ pub struct DockerSecretStatus {
     #[serde(default = "unobserved")]
     pub observed_generation: i64,
 
-    /// Valid: every value can be opened. KeyCurrent: every value is sealed with the primary key. InUse: a deployment uses it.
+    /// Valid: every value can be opened. KeyCurrent: every value is sealed with the primary key. InUse: a deployment uses it. ExpiringSoon: notAfter is near or has passed, or rotateAfter has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,

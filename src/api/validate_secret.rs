@@ -1,4 +1,4 @@
-//! Validation of a `DockerSecret` without opening anything: keys and sizes.
+//! Validation of a `DockerSecret` without opening anything: keys, sizes, dates that belong together.
 //! Owns the limits of one envelope's text and of all together; the envelope itself is parsed by `seal`.
 //! Called by the controller of secrets, `verify` and `seal`. No message contains a value or its length.
 
@@ -9,7 +9,7 @@ use super::violation::Violation;
 /// Most envelope text of one object, in bytes: etcd takes 1.5 MiB, and the object is more than its envelopes.
 pub const MAX_TOTAL: usize = 512 * 1024;
 
-/// Checks keys and sizes.
+/// Checks keys, sizes and which fields go together.
 ///
 /// # Errors
 /// Every violation, sorted by path.
@@ -44,6 +44,12 @@ pub fn validate_secret(secret: &DockerSecret) -> Result<(), Vec<Violation>> {
         report.invalid(
             "spec.encryptedData",
             "is larger than the limit of 512 KiB for a secret: use more than one secret",
+        );
+    }
+    if secret.spec.stop_use == Some(true) && secret.spec.not_after.is_none() {
+        report.invalid(
+            "spec.stopUse",
+            "needs spec.notAfter: say when use stops, or remove it",
         );
     }
     if let Some(selector) = secret
@@ -97,5 +103,18 @@ mod tests {
             validate_secret(&secret(&[("password", "sc1.x.y".into())])),
             Ok(())
         );
+    }
+
+    #[test]
+    fn use_cannot_stop_without_a_date() {
+        let mut object = secret(&[("password", "sc1.x.y".into())]);
+        object.spec.stop_use = Some(true);
+        let violations = validate_secret(&object).expect_err("violations");
+        assert_eq!(violations[0].path, "spec.stopUse");
+        object.spec.stop_use = Some(false);
+        assert_eq!(validate_secret(&object), Ok(()));
+        object.spec.stop_use = Some(true);
+        object.spec.not_after = Some(serde_json::from_str("\"2030-01-01T00:00:00Z\"").expect("a time"));
+        assert_eq!(validate_secret(&object), Ok(()));
     }
 }

@@ -19,6 +19,7 @@ use crate::api::condition::ConditionType;
 use crate::api::files::{Origin, file_mounts};
 use crate::api::reference::SecretKind;
 use crate::api::status::DockerDeploymentStatus;
+use crate::clock::{Clock, System};
 use crate::controllers::context::LOCAL_HOST;
 use crate::seal::Envelope;
 use crate::secrets::open::{Opener, UNKNOWN};
@@ -120,10 +121,10 @@ fn written(status: &DockerDeploymentStatus) -> Fingerprints {
 }
 
 fn resolved(deployment: &DockerDeployment, objects: &Objects, opener: &Opener) -> Resolution {
-    let want = resolve::Want::Fingerprints;
-    let (mut resolution, _no_bytes) = resolve::resolve(deployment, LOCAL_HOST, objects, opener, want);
+    let (want, now) = (resolve::Want::Fingerprints, System.now());
+    let (mut resolution, _no_bytes) = resolve::resolve(deployment, LOCAL_HOST, objects, opener, want, now);
     // No registry is asked for: whether each secret holds credentials is what matters here.
-    let credentials = pull::credentials(deployment, "", objects, opener);
+    let credentials = pull::credentials(deployment, "", objects, opener, now);
     resolution.uses.extend(credentials.uses);
     resolution.failures.extend(credentials.failures);
     resolution

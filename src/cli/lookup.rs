@@ -47,7 +47,7 @@ impl Objects {
     /// # Errors
     /// The API server did not answer; that it refused is an answer.
     pub(super) async fn read(&mut self, client: &Client, namespace: &str, spec: &Value) -> kube::Result<()> {
-        for named in references::of(spec) {
+        for named in references::of(spec, namespace) {
             match named {
                 Named::Secret(SecretKind::DockerSecret, name) => {
                     fill(&mut self.docker_secrets, client, namespace, &name).await?;

@@ -252,6 +252,7 @@ impl World {
                 valid: None,
                 violations: Vec::new(),
                 resolution: Resolution::default(),
+                at: System.now(),
             };
         }
         let means = Means {
@@ -260,6 +261,7 @@ impl World {
             source: objects,
             opener,
             views,
+            now: System.now(),
         };
         wish(id.owner.clone(), id.generation, raw, &means)
     }

@@ -15,6 +15,7 @@ use super::seal::{ScopeArg, check_names, seal_all};
 use super::seal_values::ValueArgs;
 use super::secret_users::users;
 use super::{Failure, Outcome, block_on, secret_change, secret_edit};
+use crate::api::expiry::{self, Stage};
 use crate::api::keys::{FIELD_MANAGER, annotation};
 use crate::api::{DockerSecret, DockerSecretSpec, SecretType};
 use crate::clock::{Clock, System};
@@ -40,7 +41,7 @@ enum Verb {
     Edit(Box<secret_edit::Args>),
     /// List DockerSecrets
     List(List),
-    /// Show one DockerSecret: keys, key ids, scopes, conditions, users; never a value
+    /// Show one DockerSecret: dates, keys, key ids, scopes, conditions, users; never a value
     Describe(Named),
     /// Delete a DockerSecret; refused while it is in use
     Delete(Delete),
@@ -190,9 +191,12 @@ async fn list(args: &List, namespace: Option<String>) -> Outcome {
 }
 
 fn table(secrets: &[DockerSecret], all_namespaces: bool) -> String {
-    let now = System.now().as_second();
+    let clock = System.now();
+    let now = clock.as_second();
     let row = |s: &DockerSecret| {
         let made = s.creation_timestamp().map_or(now, |t| t.0.as_second());
+        let ended = expiry::stage(s, clock) == Some(Stage::Ended);
+        let end = s.spec.not_after.as_ref().filter(|_| !ended);
         let kids: BTreeSet<String> = envelopes(s).values().map(|e| kid_of(e.as_ref().ok())).collect();
         let mut row = vec![
             s.name_any(),
@@ -201,6 +205,10 @@ fn table(secrets: &[DockerSecret], all_namespaces: bool) -> String {
             kids.into_iter().collect::<Vec<_>>().join(","),
             condition(s, "Valid"),
             condition(s, "InUse"),
+            end.map_or_else(
+                || if ended { "expired" } else { "-" }.to_owned(),
+                |end| end.0.to_string(),
+            ),
             output::age(now - made),
         ];
         if all_namespaces {
@@ -208,7 +216,7 @@ fn table(secrets: &[DockerSecret], all_namespaces: bool) -> String {
         }
         row
     };
-    let mut header = vec!["NAME", "TYPE", "KEYS", "KID", "VALID", "IN-USE", "AGE"];
+    let mut header = vec!["NAME", "TYPE", "KEYS", "KID", "VALID", "IN-USE", "EXPIRES", "AGE"];
     if all_namespaces {
         header.insert(0, "NAMESPACE");
     }
@@ -257,9 +265,11 @@ fn description(secret: &DockerSecret, namespace: &str, users: &BTreeSet<String>)
         secret.spec.type_.unwrap_or_default().as_str()
     ));
     out.push_str(&format!(
-        "Immutable:   {}\n\nKeys:\n",
+        "Immutable:   {}\n",
         secret.spec.immutable.unwrap_or(false)
     ));
+    out.push_str(&dates(secret));
+    out.push_str("\nKeys:\n");
     let seen = secret
         .status
         .iter()
@@ -315,6 +325,24 @@ fn description(secret: &DockerSecret, namespace: &str, users: &BTreeSet<String>)
     out
 }
 
+/// What it says about its end; the condition ExpiringSoon says what follows.
+fn dates(secret: &DockerSecret) -> String {
+    let spec = &secret.spec;
+    let mut out = String::new();
+    if let Some(due) = &spec.rotate_after {
+        out.push_str(&format!("Rotate:      after {}\n", due.0));
+    }
+    if let Some(end) = &spec.not_after {
+        let then = if spec.stop_use == Some(true) {
+            "; no new container is given it then"
+        } else {
+            ""
+        };
+        out.push_str(&format!("Expires:     {}{then}\n", end.0));
+    }
+    out
+}
+
 async fn delete(args: &Delete, namespace: Option<String>) -> Outcome {
     let (client, namespace) = connect(namespace).await?;
     let api: Api<DockerSecret> = Api::namespaced(client.clone(), &namespace);
@@ -351,4 +379,43 @@ async fn delete(args: &Delete, namespace: Option<String>) -> Outcome {
         .with_context(|| format!("the DockerSecret {namespace}/{name} was not deleted"))?;
     output::data(&format!("dockersecret.supercargo.dev/{name} deleted\n"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dated(not_after: &str) -> DockerSecret {
+        let mut secret = DockerSecret::new("db", DockerSecretSpec::default());
+        secret.spec.not_after = serde_json::from_value(not_after.into()).unwrap();
+        secret
+    }
+
+    #[test]
+    fn a_list_says_when_each_expires() {
+        let none = DockerSecret::new("none", DockerSecretSpec::default());
+        let secrets = [dated("2900-01-01T00:00:00Z"), dated("2001-01-01T00:00:00Z"), none];
+        let text = table(&secrets, false);
+        let rows: Vec<&str> = text.lines().collect();
+        assert!(rows[0].contains("EXPIRES"), "{text}");
+        assert!(rows[1].contains("2900-01-01T00:00:00Z"), "{text}");
+        assert!(rows[2].contains("expired"), "{text}");
+        assert!(rows[3].split_whitespace().any(|cell| cell == "-"), "{text}");
+    }
+
+    #[test]
+    fn a_description_has_the_dates_that_there_are() {
+        let mut secret = dated("2900-01-01T00:00:00Z");
+        secret.spec.rotate_after = serde_json::from_value("2899-01-01T00:00:00Z".into()).unwrap();
+        let text = description(&secret, "shop", &BTreeSet::new());
+        assert!(
+            text.contains("Expires:     2900-01-01T00:00:00Z\n")
+                && text.contains("after 2899-01-01T00:00:00Z"),
+            "{text}"
+        );
+        secret.spec.stop_use = Some(true);
+        assert!(dates(&secret).contains("no new container"));
+        let none = DockerSecret::new("none", DockerSecretSpec::default());
+        assert!(!description(&none, "shop", &BTreeSet::new()).contains("Expires"));
+    }
 }

@@ -30,18 +30,20 @@ pub(super) async fn users(
     let name = secret.name_any();
     for deployment in deployments {
         let spec = serde_json::to_value(&deployment.spec.template)?;
-        if refers(&spec, &name) {
+        if refers(&spec, namespace, &name) {
             users.insert(format!("DockerDeployment {namespace}/{}", deployment.name_any()));
         }
     }
     Ok(users)
 }
 
-/// Whether a template refers to the DockerSecret `name`, in any of the shapes that references have.
-fn refers(template: &serde_json::Value, name: &str) -> bool {
+/// Whether a template of `namespace` refers to its DockerSecret `name`, in any of the shapes that references have.
+fn refers(template: &serde_json::Value, namespace: &str, name: &str) -> bool {
     let ours = |reference: &serde_json::Value, field: &str| {
         let kind = reference.get("kind").and_then(serde_json::Value::as_str);
+        let elsewhere = reference.get("namespace").and_then(serde_json::Value::as_str);
         reference.get(field).and_then(serde_json::Value::as_str) == Some(name)
+            && elsewhere.is_none_or(|other| other == namespace)
             && kind.is_none_or(|kind| kind == "DockerSecret")
     };
     match template {
@@ -51,9 +53,9 @@ fn refers(template: &serde_json::Value, name: &str) -> bool {
             "imagePullSecrets" => value
                 .as_array()
                 .is_some_and(|all| all.iter().any(|one| ours(one, "name"))),
-            _ => refers(value, name),
+            _ => refers(value, namespace, name),
         }),
-        serde_json::Value::Array(all) => all.iter().any(|value| refers(value, name)),
+        serde_json::Value::Array(all) => all.iter().any(|value| refers(value, namespace, name)),
         _ => false,
     }
 }
@@ -64,7 +66,7 @@ mod tests {
 
     #[test]
     fn every_shape_of_reference_is_found_and_no_other() {
-        let found = |json: serde_json::Value| refers(&json, "db");
+        let found = |json: serde_json::Value| refers(&json, "shop", "db");
         for used in [
             serde_json::json!({"containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "db", "key": "k"}}}]}]}),
             serde_json::json!({"containers": [{"envFrom": [{"secretRef": {"name": "db", "kind": "DockerSecret"}}]}]}),
@@ -79,6 +81,7 @@ mod tests {
             serde_json::json!({"containers": [{"env": [{"valueFrom": {"configMapKeyRef": {"name": "db"}}}]}]}),
             serde_json::json!({"volumes": [{"secret": {"secretName": "db", "kind": "Secret"}}, {"configMap": {"name": "db"}}]}),
             serde_json::json!({"imagePullSecrets": [{"name": "db2"}], "hostname": "db"}),
+            serde_json::json!({"volumes": [{"secret": {"secretName": "db", "namespace": "bank"}}]}),
         ] {
             assert!(!found(unused.clone()), "{unused}");
         }

@@ -16,6 +16,7 @@ use crate::{
         status::{Cause, Details, Result, Status},
         store::{Range, Record, Store},
     },
+    clock::Clock,
     controllers::references::{self, Named},
 };
 
@@ -24,6 +25,7 @@ use crate::{
 pub(super) struct OwnKinds {
     pub(super) policy: Policy,
     pub(super) store: Store,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Admission for OwnKinds {
@@ -43,11 +45,12 @@ impl Admission for OwnKinds {
             user: &asked.user.name,
             groups: &asked.user.groups,
         };
-        let facts = match deletion::need(&review) {
+        let mut facts = match deletion::need(&review) {
             Need::Nothing => Facts::default(),
             Need::Users { namespace, secret } => self.users(namespace, secret)?,
             Need::Objects { plural } => self.objects(plural)?,
         };
+        facts.now = self.clock.now();
         let verdict = admission::review(&review, &facts, &self.policy);
         verdict
             .refusal
@@ -77,7 +80,7 @@ impl OwnKinds {
         let mut facts = Facts::default();
         for record in self.list("dockerdeployments", Some(namespace))? {
             let deployment = self.object(&record)?;
-            if references::of(&deployment["spec"]).contains(&wanted) {
+            if references::of(&deployment["spec"], namespace).contains(&wanted) {
                 facts.users.push(admission::User {
                     name: object::name(&deployment).to_owned(),
                     going: object::is_deleting(&deployment),
@@ -137,6 +140,7 @@ mod tests {
         OwnKinds {
             policy: Policy::default(),
             store: Store::in_memory(store::Options::default()),
+            clock: Arc::new(crate::clock::System),
         }
     }
 

@@ -110,10 +110,11 @@ impl Plane {
         });
         let server = Server::new(Options {
             store: store.clone(),
-            clock,
+            clock: Arc::clone(&clock),
             admission: Arc::new(OwnKinds {
                 policy,
                 store: store.clone(),
+                clock,
             }),
             authorizer: Arc::new(DefaultRoles),
             metrics: metrics.clone(),

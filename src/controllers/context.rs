@@ -11,7 +11,7 @@ use kube::Client;
 
 use super::{
     agents::Agents, commands::Commands, events::EventWriter, history::History, host::Host, moments::Moments,
-    watched::Shelves, written::Written,
+    refresh::Asked, watched::Shelves, written::Written,
 };
 use crate::{
     api::validate::Policy,
@@ -99,6 +99,8 @@ pub struct Context<E> {
     pub failures: Failures,
     /// How old is what was seen.
     pub moments: Moments,
+    /// Who asked for what is known to be forgotten.
+    pub asked: Asked,
 }
 
 /// Failures in a row by object, and the pause that follows: a second, doubling to a minute.

@@ -99,6 +99,7 @@ pub async fn reconcile<E: Engine>(object: Arc<DynamicObject>, ctx: Arc<Context<E
 
 impl<E: Engine> Pass<'_, E> {
     async fn run(mut self) -> Result<Action, Error> {
+        self.refresh_if_asked();
         let wish = self.wish();
         history::keep(&self, &wish);
         if self.ctx.host.containers(&self.id.owner.namespace).is_err() {
@@ -193,6 +194,7 @@ impl<E: Engine> Pass<'_, E> {
                 .host
                 .containers(&self.id.owner.namespace)
                 .unwrap_or_default(),
+            now: self.ctx.clock.now(),
         };
         wish::wish(self.id.owner.clone(), self.id.generation, self.raw, &means)
     }
@@ -369,13 +371,15 @@ impl<E: Engine> Pass<'_, E> {
                 source,
                 &opener,
                 resolve::Want::Bytes,
+                wish.at,
             )
             .1;
         }
         if plan.actions().any(|a| matches!(a, plan::Action::Pull { .. })) {
             let registry = &valid.parsed.image.registry;
             supplies.credential =
-                pull::credentials(&valid.deployment, registry, &*self.ctx.shelves, &opener).credential;
+                pull::credentials(&valid.deployment, registry, &*self.ctx.shelves, &opener, wish.at)
+                    .credential;
             supplies.credentials = wish.resolution.pull_fingerprints();
         }
         supplies

@@ -1,6 +1,6 @@
 //! Writes events (events.k8s.io/v1): one per object, reason and key, under a name derived from them, so that a repeat
 //! finds its event again, also after a restart. A repeat counts up; it is written after one minute, then after two, up
-//! to an hour apart. A failed write loses an event and nothing else.
+//! to an hour apart; that a secret expires is said once a day. A failed write loses an event and nothing else.
 
 use std::{
     collections::BTreeMap,
@@ -21,13 +21,15 @@ use kube::{
 };
 
 use crate::{
-    api::{GROUP, VERSION, keys::FIELD_MANAGER},
+    api::{GROUP, VERSION, condition::Reason, keys::FIELD_MANAGER},
     state::hash,
     status::EventDraft,
 };
 
 const FIRST_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 const LONGEST_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
+/// Between two reminders of a date.
+const DAILY: SignedDuration = SignedDuration::from_hours(24);
 /// Older ones are forgotten past this many: a repeat of them is then written at once.
 const REMEMBERED: usize = 10_000;
 
@@ -61,7 +63,7 @@ impl EventWriter {
     pub async fn write(&self, about: &ObjectReference, draft: &EventDraft, now: Timestamp) {
         let namespace = about.namespace.as_deref().unwrap_or("default");
         let name = name(about, draft);
-        let Some(count) = self.due(&format!("{namespace}/{name}"), now) else {
+        let Some(count) = self.due(&format!("{namespace}/{name}"), draft.reason, now) else {
             return;
         };
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
@@ -78,10 +80,11 @@ impl EventWriter {
     }
 
     /// The number of this occurrence if it is to be written now.
-    fn due(&self, key: &str, now: Timestamp) -> Option<i32> {
+    fn due(&self, key: &str, reason: Reason, now: Timestamp) -> Option<i32> {
+        let (first, longest) = intervals(reason);
         let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
         if repeats.len() >= REMEMBERED {
-            repeats.retain(|_, r| now.duration_since(r.written) < LONGEST_INTERVAL);
+            repeats.retain(|_, r| now.duration_since(r.written) < LONGEST_INTERVAL.max(r.interval));
         }
         match repeats.get_mut(key) {
             None => {
@@ -90,7 +93,7 @@ impl EventWriter {
                     Repeat {
                         count: 1,
                         written: now,
-                        interval: FIRST_INTERVAL,
+                        interval: first,
                     },
                 );
                 Some(1)
@@ -101,7 +104,7 @@ impl EventWriter {
                     return None;
                 }
                 repeat.written = now;
-                repeat.interval = (repeat.interval * 2).min(LONGEST_INTERVAL);
+                repeat.interval = (repeat.interval * 2).min(longest);
                 Some(repeat.count)
             }
         }
@@ -142,6 +145,14 @@ impl EventWriter {
             ),
             ..Event::default()
         }
+    }
+}
+
+/// The shortest and the longest time between two writes of one event.
+fn intervals(reason: Reason) -> (SignedDuration, SignedDuration) {
+    match reason {
+        Reason::SecretExpiring | Reason::SecretExpired => (DAILY, DAILY),
+        _ => (FIRST_INTERVAL, LONGEST_INTERVAL),
     }
 }
 

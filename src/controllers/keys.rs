@@ -80,6 +80,18 @@ impl Sealed {
         counts
     }
 
+    /// When secrets expire, in seconds since 1970, by namespace and name; those that say it.
+    fn ends(&self) -> Vec<((String, String), i64)> {
+        let shelves = self.shelves();
+        let secrets = shelves.iter().flat_map(|shelf| shelf.all());
+        let end = |secret: Arc<DockerSecret>| {
+            let end = secret.spec.not_after.as_ref()?.0.as_second();
+            let namespace = secret.metadata.namespace.clone().unwrap_or_default();
+            Some(((namespace, secret.metadata.name.clone().unwrap_or_default()), end))
+        };
+        secrets.filter_map(end).collect()
+    }
+
     /// The keys that sealed values name.
     pub(super) fn kids(&self) -> BTreeSet<Kid> {
         self.counts().into_keys().collect()
@@ -93,8 +105,9 @@ fn kids_of(secret: &DockerSecret) -> Vec<Kid> {
         .collect()
 }
 
-/// Brings the gauges of keys up to date. A key that the ring lacks is `unknown`; without a ring, all are.
+/// Brings the gauges of keys and of dates up to date. A key that the ring lacks is `unknown`; without a ring, all are.
 pub(super) fn gauge(metrics: &Metrics, sealed: &Sealed, current: &Current, clock: &dyn Clock) {
+    metrics.secrets_not_after(sealed.ends().into_iter());
     let opener = current.opener();
     let ring = opener.ring().ok();
     let state = |kid: Kid| match ring.and_then(|ring| ring.member(kid)) {

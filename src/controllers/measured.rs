@@ -45,8 +45,11 @@ pub(super) async fn measured_deployment<E: Engine>(
 }
 
 fn names_config_map(deployment: &DynamicObject) -> bool {
+    let namespace = deployment.metadata.namespace.as_deref().unwrap_or_default();
     let spec = deployment.data.get("spec");
-    let named = spec.map(references::of).unwrap_or_default();
+    let named = spec
+        .map(|spec| references::of(spec, namespace))
+        .unwrap_or_default();
     named.iter().any(|named| matches!(named, Named::ConfigMap(_)))
 }
 

@@ -21,6 +21,7 @@ mod moments;
 pub mod object;
 mod publish;
 pub mod references;
+mod refresh;
 pub mod ring;
 mod roster;
 pub mod run;

@@ -16,18 +16,19 @@ pub enum Named {
     ConfigMap(String),
 }
 
-/// All objects that a deployment names.
+/// All objects of its own namespace that a deployment names. A secret of another one is not that of the same name here.
 #[must_use]
-pub fn of(spec: &Value) -> BTreeSet<Named> {
+pub fn of(spec: &Value, namespace: &str) -> BTreeSet<Named> {
     let mut found = BTreeSet::new();
-    walk(spec, &mut found);
+    walk(spec, namespace, &mut found);
     found
 }
 
-fn walk(value: &Value, found: &mut BTreeSet<Named>) {
+fn walk(value: &Value, namespace: &str, found: &mut BTreeSet<Named>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
+                let elsewhere = value.get("namespace").and_then(Value::as_str);
                 let text = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
                 // A volume names a secret in a field of its own, a projected source as everybody else.
                 let name = match key.as_str() {
@@ -36,7 +37,9 @@ fn walk(value: &Value, found: &mut BTreeSet<Named>) {
                 };
                 match (key.as_str(), name) {
                     ("secretKeyRef" | "secretRef" | "secret", Some(name)) => {
-                        found.insert(Named::Secret(kind(value), name));
+                        if elsewhere.is_none_or(|other| other == namespace) {
+                            found.insert(Named::Secret(kind(value), name));
+                        }
                     }
                     ("configMapKeyRef" | "configMapRef" | "configMap", Some(name)) => {
                         found.insert(Named::ConfigMap(name));
@@ -48,11 +51,11 @@ fn walk(value: &Value, found: &mut BTreeSet<Named>) {
                             }
                         }
                     }
-                    _ => walk(value, found),
+                    _ => walk(value, namespace, found),
                 }
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
+        Value::Array(items) => items.iter().for_each(|item| walk(item, namespace, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -91,7 +94,7 @@ mod tests {
                 {"name": "e", "emptyDir": {}},
             ],
         }}});
-        let names: Vec<Named> = of(&spec).into_iter().collect();
+        let names: Vec<Named> = of(&spec, "shop").into_iter().collect();
         assert_eq!(
             names,
             [
@@ -108,6 +111,24 @@ mod tests {
                 Named::ConfigMap("cm3".into()),
                 Named::ConfigMap("cm4".into()),
             ]
+        );
+    }
+
+    #[test]
+    fn a_secret_of_another_namespace_is_none_of_this_one() {
+        let named = |namespace: &str| {
+            let reference = json!({"name": "db", "namespace": namespace});
+            let volume = json!({"secretName": "db", "namespace": namespace});
+            let spec = json!({
+                "env": [{"valueFrom": {"secretKeyRef": reference}}],
+                "volumes": [{"secret": volume}, {"projected": {"sources": [{"secret": reference}]}}],
+            });
+            of(&spec, "shop")
+        };
+        assert_eq!(named("bank"), BTreeSet::new());
+        assert_eq!(
+            named("shop"),
+            [Named::Secret(SecretKind::DockerSecret, "db".into())].into()
         );
     }
 }

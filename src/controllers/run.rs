@@ -29,6 +29,7 @@ use super::{
     moments::Moments,
     object::resource,
     references::Named,
+    refresh::Asked,
     ring, secret,
     streams::{Objects, changes_of, follow, listed, named_by, quiet, scoped, shelve, stopped, woken_objects},
     tidy,
@@ -330,6 +331,7 @@ impl<E: Engine> Scope<E> {
             written: Written::default(),
             failures: Failures::default(),
             moments: Moments::default(),
+            asked: Asked::default(),
         };
         Self {
             context: Arc::new(context),

@@ -19,6 +19,7 @@ use crate::{
     api::{
         DockerSecret, GROUP, VERSION,
         condition::Reason,
+        expiry,
         keys::{FIELD_MANAGER, FINALIZER, annotation},
         reference::SecretKind,
         secret::ConsumerReference,
@@ -28,7 +29,7 @@ use crate::{
     status::{
         EventDraft,
         events::clip,
-        secret::{SecretFacts, problems, summarize},
+        secret::{SecretFacts, problems, reminder, summarize},
     },
 };
 
@@ -90,6 +91,10 @@ pub async fn reconcile<E: Engine>(
     for problem in problems(&facts) {
         event(&secret, shared, Reason::DecryptionError, "Open", &problem).await;
     }
+    if let Some(draft) = reminder(&facts) {
+        let about = reference(&secret);
+        shared.events.write(&about, &draft, facts.now).await;
+    }
     if secret.status.as_ref() != Some(&status) {
         let patch = serde_json::json!({
             "apiVersion": format!("{GROUP}/{VERSION}"),
@@ -108,12 +113,14 @@ pub async fn reconcile<E: Engine>(
             }
         }
     }
-    Ok(Action::await_change())
+    let next = expiry::next_look(&secret, facts.now).and_then(|wait| Duration::try_from(wait).ok());
+    Ok(next.map_or_else(Action::await_change, Action::requeue))
 }
 
 /// Who references it, and whether that one is being deleted itself.
 fn users(secret: &DockerSecret, deployments: &Store<DynamicObject>) -> Vec<(ConsumerReference, bool)> {
     let wanted = Named::Secret(SecretKind::DockerSecret, secret.name_any());
+    let namespace = secret.metadata.namespace.as_deref().unwrap_or_default();
     let mut users: Vec<(ConsumerReference, bool)> = deployments
         .state()
         .iter()
@@ -121,7 +128,7 @@ fn users(secret: &DockerSecret, deployments: &Store<DynamicObject>) -> Vec<(Cons
         .filter(|d| {
             d.data
                 .get("spec")
-                .is_some_and(|spec| references::of(spec).contains(&wanted))
+                .is_some_and(|spec| references::of(spec, namespace).contains(&wanted))
         })
         .map(|d| {
             let user = ConsumerReference {
@@ -213,6 +220,17 @@ async fn set_finalizer<E>(secret: &DockerSecret, shared: &Context<E>, on: bool) 
     }
 }
 
+fn reference(secret: &DockerSecret) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(format!("{GROUP}/{VERSION}")),
+        kind: Some("DockerSecret".to_owned()),
+        namespace: secret.metadata.namespace.clone(),
+        name: secret.metadata.name.clone(),
+        uid: secret.metadata.uid.clone(),
+        ..ObjectReference::default()
+    }
+}
+
 async fn event<E>(
     secret: &DockerSecret,
     shared: &Context<E>,
@@ -220,14 +238,7 @@ async fn event<E>(
     action: &'static str,
     note: &str,
 ) {
-    let about = ObjectReference {
-        api_version: Some(format!("{GROUP}/{VERSION}")),
-        kind: Some("DockerSecret".to_owned()),
-        namespace: secret.metadata.namespace.clone(),
-        name: secret.metadata.name.clone(),
-        uid: secret.metadata.uid.clone(),
-        ..ObjectReference::default()
-    };
+    let about = reference(secret);
     let draft = EventDraft {
         reason,
         action,

@@ -40,7 +40,7 @@ pub(super) fn named_by(
         .filter(|d| {
             d.data
                 .get("spec")
-                .is_some_and(|spec| references::of(spec).contains(wanted))
+                .is_some_and(|spec| references::of(spec, namespace.unwrap_or_default()).contains(wanted))
         })
         .map(|d| ObjectRef::from_obj_with(&**d, resource()))
         .collect()

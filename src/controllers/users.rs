@@ -32,7 +32,7 @@ impl Users {
             let named = deployment
                 .data
                 .get("spec")
-                .map(references::of)
+                .map(|spec| references::of(spec, meta.namespace.as_deref().unwrap_or_default()))
                 .unwrap_or_default();
             (named, meta.deletion_timestamp.is_some())
         });

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::context::LOCAL_HOST;
@@ -34,6 +35,8 @@ pub struct Wish {
     pub violations: Vec<Violation>,
     /// What became of its references.
     pub resolution: Resolution,
+    /// At which time: what is opened for it later is judged by the same.
+    pub at: Timestamp,
 }
 
 /// What a wish is made with.
@@ -48,6 +51,8 @@ pub struct Means<'a> {
     pub opener: &'a Opener,
     /// Our containers of the namespace: they stand in for a number of replicas that an invalid object does not say.
     pub views: &'a [ContainerView],
+    /// The time, for secrets that expire.
+    pub now: Timestamp,
 }
 
 /// Steps 1 to 3: guard, resolve, desired.
@@ -68,14 +73,16 @@ pub fn wish(owner: Owner, generation: i64, raw: &Value, means: &Means<'_>) -> Wi
                 valid: None,
                 violations,
                 resolution: Resolution::default(),
+                at: means.now,
             };
         }
     };
     let (source, opener) = (means.source, means.opener);
     let want = resolve::Want::Fingerprints;
-    let (mut resolution, _no_bytes) = resolve::resolve(&valid.deployment, LOCAL_HOST, source, opener, want);
+    let (mut resolution, _no_bytes) =
+        resolve::resolve(&valid.deployment, LOCAL_HOST, source, opener, want, means.now);
     let registry = &valid.parsed.image.registry;
-    let credentials = pull::credentials(&valid.deployment, registry, source, opener);
+    let credentials = pull::credentials(&valid.deployment, registry, source, opener, means.now);
     resolution.uses.extend(credentials.uses);
     if !credentials.failures.is_empty() {
         resolution.failures.extend(credentials.failures);
@@ -88,6 +95,7 @@ pub fn wish(owner: Owner, generation: i64, raw: &Value, means: &Means<'_>) -> Wi
         valid: Some(valid),
         violations,
         resolution,
+        at: means.now,
     }
 }
 

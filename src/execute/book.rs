@@ -56,6 +56,17 @@ impl Book {
         (delivered.collect(), shown.collect())
     }
 
+    /// Forgets all that is known about a deployment's volumes and about what its containers see of them.
+    pub fn forget_owner(&self, seen: &Observed) {
+        let mut pages = self.pages();
+        for volume in seen.files.holders.iter().flat_map(|held| held.volumes.keys()) {
+            pages.delivered.remove(volume);
+        }
+        for replica in &seen.replicas {
+            pages.shown.remove(&replica.view.id);
+        }
+    }
+
     /// The numbers of a user, when they have been looked up.
     #[must_use]
     pub fn user(&self, lookup: &UserLookup) -> Option<FileUser> {

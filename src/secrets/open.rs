@@ -3,12 +3,14 @@
 //! Called by [`super::resolve`] and by the controller of `DockerSecret`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
+use jiff::Timestamp;
+
 use crate::{
-    api::{DockerSecret, condition::Cause, reference::SecretKind},
+    api::{DockerSecret, condition::Cause, expiry, reference::SecretKind},
     seal::{Context, Envelope, Plaintext, Ring, WrittenBy},
     state::{resolved::reference, revision::Fingerprints},
 };
@@ -144,6 +146,12 @@ impl Opener {
         outcome
     }
 
+    /// Forgets what is remembered of these secrets, by their uids.
+    pub fn forget(&self, uids: &BTreeSet<String>) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.retain(|(uid, ..), _| !uids.contains(uid));
+    }
+
     /// Opens an item.
     ///
     /// # Errors
@@ -178,6 +186,22 @@ impl Opener {
             advice: "nothing is assumed of it".to_owned(),
         })
     }
+}
+
+/// Whether a secret may be given to new containers at this moment.
+///
+/// # Errors
+/// `Expired`, when its date has passed and it says that use stops then.
+pub(super) fn in_date(secret: &DockerSecret, now: Timestamp) -> Result<(), Closed> {
+    let Some(ended) = expiry::stopped(secret, now) else {
+        return Ok(());
+    };
+    Err(Closed {
+        cause: Cause::Expired,
+        advice: format!(
+            "expired at {ended}: seal new values and set a later spec.notAfter, or take out spec.stopUse"
+        ),
+    })
 }
 
 fn namespace_of(secret: &DockerSecret) -> &str {

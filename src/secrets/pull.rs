@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{
     core,
-    open::{Closed, Opener},
+    open::{Closed, Opener, in_date},
     source::{Lookup, Source},
 };
 use crate::{
@@ -35,13 +36,14 @@ pub struct PullCredentials {
     pub failures: Vec<Failure>,
 }
 
-/// Resolves the pull secrets for an image of `registry` (`docker.io`, `host:port`).
+/// Resolves the pull secrets for an image of `registry` (`docker.io`, `host:port`), as they are at the time `now`.
 #[must_use]
 pub fn credentials(
     deployment: &DockerDeployment,
     registry: &str,
     source: &dyn Source,
     opener: &Opener,
+    now: Timestamp,
 ) -> PullCredentials {
     let namespace = deployment.metadata.namespace.as_deref().unwrap_or_default();
     let mut out = PullCredentials::default();
@@ -55,7 +57,7 @@ pub fn credentials(
     {
         let path = format!("spec.template.spec.imagePullSecrets[{index}]");
         let kind = secret.kind.unwrap_or_default();
-        match one(namespace, secret, source, opener) {
+        match one(namespace, secret, source, opener, now) {
             Ok((fingerprint, kid, config)) => {
                 out.uses.push(Use {
                     kind,
@@ -89,14 +91,18 @@ fn one(
     secret: &ImagePullSecret,
     source: &dyn Source,
     opener: &Opener,
+    now: Timestamp,
 ) -> Result<(String, Option<String>, Config), Closed> {
     let (known, plaintext) = match secret.kind.unwrap_or_default() {
         SecretKind::DockerSecret => match source.docker_secret(namespace, &secret.name) {
-            Lookup::Found(found) if opener.assumes() => {
-                let known = opener.look(&found, CONFIG_KEY)?;
-                return Ok((known.fingerprint, known.kid, Config::default()));
+            Lookup::Found(found) => {
+                in_date(&found, now)?;
+                if opener.assumes() {
+                    let known = opener.look(&found, CONFIG_KEY)?;
+                    return Ok((known.fingerprint, known.kid, Config::default()));
+                }
+                opener.open(&found, CONFIG_KEY)?
             }
-            Lookup::Found(found) => opener.open(&found, CONFIG_KEY)?,
             Lookup::Absent => return Err(absent()),
             Lookup::Denied(advice) => {
                 return Err(Closed {

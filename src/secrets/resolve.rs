@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::{
     api::{
         DockerDeployment,
@@ -37,7 +39,7 @@ pub enum Want {
     Bytes,
 }
 
-/// Resolves all references of the environment and of volumes. The second part is empty unless bytes were wanted and all resolved.
+/// Resolves all references of the environment and of volumes, as they are at the time `now`. The second part is empty unless bytes were wanted and all resolved.
 #[must_use]
 pub fn resolve(
     deployment: &DockerDeployment,
@@ -45,6 +47,7 @@ pub fn resolve(
     source: &dyn Source,
     opener: &Opener,
     want: Want,
+    now: Timestamp,
 ) -> (Resolution, SecretEnv) {
     let mut walk = Walk {
         deployment,
@@ -53,6 +56,7 @@ pub fn resolve(
         source,
         opener,
         want,
+        now,
         out: Resolution::default(),
         fingerprints: BTreeMap::new(),
         env: Environment::default(),
@@ -73,6 +77,7 @@ struct Walk<'a> {
     source: &'a dyn Source,
     opener: &'a Opener,
     want: Want,
+    now: Timestamp,
     out: Resolution,
     fingerprints: BTreeMap<String, String>,
     env: Environment,

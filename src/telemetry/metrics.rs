@@ -1,4 +1,5 @@
-//! The metrics of `api.md`, prefix `supercargo_`, in OpenMetrics text. Label sets are closed; no object's name is a label.
+//! The metrics of `api.md`, prefix `supercargo_`, in OpenMetrics text. Label sets are closed; no object's name is a label,
+//! but that of a secret whose date comes near.
 //! Filled by `controllers` and by the meter around the engine; served by [`super::http`].
 
 use std::{sync::Arc, time::Duration};
@@ -22,6 +23,7 @@ struct Inner {
     resolutions: Family<Vec<(&'static str, &'static str)>, Counter>,
     deliveries: Family<Vec<(&'static str, &'static str)>, Counter>,
     values: Family<Vec<(&'static str, String)>, Gauge>,
+    not_after: Family<Vec<(&'static str, String)>, Gauge>,
     key_age: Family<Vec<(&'static str, String)>, Gauge>,
     key_backup_age: Family<Vec<(&'static str, String)>, Gauge>,
     instances: Family<Vec<(&'static str, &'static str)>, Gauge>,
@@ -56,6 +58,7 @@ impl Default for Metrics {
             resolutions: Family::default(),
             deliveries: Family::default(),
             values: Family::default(),
+            not_after: Family::default(),
             key_age: Family::default(),
             key_backup_age: Family::default(),
             instances: Family::default(),
@@ -115,6 +118,11 @@ fn register_keys(inner: &mut Inner) {
         "secret_values",
         "Sealed values by the key that they are sealed to, and its state",
         inner.values.clone(),
+    );
+    registry.register(
+        "secret_not_after_timestamp_seconds",
+        "When the values of each secret expire that says so",
+        inner.not_after.clone(),
     );
     registry.register(
         "keyring_key_age_seconds",
@@ -259,6 +267,15 @@ impl Metrics {
         for ((kid, state), count) in counts {
             let labels: Labels<2> = [("kid", kid), ("state", state.to_owned())];
             self.0.values.get_or_create(&labels.to_vec()).set(count);
+        }
+    }
+
+    /// When secrets expire, in seconds since 1970, by namespace and name.
+    pub fn secrets_not_after(&self, ends: impl Iterator<Item = ((String, String), i64)>) {
+        self.0.not_after.clear();
+        for ((namespace, name), end) in ends {
+            let labels: Labels<2> = [("namespace", namespace), ("name", name)];
+            self.0.not_after.get_or_create(&labels.to_vec()).set(end);
         }
     }
 

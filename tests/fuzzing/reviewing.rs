@@ -27,6 +27,7 @@ pub fn admission(bytes: &[u8]) {
             one: "shop/web".to_owned(),
             others: 1,
         }),
+        now: jiff::Timestamp::MAX,
     };
     let policy = Policy::default();
     for facts in [Facts::default(), used] {

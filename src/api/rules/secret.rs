@@ -25,6 +25,25 @@ pub(in crate::api) const SECRET_RULES: &[Rule] = &[
          (!has(self.encryptedData) || self.encryptedData == oldSelf.encryptedData))",
         "is immutable: make a secret with another name",
     ),
+    // To compare a date is to read it: what `date-time` permits beyond the calendar, such as an offset of days, ends here.
+    r(
+        "spec",
+        "notAfter",
+        "!has(self.notAfter) || self.notAfter < timestamp('3000-01-01T00:00:00Z')",
+        "notAfter is not a time before the year 3000: write one such as 2030-06-30T00:00:00Z",
+    ),
+    r(
+        "spec",
+        "rotateAfter",
+        "!has(self.rotateAfter) || self.rotateAfter < timestamp('3000-01-01T00:00:00Z')",
+        "rotateAfter is not a time before the year 3000: write one such as 2030-06-30T00:00:00Z",
+    ),
+    r(
+        "spec",
+        "stopUse",
+        "!has(self.stopUse) || !self.stopUse || has(self.notAfter)",
+        "needs spec.notAfter: say when use stops, or remove it",
+    ),
     r(
         "spec",
         "encryptedData",
@@ -66,14 +85,7 @@ pub(in crate::api) const SECRET_TABLES: &[Table] = &[
     Table {
         at: "spec",
         definition: "",
-        fields: &[
-            plaintext("data"),
-            plaintext("stringData"),
-            Field {
-                name: "stopUse",
-                treatment: Treatment::ToCome(Shape::Bool, "remove it"),
-            },
-        ],
+        fields: &[plaintext("data"), plaintext("stringData")],
     },
     Table {
         at: "spec.allowedConsumers",

@@ -1,6 +1,8 @@
 //! One request: read, its facts looked up, judged, counted, answered. What could not be found out is no verdict but a
 //! failure of the webhook, so that the `failurePolicy` of the configuration says what follows.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -12,6 +14,7 @@ use crate::{
         wire::{self, Malformed},
     },
     api::validate::Policy,
+    clock::Clock,
     telemetry::metrics::Metrics,
 };
 
@@ -19,6 +22,7 @@ use crate::{
 pub(super) struct Answerer<L> {
     pub(super) policy: Policy,
     pub(super) lookup: L,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Metrics,
 }
 
@@ -60,11 +64,12 @@ impl<L: Lookup> Answerer<L> {
             let (kind, operation) = (review.subject().as_str(), review.operation.as_str());
             self.metrics.reviewed(kind, operation, outcome, begun.elapsed());
         };
-        let facts = facts.map_err(|why| {
+        let mut facts = facts.map_err(|why| {
             count("failed");
             tracing::warn!(error = why, "a review has no verdict");
             Failed::Unknown(why)
         })?;
+        facts.now = self.clock.now();
         let verdict = admission::review(&review, &facts, &self.policy);
         count(match &verdict.refusal {
             Some(_) => "refused",

@@ -50,7 +50,7 @@ impl Cluster {
         loop {
             let page = api.list(&how).await?;
             users.extend(page.items.iter().filter_map(|deployment| {
-                let named = deployment.data.get("spec").map(references::of)?;
+                let named = references::of(deployment.data.get("spec")?, namespace);
                 named.contains(&wanted).then(|| User {
                     name: deployment.name_any(),
                     going: deployment.metadata.deletion_timestamp.is_some(),
@@ -66,7 +66,7 @@ impl Cluster {
         Ok(Facts {
             users,
             namespace_ends,
-            objects: None,
+            ..Facts::default()
         })
     }
 

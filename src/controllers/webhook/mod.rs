@@ -64,6 +64,7 @@ impl Webhook {
         let answerer = answer::Answerer {
             policy: setup.policy,
             lookup: lookup::Cluster(setup.client.clone()),
+            clock: Arc::clone(&setup.clock),
             metrics: setup.metrics.clone(),
         };
         let keeper = keeper::Keeper {

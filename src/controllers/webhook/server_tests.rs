@@ -80,6 +80,7 @@ async fn live() -> Live {
     let answerer = Answerer {
         policy: Policy::default(),
         lookup: told.clone(),
+        clock: Arc::new(crate::clock::System),
         metrics: metrics.clone(),
     };
     let server = Server::new(listener, Arc::clone(&serving), answerer);

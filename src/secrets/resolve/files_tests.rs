@@ -91,9 +91,10 @@ impl Shop {
     fn resolve(&self, volumes: Value, container: Value) -> (Resolution, SecretEnv) {
         let deployment = deployment(volumes, container);
         let opener = Opener::new(Arc::clone(&self.ring));
-        let (looked, nothing) = resolve(&deployment, "local", self, &opener, Want::Fingerprints);
+        let now = "2030-01-01T00:00:00Z".parse().unwrap();
+        let (looked, nothing) = resolve(&deployment, "local", self, &opener, Want::Fingerprints, now);
         assert!(nothing.is_empty());
-        let (opened, bytes) = resolve(&deployment, "local", self, &opener, Want::Bytes);
+        let (opened, bytes) = resolve(&deployment, "local", self, &opener, Want::Bytes, now);
         assert_eq!(looked, opened, "what is wanted changes nothing but the bytes");
         (opened, bytes)
     }
@@ -273,6 +274,27 @@ fn only_those_whom_a_secret_allows_get_its_files_and_no_other_namespace() {
     assert_eq!(
         causes(secret(json!({ "namespace": "bank" }))),
         [Cause::ConsentMissing]
+    );
+}
+
+#[test]
+fn use_stops_when_a_secret_says_so_and_for_an_optional_one_too() {
+    let mut shop = Shop::new();
+    shop.seal("db", &[("a", b"1")]);
+    let db = shop.sealed.get_mut("db").unwrap();
+    db.spec.not_after = serde_json::from_value(json!("2029-12-31T00:00:00Z")).unwrap();
+    let volume = || secret(json!({ "optional": true }));
+    let (resolved, ..) = shop.resolved(volume(), json!({}));
+    assert_eq!(
+        files(&resolved),
+        [("v", "a", 0o400)],
+        "a date alone stops nothing"
+    );
+    shop.sealed.get_mut("db").unwrap().spec.stop_use = Some(true);
+    let wrong = shop.wrong(volume(), json!({}));
+    assert!(
+        wrong[0].starts_with("Expired: DockerSecret shop/db") && wrong[0].contains("2029-12-31T00:00:00Z"),
+        "{wrong:?}"
     );
 }
 

@@ -7,7 +7,7 @@ use crate::{
     seal::Plaintext,
     secrets::{
         core,
-        open::{Closed, Known},
+        open::{Closed, Known, in_date},
         source::Lookup,
     },
     state::resolved::Failure,
@@ -95,8 +95,14 @@ impl Walk<'_> {
                 });
             }
         };
+        self.allowed(&secret)?;
+        in_date(&secret, self.now)?;
+        Ok(Some(secret))
+    }
+
+    fn allowed(&self, secret: &DockerSecret) -> Result<(), Closed> {
         let Some(allowed) = &secret.spec.allowed_consumers else {
-            return Ok(Some(secret));
+            return Ok(());
         };
         let name = self.deployment.metadata.name.as_deref().unwrap_or_default();
         let labels = self.deployment.metadata.labels.clone().unwrap_or_default();
@@ -107,7 +113,7 @@ impl Walk<'_> {
                 .as_ref()
                 .is_some_and(|selector| selector.matches(&labels))
         {
-            return Ok(Some(secret));
+            return Ok(());
         }
         Err(Closed {
             cause: Cause::ConsumerNotAllowed,
