@@ -23,7 +23,7 @@ pub mod agent;
 pub mod file_action;
 pub mod file_sights;
 mod file_volumes;
-mod files;
+pub mod files;
 pub mod heal;
 pub mod history;
 pub mod hold;
