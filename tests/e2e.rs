@@ -27,6 +27,8 @@ mod delivery;
 mod faults;
 #[path = "e2e/files.rs"]
 mod files;
+#[path = "e2e/files_engine.rs"]
+mod files_engine;
 #[path = "e2e/hammer.rs"]
 mod hammer;
 mod harness;
@@ -76,6 +78,11 @@ const TOGETHER: &[Test] = &[
         "an_engine_that_is_restarted_in_the_middle_of_a_rollout_loses_and_doubles_nothing",
         outages::engine_restarted,
     ),
+    (
+        "files_are_where_all_see_them_after_the_engine_was_restarted",
+        files_engine::restarted,
+    ),
+    ("files_reach_an_engine_over_tls", files_engine::remote),
     (
         "an_engine_that_lost_its_networks_gets_them_back_and_every_container_stands_on_one",
         outages::networks_lost,
