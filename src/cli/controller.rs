@@ -77,6 +77,10 @@ pub(super) struct OperatorArgs {
     /// Read core Secrets of this namespace for references with kind: Secret (may be given several times). None without it
     #[arg(long, value_name = "NAMESPACE")]
     pub(super) core_secrets_namespace: Vec<String>,
+    /// Append a line to this file for each value that is handed to a container, chained so that `supercargo audit verify`
+    /// sees what was edited, removed or cut
+    #[arg(long, value_name = "FILE")]
+    pub(super) audit_log: Option<PathBuf>,
     /// Calls to the Docker Engine at the same time; twice the CPUs of its host is enough
     #[arg(long, value_name = "N", default_value_t = DEFAULT_CONCURRENCY)]
     engine_concurrency: usize,
@@ -265,6 +269,7 @@ async fn operate(args: Args) -> Outcome {
         clock: Arc::new(System),
         reporter: reporter(),
         metrics: metrics.clone(),
+        audit_log: flags.audit_log,
     });
     let mut ended = stop.clone();
     let endpoints = http::serve(

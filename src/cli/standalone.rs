@@ -137,6 +137,7 @@ fn setup(
         clock: Arc::new(System),
         reporter: controller::reporter(),
         metrics: metrics.clone(),
+        audit_log: flags.audit_log,
     }
 }
 

@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::sync::MutexGuard;
 
 use super::{
+    audit_lines,
     context::{Context, LOCAL_HOST},
     history,
     host::Subject,
@@ -34,7 +35,6 @@ use crate::{
         container::ContainerId,
         desired::{Desired, Template},
         observed::Observed,
-        resolved::Form,
     },
     status::remembered::{remembered, remembered_health},
 };
@@ -321,22 +321,7 @@ impl<E: Engine> Pass<'_, E> {
         let supplies = self.supplies(wish, plan);
         let (reports, touched) = self.ctx.executor.run(&self.id.owner, plan, supplies).await;
         publish::log(&self.id.owner, &reports);
-        for report in &reports {
-            let (form, word) = match report.verb {
-                "create" => (Form::Env, "env"),
-                "deliver" => (Form::File, "file"),
-                _ => continue,
-            };
-            let outcome = if report.outcome == Outcome::Done {
-                "ok"
-            } else {
-                "failed"
-            };
-            let told = publish::audit(&self.id.owner, &wish.resolution, form, report, outcome);
-            if told > 0 {
-                self.ctx.metrics.delivered(word, outcome, told);
-            }
-        }
+        audit_lines::tell(self, &wish.resolution, plan, &reports);
         for id in touched {
             self.ctx.host.refresh(&id).await?;
         }

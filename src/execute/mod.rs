@@ -161,11 +161,12 @@ impl<E: Engine> Run<'_, E> {
         let mut reports = Vec::new();
         let mut made = None;
         for action in chain {
+            let began = tokio::time::Instant::now();
             let outcome = match self.act(action, &mut made).await {
                 Ok(outcome) => outcome,
                 Err(error) => Outcome::Failed(error),
             };
-            let report = Report::of(action, outcome);
+            let report = Report::of(action, outcome, began.elapsed());
             let end = report.ends_chain();
             reports.push(report);
             if end {

@@ -88,6 +88,7 @@ pub struct Bench {
     /// The namespaces that it watches; all when empty.
     pub namespaces: Vec<String>,
     pub metrics: Metrics,
+    pub audit_log: Option<std::path::PathBuf>,
     gauges: Option<Gauges>,
     running: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
@@ -127,6 +128,7 @@ impl Bench {
             new_cluster: false,
             namespaces: Vec::new(),
             metrics: Metrics::default(),
+            audit_log: None,
             gauges: None,
             running: None,
         };
@@ -195,6 +197,7 @@ impl Bench {
             clock: Arc::<VirtualClock>::clone(&self.clock),
             reporter: "test".to_owned(),
             metrics: self.metrics.clone(),
+            audit_log: self.audit_log.clone(),
         }
     }
 
