@@ -81,6 +81,10 @@ pub(super) struct OperatorArgs {
     /// sees what was edited, removed or cut
     #[arg(long, value_name = "FILE")]
     pub(super) audit_log: Option<PathBuf>,
+    /// How often delivered files are compared with what they are to be, and written again if somebody changed them; 0 for
+    /// never
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = super::rollout_status::patience)]
+    pub(super) files_check_interval: Duration,
     /// Calls to the Docker Engine at the same time; twice the CPUs of its host is enough
     #[arg(long, value_name = "N", default_value_t = DEFAULT_CONCURRENCY)]
     engine_concurrency: usize,
@@ -270,6 +274,7 @@ async fn operate(args: Args) -> Outcome {
         reporter: reporter(),
         metrics: metrics.clone(),
         audit_log: flags.audit_log,
+        files_check_interval: flags.files_check_interval,
     });
     let mut ended = stop.clone();
     let endpoints = http::serve(

@@ -138,6 +138,7 @@ fn setup(
         reporter: controller::reporter(),
         metrics: metrics.clone(),
         audit_log: flags.audit_log,
+        files_check_interval: flags.files_check_interval,
     }
 }
 

@@ -10,8 +10,8 @@ use std::{
 use kube::Client;
 
 use super::{
-    agents::Agents, audit::Auditor, commands::Commands, events::EventWriter, history::History, host::Host,
-    moments::Moments, refresh::Asked, watched::Shelves, written::Written,
+    agents::Agents, audit::Auditor, checks::Checks, commands::Commands, events::EventWriter,
+    history::History, host::Host, moments::Moments, refresh::Asked, watched::Shelves, written::Written,
 };
 use crate::{
     api::validate::Policy,
@@ -101,6 +101,8 @@ pub struct Context<E> {
     pub failures: Failures,
     /// How old is what was seen.
     pub moments: Moments,
+    /// When delivered files are compared.
+    pub checks: Checks,
     /// Who asked for what is known to be forgotten.
     pub asked: Asked,
 }

@@ -290,6 +290,9 @@ impl<E: Engine> Pass<'_, E> {
         let (delivered, shown) = book.of(&observed);
         let mut observed = observed.with_answers(&answers).with_files(&delivered, &shown);
         observed.files.noswap = around.noswap;
+        let now = self.ctx.clock.now();
+        let due = self.ctx.checks.due(&self.id.owner.uid, now);
+        observed.files.check = due.is_some_and(|due| due <= now);
         observed
             .files
             .find_user(desired, around.image.as_ref(), |lookup| book.user(lookup));
@@ -322,6 +325,7 @@ impl<E: Engine> Pass<'_, E> {
         let (reports, touched) = self.ctx.executor.run(&self.id.owner, plan, supplies).await;
         publish::log(&self.id.owner, &reports);
         audit_lines::tell(self, &wish.resolution, plan, &reports);
+        self.note_checks(&reports);
         for id in touched {
             self.ctx.host.refresh(&id).await?;
         }
@@ -339,6 +343,20 @@ impl<E: Engine> Pass<'_, E> {
         }) {
             Some(error) => Err(error.into()),
             None => Ok(reports),
+        }
+    }
+
+    /// What was compared is due again later, and what was changed soon.
+    fn note_checks(&self, reports: &[Report]) {
+        let (checks, uid, now) = (&self.ctx.checks, &self.id.owner.uid, self.ctx.clock.now());
+        if reports.iter().any(|r| r.verb == "check") {
+            checks.done(uid, now);
+        }
+        if reports.iter().any(|r| r.verb == "deliver") {
+            checks.changed(uid, now);
+        }
+        for property in self.ctx.executor.files().take_drifts() {
+            self.ctx.metrics.drifted(property);
         }
     }
 

@@ -5,6 +5,7 @@ pub mod agents;
 pub mod audit;
 pub mod audit_file;
 mod audit_lines;
+pub mod checks;
 pub mod commands;
 pub mod config_maps;
 pub mod context;

@@ -44,6 +44,10 @@ pub(super) fn log(owner: &Owner, reports: &[Report]) {
             Outcome::Foreign { id } => {
                 tracing::warn!(%namespace, %name, %revision, action, %subject, reason, outcome = "foreign", container = id.short());
             }
+            // In an interval, and mostly without a result.
+            Outcome::Done if report.verb == "check" => {
+                tracing::debug!(%namespace, %name, action, %subject, outcome = "done");
+            }
             Outcome::Done => {
                 tracing::info!(%namespace, %name, %revision, action, %subject, reason, outcome = "done")
             }

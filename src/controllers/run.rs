@@ -4,6 +4,7 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use futures::StreamExt;
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     agents::Agents,
     audit::{Auditor, Ending},
+    checks::Checks,
     commands::Commands,
     config_maps::ConfigMaps,
     context::{Context, Failures, Options, Ring},
@@ -73,6 +75,8 @@ pub struct Setup<E> {
     pub reporter: String,
     /// Counts.
     pub metrics: Metrics,
+    /// How often delivered files are compared with what they are to be; never when zero.
+    pub files_check_interval: Duration,
     /// The audit file; none without.
     pub audit_log: Option<PathBuf>,
 }
@@ -354,6 +358,7 @@ impl<E: Engine> Scope<E> {
             written: Written::default(),
             failures: Failures::default(),
             moments: Moments::default(),
+            checks: Checks::every(setup.files_check_interval),
             asked: Asked::default(),
         };
         Self {

@@ -19,6 +19,7 @@ use crate::{
 
 mod agent;
 mod book;
+mod drift;
 mod files;
 pub mod program;
 mod user;
@@ -27,6 +28,7 @@ pub mod watched;
 pub use crate::plan::outcome::{Outcome, Report, Skipped};
 pub use book::Book;
 pub use program::Program;
+pub use user::knows_noswap;
 pub use watched::{Remember, Wake, Watched};
 
 /// The bytes that a plan's slots stand for, wiped when the run is over.

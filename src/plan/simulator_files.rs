@@ -174,6 +174,7 @@ impl World {
             FileAction::Look { holder, places } => {
                 self.note(holder, places.iter().map(|Place { volume, .. }| volume.clone()))
             }
+            FileAction::Check { .. } => Did::Done,
             FileAction::NoteTold {
                 holder,
                 place,

@@ -89,6 +89,7 @@ pub struct Bench {
     pub namespaces: Vec<String>,
     pub metrics: Metrics,
     pub audit_log: Option<std::path::PathBuf>,
+    pub files_check_interval: Duration,
     gauges: Option<Gauges>,
     running: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
@@ -129,6 +130,7 @@ impl Bench {
             namespaces: Vec::new(),
             metrics: Metrics::default(),
             audit_log: None,
+            files_check_interval: Duration::from_secs(600),
             gauges: None,
             running: None,
         };
@@ -198,6 +200,7 @@ impl Bench {
             reporter: "test".to_owned(),
             metrics: self.metrics.clone(),
             audit_log: self.audit_log.clone(),
+            files_check_interval: self.files_check_interval,
         }
     }
 

@@ -476,36 +476,3 @@ async fn a_change_with_restart_replaces_every_container_and_no_old_one_sees_it()
     assert!(bench.ids("web").iter().all(|id| !before.contains(id)));
     assert_eq!((bench.live("web"), holders(&bench).len()), (2, 1));
 }
-
-#[tokio::test(start_paused = true)]
-async fn the_audit_file_tells_which_container_and_which_file_got_which_value() {
-    let mut bench = Bench::still();
-    bench.audit_log = Some(bench.dir.path().join("audit"));
-    bench.start();
-    bench.seal("db", &[("password", SECRET.as_bytes()), ("user", b"hunter3")]);
-    let mut object = with_files(1, &json!({ "items": [{ "key": "password", "path": "pass" }] }));
-    object["spec"]["template"]["spec"]["containers"][0]["env"] =
-        json!([{ "name": "USER", "valueFrom": { "secretKeyRef": { "name": "db", "key": "user" } } }]);
-    bench.settle(object).await;
-    bench.eventually("seen", |b| condition(b).0 == "True").await;
-    bench.stop().await;
-    let text = std::fs::read_to_string(bench.audit_log.as_ref().unwrap()).unwrap();
-    assert!(!text.contains("hunter"));
-    let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    let told = |form: &str| {
-        let of_form = |l: &&Value| l["form"] == form && l["outcome"] == "delivered";
-        lines.iter().find(of_form).unwrap().clone()
-    };
-    let (file, env) = (told("File"), told("Env (inspectable)"));
-    assert_eq!(
-        [&file["secret"], &file["key"], &file["file"]],
-        ["db", "password", "pass"]
-    );
-    assert_eq!(file["kid"].as_str().unwrap().len(), 16);
-    let volumes = bench.fake.world().delivered;
-    assert!(volumes.contains_key(file["volume"].as_str().unwrap()));
-    assert_eq!([&env["secret"], &env["key"]], ["db", "user"]);
-    assert_ne!(env["fingerprint"], file["fingerprint"]);
-    assert!(env["container"].as_str().unwrap().contains("web"));
-    assert_eq!(lines.len(), 3, "{text}");
-}
