@@ -213,6 +213,33 @@ impl OperatorArgs {
     }
 }
 
+impl OperatorArgs {
+    /// What the operator works with.
+    pub(super) fn setup(
+        self,
+        client: Client,
+        engine: Measured,
+        options: Options,
+        keyring: Place,
+        metrics: &Metrics,
+    ) -> Setup<Measured> {
+        Setup {
+            client,
+            engine: Arc::new(engine),
+            options,
+            keyring,
+            new_cluster: self.new_cluster,
+            namespaces: self.namespace,
+            core_secrets: self.core_secrets_namespace,
+            clock: Arc::new(System),
+            reporter: reporter(),
+            metrics: metrics.clone(),
+            audit_log: self.audit_log,
+            files_check_interval: self.files_check_interval,
+        }
+    }
+}
+
 /// Runs the operator.
 pub(super) fn run(args: Args) -> Outcome {
     args.operator.start_logs()?;
@@ -260,22 +287,10 @@ async fn operate(args: Args) -> Outcome {
         })
         .await?;
     let leading = Leading::new(args.leader_elect, &client, &flags.operator_namespace, term);
-    let operator = Operator::new(Setup {
-        client,
-        engine: Arc::new(engine),
-        options,
-        keyring: args
-            .keyring
-            .map_or(Place::Secret(args.keyring_secret), Place::File),
-        new_cluster: flags.new_cluster,
-        namespaces: flags.namespace,
-        core_secrets: flags.core_secrets_namespace,
-        clock: Arc::new(System),
-        reporter: reporter(),
-        metrics: metrics.clone(),
-        audit_log: flags.audit_log,
-        files_check_interval: flags.files_check_interval,
-    });
+    let keyring = args
+        .keyring
+        .map_or(Place::Secret(args.keyring_secret), Place::File);
+    let operator = Operator::new(flags.setup(client, engine, options, keyring, &metrics));
     let mut ended = stop.clone();
     let endpoints = http::serve(
         listener,

@@ -26,7 +26,7 @@ use crate::{
 /// Records that wait for the ring or for the disk.
 const WAITING: usize = 4096;
 /// Records on their way to the thread.
-const ON_THE_WAY: usize = 1024;
+const ON_THE_WAY: usize = 4096;
 /// How often the head is written when something has changed.
 const HEAD: Duration = Duration::from_secs(60);
 /// How long until it is tried again to open the file or to write.
