@@ -158,6 +158,10 @@ const TOGETHER: &[Test] = &[
         "after_a_reboot_nothing_starts_before_its_files_are_back",
         files::reboot,
     ),
+    (
+        "files_that_root_changed_are_found_and_written_again",
+        files::tampered,
+    ),
     ("files_of_a_missing_secret_hold_and_come_at_once", files::missing),
     ("a_change_updates_signals_or_restarts", files::on_change),
     ("secrets_and_configuration_in_one_directory", files::projected),

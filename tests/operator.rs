@@ -20,6 +20,8 @@ mod clocks;
 mod cluster;
 #[path = "operator/deletion.rs"]
 mod deletion;
+#[path = "operator/drift.rs"]
+mod drift;
 #[path = "operator/expiry.rs"]
 mod expiry;
 #[path = "operator/faults.rs"]

@@ -77,6 +77,14 @@ pub(super) struct OperatorArgs {
     /// Read core Secrets of this namespace for references with kind: Secret (may be given several times). None without it
     #[arg(long, value_name = "NAMESPACE")]
     pub(super) core_secrets_namespace: Vec<String>,
+    /// Append a line to this file for each value that is handed to a container, chained so that `supercargo audit verify`
+    /// sees what was edited, removed or cut
+    #[arg(long, value_name = "FILE")]
+    pub(super) audit_log: Option<PathBuf>,
+    /// How often delivered files are compared with what they are to be, and written again if somebody changed them; 0 for
+    /// never
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = super::rollout_status::patience)]
+    pub(super) files_check_interval: Duration,
     /// Calls to the Docker Engine at the same time; twice the CPUs of its host is enough
     #[arg(long, value_name = "N", default_value_t = DEFAULT_CONCURRENCY)]
     engine_concurrency: usize,
@@ -205,6 +213,33 @@ impl OperatorArgs {
     }
 }
 
+impl OperatorArgs {
+    /// What the operator works with.
+    pub(super) fn setup(
+        self,
+        client: Client,
+        engine: Measured,
+        options: Options,
+        keyring: Place,
+        metrics: &Metrics,
+    ) -> Setup<Measured> {
+        Setup {
+            client,
+            engine: Arc::new(engine),
+            options,
+            keyring,
+            new_cluster: self.new_cluster,
+            namespaces: self.namespace,
+            core_secrets: self.core_secrets_namespace,
+            clock: Arc::new(System),
+            reporter: reporter(),
+            metrics: metrics.clone(),
+            audit_log: self.audit_log,
+            files_check_interval: self.files_check_interval,
+        }
+    }
+}
+
 /// Runs the operator.
 pub(super) fn run(args: Args) -> Outcome {
     args.operator.start_logs()?;
@@ -252,20 +287,10 @@ async fn operate(args: Args) -> Outcome {
         })
         .await?;
     let leading = Leading::new(args.leader_elect, &client, &flags.operator_namespace, term);
-    let operator = Operator::new(Setup {
-        client,
-        engine: Arc::new(engine),
-        options,
-        keyring: args
-            .keyring
-            .map_or(Place::Secret(args.keyring_secret), Place::File),
-        new_cluster: flags.new_cluster,
-        namespaces: flags.namespace,
-        core_secrets: flags.core_secrets_namespace,
-        clock: Arc::new(System),
-        reporter: reporter(),
-        metrics: metrics.clone(),
-    });
+    let keyring = args
+        .keyring
+        .map_or(Place::Secret(args.keyring_secret), Place::File);
+    let operator = Operator::new(flags.setup(client, engine, options, keyring, &metrics));
     let mut ended = stop.clone();
     let endpoints = http::serve(
         listener,

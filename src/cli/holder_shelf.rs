@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use jiff::{SignedDuration, Timestamp};
 
 use super::holder_files;
@@ -65,6 +65,7 @@ pub(super) fn carry_out(load: &Load, key: &DigestKey, now: Timestamp) -> anyhow:
         },
         mode: found.mode() & 0o7777,
         files: holder_files::seen(at, &standing, key).with_context(|| format!("in {}", load.directory))?,
+        strangers: holder_files::strangers(at, &standing)?,
     })
 }
 
@@ -116,15 +117,16 @@ fn read(directory: &Path) -> anyhow::Result<Standing> {
 
 fn place(at: &Path, standing: &Standing, generation: &str, files: &[parcel::File]) -> anyhow::Result<()> {
     let links = place::links(files);
-    if let Some(name) = standing.in_the_way(&links) {
-        bail!("{name} is in the way: it is not a link, and no delivery made it");
-    }
     for name in standing.left_over() {
         remove(at, name)?;
     }
     let number = standing.next();
     let missing = standing.missing(&links);
     let (unfinished, finished) = (place::unfinished(number), place::directory(generation, number));
+    // A directory that somebody made in the place of the link; an exchange goes over anything else.
+    if standing.0.contains_key(place::DATA) && standing.link(place::DATA).is_none() {
+        remove(at, place::DATA)?;
+    }
     if let Err(error) = prepare(at, &unfinished, files)
         .and_then(|()| prepare_links(at, &missing, &finished))
         .and_then(|()| exchange(at, &unfinished, &finished))
@@ -137,6 +139,10 @@ fn place(at: &Path, standing: &Standing, generation: &str, files: &[parcel::File
     }
     // From here on the new files are current, and nothing needs space.
     for name in missing {
+        // What somebody put in its place; over a link or a file the new one is moved.
+        if at.join(name).symlink_metadata().is_ok_and(|found| found.is_dir()) {
+            remove(at, name)?;
+        }
         let made = at.join(place::NEXT_LINKS).join(name);
         fs::rename(made, at.join(name)).with_context(|| format!("cannot make the link {name}"))?;
     }
@@ -144,7 +150,8 @@ fn place(at: &Path, standing: &Standing, generation: &str, files: &[parcel::File
     for name in standing.stale(&links) {
         remove(at, name)?;
     }
-    for name in read(at)?.outlived() {
+    let standing = read(at)?;
+    for name in standing.outlived().into_iter().chain(standing.strangers()) {
         remove(at, name)?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 //! The only room that reads the environment: every long flag is also `SUPERCARGO_<FLAG>`. Called by `main`.
 
 mod agent;
+mod audit;
 mod connect;
 mod controller;
 mod crds;
@@ -100,6 +101,8 @@ enum Verb {
     Secret(secret::Args),
     /// Make, renew, promote, revoke and destroy keys; back the key ring up and restore it; print public keys
     Keys(keys::Args),
+    /// Check the file that tells which value was handed to whom
+    Audit(audit::Args),
     /// Print what the operator would do to Docker now; changes nothing
     Plan(Box<plan::Args>),
     /// Show every secret reference of a deployment: whence, sealed to which key, loaded by whom, why not; never a value
@@ -168,6 +171,7 @@ pub fn main() -> ExitCode {
         Verb::Reseal(args) => reseal::run(&args),
         Verb::Secret(args) => secret::run(args),
         Verb::Keys(args) => keys::run(args),
+        Verb::Audit(args) => audit::run(&args),
         Verb::Plan(args) => plan::run(*args),
         Verb::Explain(args) => explain::run(args),
         Verb::Logs(args) => logs::run(args),

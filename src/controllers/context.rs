@@ -10,8 +10,8 @@ use std::{
 use kube::Client;
 
 use super::{
-    agents::Agents, commands::Commands, events::EventWriter, history::History, host::Host, moments::Moments,
-    refresh::Asked, watched::Shelves, written::Written,
+    agents::Agents, audit::Auditor, checks::Checks, commands::Commands, events::EventWriter,
+    history::History, host::Host, moments::Moments, refresh::Asked, watched::Shelves, written::Written,
 };
 use crate::{
     api::validate::Policy,
@@ -85,6 +85,8 @@ pub struct Context<E> {
     pub ring: Arc<Ring>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Writes the audit file.
+    pub auditor: Auditor,
     /// Writes events.
     pub events: EventWriter,
     /// Keeps the history of templates.
@@ -99,6 +101,8 @@ pub struct Context<E> {
     pub failures: Failures,
     /// How old is what was seen.
     pub moments: Moments,
+    /// When delivered files are compared.
+    pub checks: Checks,
     /// Who asked for what is known to be forgotten.
     pub asked: Asked,
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::sync::MutexGuard;
 
 use super::{
+    audit_lines,
     context::{Context, LOCAL_HOST},
     history,
     host::Subject,
@@ -34,7 +35,6 @@ use crate::{
         container::ContainerId,
         desired::{Desired, Template},
         observed::Observed,
-        resolved::Form,
     },
     status::remembered::{remembered, remembered_health},
 };
@@ -290,6 +290,9 @@ impl<E: Engine> Pass<'_, E> {
         let (delivered, shown) = book.of(&observed);
         let mut observed = observed.with_answers(&answers).with_files(&delivered, &shown);
         observed.files.noswap = around.noswap;
+        let now = self.ctx.clock.now();
+        let due = self.ctx.checks.due(&self.id.owner.uid, now);
+        observed.files.check = due.is_some_and(|due| due <= now);
         observed
             .files
             .find_user(desired, around.image.as_ref(), |lookup| book.user(lookup));
@@ -321,22 +324,8 @@ impl<E: Engine> Pass<'_, E> {
         let supplies = self.supplies(wish, plan);
         let (reports, touched) = self.ctx.executor.run(&self.id.owner, plan, supplies).await;
         publish::log(&self.id.owner, &reports);
-        for report in &reports {
-            let (form, word) = match report.verb {
-                "create" => (Form::Env, "env"),
-                "deliver" => (Form::File, "file"),
-                _ => continue,
-            };
-            let outcome = if report.outcome == Outcome::Done {
-                "ok"
-            } else {
-                "failed"
-            };
-            let told = publish::audit(&self.id.owner, &wish.resolution, form, report, outcome);
-            if told > 0 {
-                self.ctx.metrics.delivered(word, outcome, told);
-            }
-        }
+        audit_lines::tell(self, &wish.resolution, plan, &reports);
+        self.note_checks(&reports);
         for id in touched {
             self.ctx.host.refresh(&id).await?;
         }
@@ -354,6 +343,20 @@ impl<E: Engine> Pass<'_, E> {
         }) {
             Some(error) => Err(error.into()),
             None => Ok(reports),
+        }
+    }
+
+    /// What was compared is due again later, and what was changed soon.
+    fn note_checks(&self, reports: &[Report]) {
+        let (checks, uid, now) = (&self.ctx.checks, &self.id.owner.uid, self.ctx.clock.now());
+        if reports.iter().any(|r| r.verb == "check") {
+            checks.done(uid, now);
+        }
+        if reports.iter().any(|r| r.verb == "deliver") {
+            checks.changed(uid, now);
+        }
+        for property in self.ctx.executor.files().take_drifts() {
+            self.ctx.metrics.drifted(property);
         }
     }
 

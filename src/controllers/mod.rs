@@ -2,6 +2,10 @@
 //! decided in pure rooms below. They hold a Kubernetes client and cannot tell which API server answers.
 
 pub mod agents;
+pub mod audit;
+pub mod audit_file;
+mod audit_lines;
+pub mod checks;
 pub mod commands;
 pub mod config_maps;
 pub mod context;

@@ -52,6 +52,7 @@ impl<E: Engine> Pass<'_, E> {
             name = self.id.owner.name,
             "asked to look at everything again"
         );
+        self.ctx.checks.asked(&self.id.owner.uid, self.ctx.clock.now());
         self.ctx.ring.opener().forget(&self.named_secrets());
         // Without an engine nothing is known, and nothing that was known outlives the connection.
         if let Ok(views) = self.ctx.host.containers(namespace) {

@@ -1,7 +1,11 @@
 //! Puts the shells together: watches, triggers, the host, the ring, and a graceful end in which reconciles under way
 //! finish. Decides nothing about objects. Called by `cli` with a client and an engine.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -18,6 +22,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     agents::Agents,
+    audit::{Auditor, Ending},
+    checks::Checks,
     commands::Commands,
     config_maps::ConfigMaps,
     context::{Context, Failures, Options, Ring},
@@ -69,6 +75,10 @@ pub struct Setup<E> {
     pub reporter: String,
     /// Counts.
     pub metrics: Metrics,
+    /// How often delivered files are compared with what they are to be; never when zero.
+    pub files_check_interval: Duration,
+    /// The audit file; none without.
+    pub audit_log: Option<PathBuf>,
 }
 
 type Wakes = Arc<Mutex<Vec<mpsc::UnboundedSender<WakeUp>>>>;
@@ -83,6 +93,7 @@ pub struct Operator<E> {
     ring: Arc<Ring>,
     ring_changes: watch::Sender<u64>,
     sealed: Arc<Sealed>,
+    auditor: Auditor,
     wakes: Wakes,
     synced: Arc<Mutex<Vec<Synced>>>,
 }
@@ -149,6 +160,7 @@ impl<E: Engine> Operator<E> {
             ring,
             ring_changes: watch::channel(0).0,
             sealed: Arc::default(),
+            auditor: Auditor::default(),
             wakes,
             synced: Arc::default(),
         }
@@ -197,7 +209,9 @@ impl<E: Engine> Operator<E> {
     }
 
     /// Runs until told to stop, and then until what is under way has finished.
-    pub async fn run(self, stop: watch::Receiver<bool>) {
+    pub async fn run(mut self, stop: watch::Receiver<bool>) {
+        // Not before: who stands by writes nothing.
+        let ending = self.start_audit();
         let scopes: Vec<Option<String>> = if self.setup.namespaces.is_empty() {
             vec![None]
         } else {
@@ -219,6 +233,18 @@ impl<E: Engine> Operator<E> {
             scope.run(&stop, &mut tasks);
         }
         while tasks.join_next().await.is_some() {}
+        ending.wait(&self.auditor).await;
+    }
+
+    fn start_audit(&mut self) -> Ending {
+        let (auditor, ending) = Auditor::start(
+            self.setup.audit_log.take(),
+            Arc::clone(&self.ring),
+            Arc::clone(&self.setup.clock),
+            self.setup.metrics.clone(),
+        );
+        self.auditor = auditor;
+        ending
     }
 
     fn keep_ring(&self, stop: &watch::Receiver<bool>, tasks: &mut tokio::task::JoinSet<()>) {
@@ -320,6 +346,7 @@ impl<E: Engine> Scope<E> {
             }),
             ring: Arc::clone(&operator.ring),
             clock: Arc::clone(&setup.clock),
+            auditor: operator.auditor.clone(),
             events: EventWriter::new(setup.client.clone(), setup.reporter.clone()),
             history: {
                 let wakes = Arc::clone(&operator.wakes);
@@ -331,6 +358,7 @@ impl<E: Engine> Scope<E> {
             written: Written::default(),
             failures: Failures::default(),
             moments: Moments::default(),
+            checks: Checks::every(setup.files_check_interval),
             asked: Asked::default(),
         };
         Self {

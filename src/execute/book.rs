@@ -27,6 +27,7 @@ pub(super) struct Pages {
     pub(super) shown: BTreeMap<ContainerId, Shown>,
     pub(super) users: BTreeMap<UserLookup, FileUser>,
     pub(super) noswap: Option<bool>,
+    pub(super) drifts: Vec<&'static str>,
 }
 
 impl Book {
@@ -85,6 +86,12 @@ impl Book {
         let found = user::knows_noswap(&engine.info().await?.kernel);
         self.pages().noswap = Some(found);
         Ok(found)
+    }
+
+    /// In what files were found changed by somebody else since this was last asked, in one word for each volume.
+    #[must_use]
+    pub fn take_drifts(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.pages().drifts)
     }
 
     /// Forgets what was found about a container.

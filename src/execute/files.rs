@@ -47,6 +47,7 @@ impl<E: Engine> Run<'_, E> {
             FileAction::Deliver {
                 holder, user, loads, ..
             } => self.deliver(holder, *user, loads).await,
+            FileAction::Check { holder, user, loads } => self.check(holder, *user, loads).await,
             FileAction::Look { holder, places } => {
                 let orders = places.iter().map(|place| (place.clone(), Order::Look));
                 self.exchange(holder, orders.collect()).await?;
@@ -162,7 +163,7 @@ impl<E: Engine> Run<'_, E> {
         Ok(Outcome::Done)
     }
 
-    fn book(&self) -> &Book {
+    pub(super) fn book(&self) -> &Book {
         &self.executor.files
     }
 
@@ -217,7 +218,7 @@ impl<E: Engine> Run<'_, E> {
         Ok(())
     }
 
-    fn bytes_of(&self, load: &Load, holder: &str) -> engine::Result<Vec<File>> {
+    pub(super) fn bytes_of(&self, load: &Load, holder: &str) -> engine::Result<Vec<File>> {
         let file = |slot: &crate::state::files::FileSlot| {
             let bytes = self.env.get(&slot.slot).ok_or_else(|| {
                 let message = format!("the value of {} is not at hand any more", slot.path);
@@ -233,7 +234,7 @@ impl<E: Engine> Run<'_, E> {
     }
 
     /// One exec in a holder: orders in, what is there out; it is noted in the book.
-    async fn exchange(
+    pub(super) async fn exchange(
         &self,
         holder: &str,
         orders: Vec<(Place, Order)>,

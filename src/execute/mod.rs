@@ -19,6 +19,7 @@ use crate::{
 
 mod agent;
 mod book;
+mod drift;
 mod files;
 pub mod program;
 mod user;
@@ -27,6 +28,7 @@ pub mod watched;
 pub use crate::plan::outcome::{Outcome, Report, Skipped};
 pub use book::Book;
 pub use program::Program;
+pub use user::knows_noswap;
 pub use watched::{Remember, Wake, Watched};
 
 /// The bytes that a plan's slots stand for, wiped when the run is over.
@@ -161,11 +163,12 @@ impl<E: Engine> Run<'_, E> {
         let mut reports = Vec::new();
         let mut made = None;
         for action in chain {
+            let began = tokio::time::Instant::now();
             let outcome = match self.act(action, &mut made).await {
                 Ok(outcome) => outcome,
                 Err(error) => Outcome::Failed(error),
             };
-            let report = Report::of(action, outcome);
+            let report = Report::of(action, outcome, began.elapsed());
             let end = report.ends_chain();
             reports.push(report);
             if end {

@@ -214,7 +214,7 @@ impl Work<'_> {
         if held.runs() && self.astray_since(held) {
             return vec![remove(held, Why::FilesLost)];
         }
-        let (mut loads, mut places) = (Vec::new(), Vec::new());
+        let (mut loads, mut places, mut checks) = (Vec::new(), Vec::new(), Vec::new());
         for (volume, entry) in &held.volumes {
             let wanted = self.wanted.volumes.get(volume);
             let needed = self.in_use.contains(volume) || (self.creating && wanted.is_some());
@@ -231,10 +231,19 @@ impl Work<'_> {
                     volume: volume.clone(),
                     directory: Holder::directory(entry),
                 }),
-                (Some(_), _) => {}
+                (Some(_), Some((file, _))) => checks.push(load(self.observed, file, volume)),
+                (Some(_), None) => {}
             }
         }
         let holder = held.view.name.clone();
+        // What is known to be something else is not compared first.
+        if self.observed.files.check && !checks.is_empty() && places.is_empty() && loads.is_empty() {
+            chain.push(Action::Files(FileAction::Check {
+                holder: holder.clone(),
+                user: held.user,
+                loads: checks,
+            }));
+        }
         if !places.is_empty() {
             chain.push(Action::Files(FileAction::Look {
                 holder: holder.clone(),

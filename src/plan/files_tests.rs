@@ -425,3 +425,23 @@ fn the_bytes_are_asked_for_when_files_are_written_and_not_when_they_are_looked_a
     world.forget();
     assert!(!world.plan(&wish(1, "v2", OnChange::Update)).needs_bytes());
 }
+
+#[test]
+fn what_is_due_is_compared_once_and_only_what_is_known_and_wanted() {
+    let (mut world, desired) = started(2, "v1", OnChange::Update);
+    world.files.check = true;
+    let done = settle(&mut world, &desired);
+    assert_eq!((done.len(), count(&done, "check")), (1, 1), "{done:#?}");
+    world.files.check = true;
+    assert!(
+        world.plan(&blocked(&desired)).is_empty(),
+        "nobody knows what it should be"
+    );
+    let changed = wish(2, "v2", OnChange::Update);
+    let plan = world.plan(&changed);
+    let words: Vec<&str> = plan.actions().map(Action::verb).collect();
+    assert_eq!(words, ["deliver"], "what is known to be another is written first");
+    world.forget();
+    let plan = world.plan(&desired);
+    assert!(plan.actions().all(|a| a.verb() == "look"), "{plan}");
+}

@@ -17,6 +17,7 @@ use crate::{
     api::{DockerDeployment, condition::Cause, pod::ImagePullSecret, reference::SecretKind},
     seal::Plaintext,
     state::{
+        container::SlotId,
         plaintext::RegistryCredential,
         resolved::{Failure, Form, Use},
     },
@@ -59,6 +60,7 @@ pub fn credentials(
         let kind = secret.kind.unwrap_or_default();
         match one(namespace, secret, source, opener, now) {
             Ok((fingerprint, kid, config)) => {
+                let taken = config.matching(registry).filter(|_| out.credential.is_none());
                 out.uses.push(Use {
                     kind,
                     name: secret.name.clone(),
@@ -67,9 +69,10 @@ pub fn credentials(
                     path,
                     fingerprint,
                     kid,
+                    slot: taken.is_some().then(|| SlotId(registry.to_owned())),
                 });
-                if out.credential.is_none() {
-                    out.credential = config.matching(registry);
+                if taken.is_some() {
+                    out.credential = taken;
                 }
             }
             Err(closed) => out.failures.push(Failure {

@@ -234,6 +234,7 @@ impl Walk<'_> {
                     path: reference.path.clone(),
                     fingerprint: known.fingerprint,
                     kid: known.kid,
+                    slot: Some(SlotId(variable.to_owned())),
                 });
                 self.env
                     .set_slot(variable, SlotId(variable.to_owned()), plaintext);

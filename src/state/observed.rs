@@ -120,6 +120,9 @@ pub struct ObservedFiles {
     pub lookup: Option<UserLookup>,
     /// Whether memory can be kept out of swap.
     pub noswap: bool,
+    /// Whether what stands there is to be compared with what is wanted, although it has the right name.
+    #[serde(default)]
+    pub check: bool,
     /// What stands in each volume, as the present run of its holder said; absent when nobody has looked.
     pub delivered: BTreeMap<String, Delivered>,
     /// What the present run of a container was found to see.

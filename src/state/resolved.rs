@@ -3,7 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{container::EnvVar, files::VolumeFiles, revision::Fingerprints};
+use super::{
+    container::{EnvVar, SlotId},
+    files::VolumeFiles,
+    revision::Fingerprints,
+};
 use crate::api::{condition::Cause, reference::SecretKind};
 
 /// Stands in plain text for the name of the replica, which is known only when its container is made. Manifests cannot
@@ -133,6 +137,9 @@ pub struct Use {
     pub fingerprint: String,
     /// The key that it is sealed to; absent for core Secrets.
     pub kid: Option<String>,
+    /// The variable or file that it is for; absent for a credential that no pull of this image sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<SlotId>,
 }
 
 impl Use {

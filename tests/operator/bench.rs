@@ -88,6 +88,8 @@ pub struct Bench {
     /// The namespaces that it watches; all when empty.
     pub namespaces: Vec<String>,
     pub metrics: Metrics,
+    pub audit_log: Option<std::path::PathBuf>,
+    pub files_check_interval: Duration,
     gauges: Option<Gauges>,
     running: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
@@ -127,6 +129,8 @@ impl Bench {
             new_cluster: false,
             namespaces: Vec::new(),
             metrics: Metrics::default(),
+            audit_log: None,
+            files_check_interval: Duration::from_secs(600),
             gauges: None,
             running: None,
         };
@@ -195,6 +199,8 @@ impl Bench {
             clock: Arc::<VirtualClock>::clone(&self.clock),
             reporter: "test".to_owned(),
             metrics: self.metrics.clone(),
+            audit_log: self.audit_log.clone(),
+            files_check_interval: self.files_check_interval,
         }
     }
 

@@ -2,7 +2,7 @@
 //! can run: it answers a parcel as the real one does. What is in memory lives while a running container has it mounted.
 //! A test breaks a delivery by [`Breakage`]. Shows what was delivered by digest, never its bytes. Part of `world`'s rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, channel::mpsc};
 use jiff::{SignedDuration, Timestamp};
@@ -78,12 +78,16 @@ pub struct Delivered {
 pub(super) struct Content {
     /// Names of generations have it, so that none comes twice.
     number: u64,
-    generation: Option<String>,
+    pub(super) generation: Option<String>,
     told: Option<String>,
-    files: Vec<File>,
+    pub(super) files: Vec<File>,
     /// The generations that are kept, the newest last.
     kept: Vec<Kept>,
     astray: bool,
+    /// What somebody else put there.
+    pub(super) strangers: u64,
+    /// Files whose link somebody replaced.
+    pub(super) hidden: BTreeSet<String>,
 }
 
 /// What a generation takes.
@@ -132,7 +136,13 @@ impl Content {
         self.number += 1;
         self.generation = Some(generation.to_owned());
         self.files = files;
+        self.strangers = 0;
+        self.hidden.clear();
         Ok(())
+    }
+
+    pub(super) fn generations(&self) -> usize {
+        self.kept.len()
     }
 
     /// Lets go of what was replaced some time ago.
@@ -153,7 +163,9 @@ impl Content {
             size: u64::try_from(file.bytes.len()).unwrap_or(u64::MAX),
             digest: key.digest(&file.path, file.bytes.expose()),
         };
-        let mut files: Vec<_> = self.files.iter().map(seen).collect();
+        let current = self.files.iter().filter(|_| self.generation.is_some());
+        let linked = current.filter(|file| !self.hidden.contains(&file.path));
+        let mut files: Vec<_> = linked.map(seen).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         files
     }
@@ -356,6 +368,7 @@ impl World {
             user: owner,
             mode,
             files: content.seen(key, writer),
+            strangers: content.strangers,
         })
     }
 

@@ -173,6 +173,7 @@ impl<'a> Walk<'a> {
                         path: file.at.clone(),
                         fingerprint: known.fingerprint.clone(),
                         kid: known.kid,
+                        slot: Some(SlotId::of_file(into.volume, &file.path)),
                     });
                     let content = Content {
                         fingerprint: known.fingerprint,
