@@ -322,9 +322,9 @@ impl<E: Engine> Pass<'_, E> {
         let (reports, touched) = self.ctx.executor.run(&self.id.owner, plan, supplies).await;
         publish::log(&self.id.owner, &reports);
         for report in &reports {
-            let (form, word) = match report.verb {
-                "create" => (Form::Env, "env"),
-                "deliver" => (Form::File, "file"),
+            let forms = match report.verb {
+                "create" => vec![(Form::Env, "env")],
+                "deliver" => plan.delivered_by(&report.subject),
                 _ => continue,
             };
             let outcome = if report.outcome == Outcome::Done {
@@ -332,9 +332,11 @@ impl<E: Engine> Pass<'_, E> {
             } else {
                 "failed"
             };
-            let told = publish::audit(&self.id.owner, &wish.resolution, form, report, outcome);
-            if told > 0 {
-                self.ctx.metrics.delivered(word, outcome, told);
+            for (form, word) in forms {
+                let told = publish::audit(&self.id.owner, &wish.resolution, form, report, outcome);
+                if told > 0 {
+                    self.ctx.metrics.delivered(word, outcome, told);
+                }
             }
         }
         for id in touched {

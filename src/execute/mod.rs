@@ -21,6 +21,7 @@ mod agent;
 mod book;
 mod files;
 pub mod program;
+mod program_volume;
 mod user;
 pub mod watched;
 
@@ -47,6 +48,8 @@ pub struct Executor<E> {
     program: Arc<Program>,
     /// One agent at a time is looked after: all deployments of a namespace want theirs at the same moment.
     agents: Arc<tokio::sync::Mutex<()>>,
+    /// One at a time fills or sweeps volumes of the program.
+    programs: Arc<tokio::sync::Mutex<()>>,
     files: Arc<Book>,
 }
 
@@ -57,6 +60,7 @@ impl<E> Clone for Executor<E> {
             watched: Arc::clone(&self.watched),
             program: Arc::clone(&self.program),
             agents: Arc::clone(&self.agents),
+            programs: Arc::clone(&self.programs),
             files: Arc::clone(&self.files),
         }
     }
@@ -81,6 +85,7 @@ impl<E: Engine> Executor<E> {
             watched,
             program,
             agents: Arc::default(),
+            programs: Arc::default(),
             files: Arc::default(),
         }
     }

@@ -6,11 +6,17 @@ use std::{collections::BTreeSet, fmt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{file_action::FileAction, hold::Hold};
+use super::{
+    file_action::{FileAction, Load},
+    hold::Hold,
+};
 use crate::state::{
     container::{ContainerId, ContainerSpec, Limits},
     desired::PullPolicy,
+    files::Holder,
     network::NetworkSpec,
+    protected,
+    resolved::Form,
     volume::Volume,
 };
 
@@ -340,6 +346,24 @@ impl Plan {
             )
         };
         self.actions().any(needs)
+    }
+
+    /// In which forms, with their words for metrics, secrets are delivered through this holder.
+    #[must_use]
+    pub fn delivered_by(&self, holder: &str) -> Vec<(Form, &'static str)> {
+        let through = |action: &Action| match action {
+            Action::Files(FileAction::Deliver {
+                holder: name, loads, ..
+            }) if name == holder => loads.clone(),
+            _ => Vec::new(),
+        };
+        let variables = Holder::directory(protected::ENTRY);
+        let loads: Vec<Load> = self.actions().flat_map(through).collect();
+        let (protected, files): (Vec<&Load>, Vec<&Load>) =
+            loads.iter().partition(|load| load.directory == variables);
+        let file = (!files.is_empty()).then_some((Form::File, "file"));
+        let protected = (!protected.is_empty()).then_some((Form::ProtectedEnv, "protected-env"));
+        file.into_iter().chain(protected).collect()
     }
 
     /// Whether it makes a network, whose subnet must not be chosen twice.

@@ -118,6 +118,12 @@ pub struct ObservedFiles {
     pub user: Option<FileUser>,
     /// What the image says about its user, to be looked up in its own list of users.
     pub lookup: Option<UserLookup>,
+    /// The image's entrypoint and command, of which a program with protected variables is started.
+    #[serde(default)]
+    pub entrypoint: Vec<String>,
+    /// See above.
+    #[serde(default)]
+    pub cmd: Vec<String>,
     /// Whether memory can be kept out of swap.
     pub noswap: bool,
     /// What stands in each volume, as the present run of its holder said; absent when nobody has looked.
@@ -137,6 +143,8 @@ impl ObservedFiles {
         let (Template::Known(prototype), Some(image)) = (&desired.template, image) else {
             return;
         };
+        self.entrypoint.clone_from(&image.entrypoint);
+        self.cmd.clone_from(&image.cmd);
         match user_of(prototype.spec.user.as_deref(), image) {
             Ok(user) => self.user = Some(user),
             Err(lookup) => {
