@@ -42,6 +42,8 @@ mod lifecycle;
 mod misbehaving;
 #[path = "e2e/outages.rs"]
 mod outages;
+#[path = "e2e/protected.rs"]
+mod protected;
 #[path = "e2e/rollouts.rs"]
 mod rollouts;
 #[path = "e2e/secrets.rs"]
@@ -166,6 +168,14 @@ const TOGETHER: &[Test] = &[
     ("a_change_updates_signals_or_restarts", files::on_change),
     ("secrets_and_configuration_in_one_directory", files::projected),
     ("a_reader_sees_whole_sets_of_files_only", files::hammered),
+    (
+        "images_of_every_shape_start_with_protected_variables",
+        protected::images,
+    ),
+    (
+        "a_program_with_protected_variables_is_its_own_process",
+        protected::process,
+    ),
     ("volumes_of_three_kinds", delivery::volumes),
     ("env_from_with_a_collision", delivery::env_from),
     (

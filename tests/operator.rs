@@ -34,6 +34,8 @@ mod history;
 mod keys;
 #[path = "operator/leadership.rs"]
 mod leadership;
+#[path = "operator/protected.rs"]
+mod protected;
 #[path = "operator/refresh.rs"]
 mod refresh;
 #[path = "operator/repair.rs"]

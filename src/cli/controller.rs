@@ -14,7 +14,7 @@ use super::{
     webhook::{self, WebhookArgs},
 };
 use crate::{
-    api::validate::Policy,
+    api::{SecretEnv, validate::Policy},
     clock::System,
     controllers::{
         context::Options,
@@ -108,6 +108,16 @@ pub(super) struct PolicyArgs {
     /// Permit adding this capability, such as NET_ADMIN, or ALL (may be given several times)
     #[arg(long, value_name = "CAPABILITY")]
     allow_capability: Vec<String>,
+    /// How values of secrets reach variables where spec.secretEnv does not say: Plain is visible in docker inspect, Protected is
+    /// not. Another value rolls the deployments that have such variables and do not say
+    #[arg(
+        long,
+        value_name = "FORM",
+        value_enum,
+        default_value = "Plain",
+        ignore_case = true
+    )]
+    default_secret_env: SecretEnvArg,
     /// The host's address for published ports that name none
     #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
     publish_address: std::net::IpAddr,
@@ -127,6 +137,14 @@ pub(super) struct PolicyArgs {
 enum LogFormat {
     Text,
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum SecretEnvArg {
+    #[value(name = "Plain")]
+    Plain,
+    #[value(name = "Protected")]
+    Protected,
 }
 
 impl PolicyArgs {
@@ -155,6 +173,10 @@ impl PolicyArgs {
                 allow_host_paths: self.allow_host_path.clone(),
                 allow_privileged: self.allow_privileged,
                 allow_capabilities: self.allow_capability.clone(),
+                secret_env: match self.default_secret_env {
+                    SecretEnvArg::Plain => SecretEnv::Plain,
+                    SecretEnvArg::Protected => SecretEnv::Protected,
+                },
             },
             settings: Settings {
                 publish_address: self.publish_address.to_string(),

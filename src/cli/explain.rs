@@ -14,11 +14,11 @@ use super::output::{self, Format};
 use super::plan::{lookup_failure, stored};
 use super::ring_source::RingArgs;
 use super::{Failure, Outcome, block_on};
-use crate::api::DockerDeployment;
 use crate::api::condition::ConditionType;
 use crate::api::files::{Origin, file_mounts};
 use crate::api::reference::SecretKind;
 use crate::api::status::DockerDeploymentStatus;
+use crate::api::{DockerDeployment, SecretEnv};
 use crate::clock::{Clock, System};
 use crate::controllers::context::LOCAL_HOST;
 use crate::seal::Envelope;
@@ -69,7 +69,7 @@ pub(super) fn run(args: Args) -> Outcome {
 async fn explain(args: Args) -> Outcome {
     let (client, namespace) = connect::kube_in(args.namespace.as_deref()).await?;
     let raw = stored(&client, &namespace, &args.name).await?;
-    let deployment: DockerDeployment = serde_path_to_error::deserialize(&raw).map_err(|error| {
+    let mut deployment: DockerDeployment = serde_path_to_error::deserialize(&raw).map_err(|error| {
         let (path, cause) = (error.path().to_string(), error.inner());
         anyhow::anyhow!(
             "{namespace}/{} is not valid, so nothing of it resolves: {path}: {cause}; correct it",
@@ -89,16 +89,23 @@ async fn explain(args: Args) -> Outcome {
             Opener::assuming(written(&status))
         }
     };
+    deployment.spec.secret_env = deployment.spec.secret_env.or_else(|| secret_env(&status));
     let resolution = resolved(&deployment, &objects, &opener);
+    let env = if deployment.spec.is_protected() {
+        Form::ProtectedEnv
+    } else {
+        Form::Env
+    };
     let about = About {
         namespace: &namespace,
+        env,
         status: &status,
         objects: &objects,
         opened: !opener.assumes(),
     };
     let mut rows: Vec<Row> = resolution.uses.iter().map(|used| about.used(used)).collect();
     rows.extend(resolution.failures.iter().map(|failure| about.failed(failure)));
-    rows.extend(left_out(&raw, &rows));
+    rows.extend(left_out(&raw, env, &rows));
     rows.extend(files_left_out(&deployment, &rows));
     rows.sort_by(|a, b| (&a.path, &a.name, &a.key).cmp(&(&b.path, &b.name, &b.key)));
     print(&rows, args.output)?;
@@ -106,6 +113,15 @@ async fn explain(args: Args) -> Outcome {
         eprintln!("{namespace}/{} refers to no secret", args.name);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the operator takes for meant where the object does not say.
+fn secret_env(status: &DockerDeploymentStatus) -> Option<SecretEnv> {
+    let protected = Form::ProtectedEnv.as_str();
+    let mut forms = status.secrets.iter().filter_map(|used| used.form.as_deref());
+    forms
+        .any(|form| form == protected)
+        .then_some(SecretEnv::Protected)
 }
 
 /// The fingerprints that the status tells of.
@@ -133,6 +149,8 @@ fn resolved(deployment: &DockerDeployment, objects: &Objects, opener: &Opener) -
 /// What is known besides the references themselves.
 struct About<'a> {
     namespace: &'a str,
+    /// How secrets reach variables.
+    env: Form,
     status: &'a DockerDeploymentStatus,
     objects: &'a Objects,
     opened: bool,
@@ -182,7 +200,7 @@ impl About<'_> {
         } else if failure.path.contains(".volumes[") || failure.path.ends_with(".fileRef") {
             Form::File
         } else {
-            Form::Env
+            self.env
         };
         Row {
             path: failure.path.clone(),
@@ -241,7 +259,7 @@ impl About<'_> {
 }
 
 /// References that neither resolve nor fail: optional ones whose secret or key does not exist.
-fn left_out(raw: &Value, rows: &[Row]) -> Vec<Row> {
+fn left_out(raw: &Value, form: Form, rows: &[Row]) -> Vec<Row> {
     let container = &raw["spec"]["template"]["spec"]["containers"][0];
     let from = |list: &str, field: &'static [&'static str]| -> Vec<(String, Value)> {
         let items = container[list].as_array().cloned().unwrap_or_default();
@@ -265,7 +283,7 @@ fn left_out(raw: &Value, rows: &[Row]) -> Vec<Row> {
             SecretKind::DockerSecret
         };
         let (name, key) = (text("name", "-"), text("key", "*"));
-        absent(path, kind, &name, &key, Form::Env)
+        absent(path, kind, &name, &key, form)
     };
     let known = |path: &str| rows.iter().any(|row| row.path == path);
     named
@@ -403,7 +421,7 @@ mod tests {
             "env": [{"name": "A", "value": "x"}, {"name": "B", "valueFrom": {"secretKeyRef": {"name": "db", "key": "k", "optional": true}}}],
             "envFrom": [{"secretRef": {"name": "all", "kind": "Secret"}}],
         }]}}}});
-        let rows = left_out(&raw, &[]);
+        let rows = left_out(&raw, Form::Env, &[]);
         let seen: Vec<_> = rows
             .iter()
             .map(|r| (r.path.as_str(), r.name.as_str(), r.key.as_str()))
@@ -423,7 +441,7 @@ mod tests {
                 ),
             ]
         );
-        assert!(left_out(&raw, &rows).is_empty());
+        assert!(left_out(&raw, Form::Env, &rows).is_empty());
     }
 
     #[test]
@@ -474,6 +492,7 @@ mod tests {
         let objects = Objects::default();
         let about = About {
             namespace: "shop",
+            env: Form::Env,
             status: &status,
             objects: &objects,
             opened: false,

@@ -6,6 +6,7 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     os::fd::AsFd,
+    path::Path,
     process::ExitCode,
 };
 
@@ -13,13 +14,14 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
-use super::{Outcome, holder_shelf};
+use super::{Outcome, holder_program, holder_shelf};
 use crate::{
     clock::{Clock, System},
     delivery::{
         parcel::{HEADER_BYTES, Malformed, Parcel},
         receipt::Receipt,
     },
+    state::protected,
 };
 
 /// Runs `hold`: until it is told to end.
@@ -44,6 +46,10 @@ pub(super) fn hold() -> Outcome {
 pub(super) fn deliver() -> Outcome {
     // Without the buffer of std's stdin, which nobody wipes.
     let parcel = receive(File::from(io::stdin().as_fd().try_clone_to_owned()?))?;
+    // What a container gets is to be started by a program that is whole.
+    if !holder_program::is_whole(Path::new(protected::SOURCE_DIRECTORY))? {
+        return Err(anyhow::anyhow!(protected::BROKEN).into());
+    }
     let now = System.now();
     let shelves: anyhow::Result<_> = parcel
         .loads

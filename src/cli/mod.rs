@@ -19,6 +19,7 @@ mod doctor_webhook;
 mod explain;
 mod holder;
 mod holder_files;
+mod holder_program;
 mod holder_shelf;
 mod kept_by;
 mod keys;
@@ -44,6 +45,7 @@ mod rollout_change;
 mod rollout_history;
 mod rollout_status;
 mod rollout_undo;
+mod run;
 mod seal;
 mod seal_manifest;
 mod seal_merge;
@@ -65,7 +67,7 @@ mod verify;
 mod version;
 mod webhook;
 
-use std::process::ExitCode;
+use std::{ffi::OsStr, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -150,6 +152,11 @@ type Outcome = Result<ExitCode, Failure>;
 /// Runs one verb and turns its outcome into an exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Before all else: every start of a container waits for it, and a program that comes after may write cores.
+    let mut args = std::env::args_os().skip(1);
+    if args.next().as_deref() == Some(OsStr::new(run::VERB)) {
+        return run::run(args);
+    }
     if let Err(e) = harden_process() {
         eprintln!("warning: core dumps could not be turned off ({e}); a crash may write secrets to disk");
     }

@@ -47,6 +47,7 @@ const DELIVERED: &str = "delivered";
 const fn word(form: Form) -> &'static str {
     match form {
         Form::Env => "env",
+        Form::ProtectedEnv => "protected-env",
         Form::File => "file",
         Form::PullCredential => "pull",
     }
@@ -82,10 +83,10 @@ fn deliveries(
         Outcome::Failed(_) | Outcome::Foreign { .. } => "failed",
         Outcome::Joined | Outcome::Skipped(_) => return Vec::new(),
     };
-    let of = |form, slot: &SlotId| {
+    let of = |forms: &'static [Form], slot: &SlotId| {
         let slot = slot.clone();
         let uses = resolution.uses.iter();
-        uses.filter(move |used| used.form == form && used.slot.as_ref() == Some(&slot))
+        uses.filter(move |used| forms.contains(&used.form) && used.slot.as_ref() == Some(&slot))
     };
     let told = |used: &Use, place: Option<(&str, &str)>| Delivery {
         namespace: owner.namespace.clone(),
@@ -108,7 +109,7 @@ fn deliveries(
                 EnvValue::Literal(_) => None,
             });
             slots
-                .flat_map(|slot| of(Form::Env, slot))
+                .flat_map(|slot| of(&[Form::Env], slot))
                 .map(|used| (used.form, told(used, None)))
                 .collect()
         }
@@ -117,7 +118,9 @@ fn deliveries(
                 .iter()
                 .flat_map(|l| l.files.iter().map(|f| (l.volume.as_str(), f)));
             files
-                .flat_map(|(volume, file)| of(Form::File, &file.slot).map(move |used| (volume, file, used)))
+                .flat_map(|(volume, file)| {
+                    of(&[Form::File, Form::ProtectedEnv], &file.slot).map(move |used| (volume, file, used))
+                })
                 .map(|(volume, file, used)| (used.form, told(used, Some((volume, &file.path)))))
                 .collect()
         }

@@ -11,7 +11,7 @@ use crate::{
     engine::{self, Engine},
     state::{
         container::ContainerId,
-        files::{Delivered, FileUser, Shown, UserLookup},
+        files::{Delivered, FileUser, Holder, Shown, UserLookup},
         observed::Observed,
     },
 };
@@ -97,6 +97,15 @@ impl Book {
     /// Forgets what was found about a container.
     pub(super) fn forget(&self, id: &ContainerId) {
         self.pages().shown.remove(id);
+    }
+
+    /// Forgets what one holder wrote and who saw it: that says nothing about what another one will write.
+    pub(super) fn forget_holder(&self, holder: &Holder) {
+        let held = &holder.volumes;
+        let mut pages = self.pages();
+        pages.delivered.retain(|volume, _| !held.contains_key(volume));
+        let sees = |shown: &Shown| shown.volumes.keys().any(|volume| held.contains_key(volume));
+        pages.shown.retain(|_, shown| !sees(shown));
     }
 
     /// Notes that nothing good stands in these volumes, so that it is written again: a look would find the name of what

@@ -22,6 +22,7 @@ use crate::{
         container::{ContainerId, ContainerSpec, ContainerView, RunState},
         files::{Delivered, FileUser, Holder, Shown, UserLookup},
         plaintext::SecretEnv,
+        protected,
     },
 };
 
@@ -29,6 +30,9 @@ use crate::{
 const EXEC: Duration = Duration::from_secs(30);
 /// The longest answer of a holder.
 const LONGEST_ANSWER: usize = 4 << 20;
+/// What is told of a volume that was not filled whole, or that somebody has changed.
+const OTHER_PROGRAM: &str = "the program that sets protected variables is not whole in its volume: the holder is made again, and the \
+     volume too where nobody else has it";
 /// How many bytes go into one exec: well below what a parcel may have.
 const BATCH: usize = 3 << 20;
 
@@ -98,6 +102,15 @@ impl<E: Engine> Run<'_, E> {
     }
 
     async fn ensure_holder(&self, spec: &ContainerSpec) -> engine::Result<Outcome> {
+        // The first one fills the volume of the program: none may come, and none may be swept, while it does.
+        let _turn = match spec.labels.get(label::PROGRAM) {
+            Some(program) => {
+                let turn = self.executor.programs.lock().await;
+                self.ensure_program(program).await?;
+                Some(turn)
+            }
+            None => None,
+        };
         let id = match self.create(spec).await {
             Ok(Ok(id)) => id,
             Ok(Err(Outcome::Foreign { id })) => match self.holder(id.as_str()).await? {
@@ -139,12 +152,11 @@ impl<E: Engine> Run<'_, E> {
         self.touch(id);
         if let Some(view) = self.holder(id.as_str()).await? {
             self.engine().remove_container(id, true).await?;
-            // What was seen of what it wrote says nothing about what another one will write.
-            let held = Holder::of(view).volumes;
-            let mut pages = self.book().pages();
-            pages.delivered.retain(|volume, _| !held.contains_key(volume));
-            let sees = |shown: &Shown| shown.volumes.keys().any(|volume| held.contains_key(volume));
-            pages.shown.retain(|_, shown| !sees(shown));
+            let has_program = !view.label(label::PROGRAM).is_empty();
+            self.book().forget_holder(&Holder::of(view));
+            if has_program {
+                self.sweep_programs().await?;
+            }
         }
         Ok(Outcome::Done)
     }
@@ -257,7 +269,11 @@ impl<E: Engine> Run<'_, E> {
                 "the holder did not answer within {} s",
                 EXEC.as_secs()
             )))
-        })?;
+        });
+        if answer.as_ref().is_err_and(|error| error.message == OTHER_PROGRAM) {
+            self.remove_holder(&view.id).await?;
+        }
+        let answer = answer?;
         if answer.shelves.len() != places.len() {
             return Err(fail("the holder answered about something else".to_owned()));
         }
@@ -386,7 +402,9 @@ impl<E: Engine> Run<'_, E> {
 /// What a failed exec complains of, in words of ours: what comes back from a call that carried values is not passed on.
 fn words(complaint: &[u8]) -> &'static str {
     let text = String::from_utf8_lossy(complaint);
-    if text.contains("No space left") || text.contains("no space left") {
+    if text.contains(protected::BROKEN) {
+        OTHER_PROGRAM
+    } else if text.contains("No space left") || text.contains("no space left") {
         "there is no room for the files"
     } else if text.is_empty() {
         "the writing of the files was cut off"

@@ -22,6 +22,7 @@ mod book;
 mod drift;
 mod files;
 pub mod program;
+mod program_volume;
 mod user;
 pub mod watched;
 
@@ -49,6 +50,8 @@ pub struct Executor<E> {
     program: Arc<Program>,
     /// One agent at a time is looked after: all deployments of a namespace want theirs at the same moment.
     agents: Arc<tokio::sync::Mutex<()>>,
+    /// One at a time fills or sweeps volumes of the program.
+    programs: Arc<tokio::sync::Mutex<()>>,
     files: Arc<Book>,
 }
 
@@ -59,6 +62,7 @@ impl<E> Clone for Executor<E> {
             watched: Arc::clone(&self.watched),
             program: Arc::clone(&self.program),
             agents: Arc::clone(&self.agents),
+            programs: Arc::clone(&self.programs),
             files: Arc::clone(&self.files),
         }
     }
@@ -83,6 +87,7 @@ impl<E: Engine> Executor<E> {
             watched,
             program,
             agents: Arc::default(),
+            programs: Arc::default(),
             files: Arc::default(),
         }
     }

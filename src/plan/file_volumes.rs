@@ -13,6 +13,7 @@ use crate::{
         names,
         observed::Observed,
         owner::namespace_labels,
+        protected,
         volume::{Memory, Volume},
     },
 };
@@ -70,6 +71,12 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// Whether variables are among them.
+    fn is_protected(&self) -> bool {
+        let mut files = self.volumes.values();
+        files.any(|(file, _)| file.entry == protected::ENTRY)
+    }
+
     pub(super) fn holder_name(&self, desired: &Desired) -> String {
         let parts: Vec<&str> = ["holder"]
             .into_iter()
@@ -112,6 +119,12 @@ pub(super) fn labels(desired: &Desired) -> BTreeMap<String, String> {
     labels
 }
 
+/// The volume with the program that starts what has protected variables: of the version of the image that its holder is made
+/// of. A container has that of its holder, so that an upgrade changes nothing for those that run.
+fn program(desired: &Desired) -> String {
+    names::program(&desired.owner.instance, &desired.agent.version)
+}
+
 /// A container that does nothing, with these volumes: of the operator's own image, of whoever is to own the files.
 pub(super) fn holder(desired: &Desired, user: FileUser, wanted: &Wanted<'_>) -> ContainerSpec {
     let volumes = wanted.volumes.iter();
@@ -130,12 +143,22 @@ pub(super) fn holder(desired: &Desired, user: FileUser, wanted: &Wanted<'_>) -> 
         read_only: false,
         source: MountSource::Files(name.clone()),
     };
+    let program = wanted.is_protected().then(|| program(desired));
+    if let Some(program) = &program {
+        labels.insert(label::PROGRAM.to_owned(), program.clone());
+    }
+    // The engine fills it from the image when the first holder is made; from then on nobody can write it.
+    let program = program.map(|volume| Mount {
+        target: protected::SOURCE_DIRECTORY.to_owned(),
+        read_only: true,
+        source: MountSource::Volume(volume),
+    });
     ContainerSpec {
         name: wanted.holder_name(desired),
         image: desired.agent.image.clone(),
         entrypoint: Some(["/supercargo", "hold"].map(str::to_owned).to_vec()),
         user: Some(user.to_string()),
-        mounts: volumes.clone().map(mount).collect(),
+        mounts: volumes.clone().map(mount).chain(program).collect(),
         restarts: true,
         limits: Limits {
             memory: Some(volumes.fold(MEMORY, |all, _| all.saturating_add_unsigned(SIZE))),
@@ -190,6 +213,16 @@ pub(super) fn place(desired: &Desired, observed: &Observed, spec: &mut Container
                 mount.read_only = true;
             }
         }
+    }
+    if wanted.is_protected() {
+        let name = wanted.holder_name(desired);
+        let held = observed.files.holders.iter().find(|held| held.view.name == name);
+        let program = held.map_or_else(|| program(desired), |h| h.view.label(label::PROGRAM).to_owned());
+        let files = &observed.files;
+        let template = (spec.entrypoint.as_deref(), spec.cmd.as_deref());
+        spec.entrypoint = protected::entrypoint(template, (&files.entrypoint, &files.cmd));
+        spec.cmd = None;
+        spec.mounts.push(protected::program_mount(&program));
     }
     spec.labels.insert(
         label::FILES.to_owned(),

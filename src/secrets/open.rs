@@ -27,6 +27,7 @@ impl Known {
             fingerprint,
             kid,
             as_env: super::env::check_value(plaintext),
+            as_protected: super::env::check_bytes(plaintext),
             size: plaintext.len(),
         }
     }
@@ -89,6 +90,7 @@ impl Opener {
             fingerprint: fingerprint.unwrap_or_else(|| UNKNOWN.to_owned()),
             kid,
             as_env: Ok(()),
+            as_protected: Ok(()),
             size: 0,
         })
     }

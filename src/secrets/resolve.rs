@@ -10,6 +10,7 @@ use crate::{
     api::{
         DockerDeployment,
         condition::Cause,
+        files::{MAX_VOLUME_BYTES, path_problem},
         reference::{EnvFromSource, EnvVar, EnvVarSource, SecretKind},
     },
     secrets::{
@@ -18,9 +19,10 @@ use crate::{
         source::Source,
     },
     state::{
-        container::SlotId,
-        files::VolumeFiles,
+        container::{self, EnvValue, SlotId},
+        files::{FileSlot, VolumeFiles},
         plaintext::SecretEnv,
+        protected,
         resolved::{Form, Problem, REPLICA_NAME, Resolution, Resolved, Use, reference},
         revision::Fingerprints,
     },
@@ -29,6 +31,9 @@ use crate::{
 mod config;
 mod files;
 mod secret;
+
+/// Where the variables are written.
+const CONTAINER: &str = "spec.template.spec.containers[0]";
 
 /// Whether bytes are wanted or only what is known about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +64,7 @@ pub fn resolve(
         now,
         out: Resolution::default(),
         fingerprints: BTreeMap::new(),
+        variables: BTreeMap::new(),
         env: Environment::default(),
         files: Vec::new(),
         filled: Vec::new(),
@@ -80,6 +86,8 @@ struct Walk<'a> {
     now: Timestamp,
     out: Resolution,
     fingerprints: BTreeMap<String, String>,
+    /// Fingerprint and size of what variables hold.
+    variables: BTreeMap<SlotId, (String, usize)>,
     env: Environment,
     files: Vec<VolumeFiles>,
     filled: Vec<files::Filled<'a>>,
@@ -213,14 +221,18 @@ impl Walk<'_> {
     }
 
     fn secret_key(&mut self, reference: &Reference<'_>, key: &str, variable: &str) {
+        let protected = self.deployment.spec.is_protected();
+        let fits = |known: &Known| {
+            let fits = if protected {
+                &known.as_protected
+            } else {
+                &known.as_env
+            };
+            fits.clone()
+        };
         let found = self.item(reference, key).and_then(|found| match &found {
-            Some((
-                Known {
-                    as_env: Err(closed), ..
-                },
-                _,
-            )) => Err(closed.clone()),
-            Some(_) | None => Ok(found),
+            Some((known, _)) => fits(known).map(|()| found),
+            None => Ok(found),
         });
         match found {
             Ok(Some((known, plaintext))) => {
@@ -230,12 +242,14 @@ impl Walk<'_> {
                     kind: reference.kind,
                     name: reference.name.to_owned(),
                     key: key.to_owned(),
-                    form: Form::Env,
+                    form: if protected { Form::ProtectedEnv } else { Form::Env },
                     path: reference.path.clone(),
-                    fingerprint: known.fingerprint,
+                    fingerprint: known.fingerprint.clone(),
                     kid: known.kid,
                     slot: Some(SlotId(variable.to_owned())),
                 });
+                self.variables
+                    .insert(SlotId(variable.to_owned()), (known.fingerprint, known.size));
                 self.env
                     .set_slot(variable, SlotId(variable.to_owned()), plaintext);
             }
@@ -274,6 +288,49 @@ impl Walk<'_> {
         })
     }
 
+    /// Takes the secrets out of the environment: each becomes a file, sorted by name.
+    fn protect(&mut self, env: Vec<container::EnvVar>) -> (Vec<container::EnvVar>, Vec<FileSlot>) {
+        let mut size = 0_usize;
+        let (mut plain, mut protected) = (Vec::new(), Vec::new());
+        for var in env {
+            let EnvValue::Slot(slot) = &var.value else {
+                plain.push(var);
+                continue;
+            };
+            // What failed is told.
+            let Some((fingerprint, bytes)) = self.variables.get(slot) else {
+                continue;
+            };
+            size = size.saturating_add(*bytes);
+            let path = protected::file_name(&var.name);
+            if let Some(problem) = path_problem(&path) {
+                self.out.invalid.push(Problem {
+                    path: CONTAINER.to_owned(),
+                    message: format!(
+                        "the variable {:?} cannot be protected, as its file {problem}; rename it, or set secretEnv to Plain",
+                        var.name
+                    ),
+                });
+            }
+            protected.push(FileSlot {
+                path,
+                mode: protected::MODE,
+                slot: slot.clone(),
+                fingerprint: fingerprint.clone(),
+            });
+        }
+        if size > MAX_VOLUME_BYTES {
+            self.out.invalid.push(Problem {
+                path: CONTAINER.to_owned(),
+                message: "protected variables are larger than 1 MiB together, and no program can be started with them; use \
+                          files for some"
+                    .to_owned(),
+            });
+        }
+        protected.sort();
+        (plain, protected)
+    }
+
     fn finish(mut self) -> (Resolution, SecretEnv) {
         let (mut command, mut args) = (Vec::new(), Vec::new());
         if let Some(container) = self.deployment.spec.template.spec.container() {
@@ -292,6 +349,12 @@ impl Walk<'_> {
                 }
             }
         }
+        let (env, mut bytes) = std::mem::take(&mut self.env).into_parts();
+        let (env, protected) = if self.deployment.spec.is_protected() {
+            self.protect(env)
+        } else {
+            (env, Vec::new())
+        };
         self.out.failures.sort();
         self.out.config.sort();
         if !self.out.failures.is_empty() || !self.out.config.is_empty() || !self.out.invalid.is_empty() {
@@ -300,7 +363,6 @@ impl Walk<'_> {
         // All that is used up to here is keyed, in a variable or in a file.
         let keyed = !self.out.uses.is_empty();
         let root = if keyed { self.opener.root() } else { String::new() };
-        let (env, mut bytes) = self.env.into_parts();
         bytes.append(&mut self.file_bytes);
         let fingerprints = Fingerprints {
             root,
@@ -311,6 +373,7 @@ impl Walk<'_> {
             command,
             args,
             files: self.files,
+            protected,
             fingerprints,
         });
         (self.out, bytes)

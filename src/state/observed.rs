@@ -118,6 +118,12 @@ pub struct ObservedFiles {
     pub user: Option<FileUser>,
     /// What the image says about its user, to be looked up in its own list of users.
     pub lookup: Option<UserLookup>,
+    /// The image's entrypoint and command, of which a program with protected variables is started.
+    #[serde(default)]
+    pub entrypoint: Vec<String>,
+    /// See above.
+    #[serde(default)]
+    pub cmd: Vec<String>,
     /// Whether memory can be kept out of swap.
     pub noswap: bool,
     /// Whether what stands there is to be compared with what is wanted, although it has the right name.
@@ -140,6 +146,8 @@ impl ObservedFiles {
         let (Template::Known(prototype), Some(image)) = (&desired.template, image) else {
             return;
         };
+        self.entrypoint.clone_from(&image.entrypoint);
+        self.cmd.clone_from(&image.cmd);
         match user_of(prototype.spec.user.as_deref(), image) {
             Ok(user) => self.user = Some(user),
             Err(lookup) => {

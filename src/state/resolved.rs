@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     container::{EnvVar, SlotId},
-    files::VolumeFiles,
+    files::{FileSlot, VolumeFiles},
     revision::Fingerprints,
 };
 use crate::api::{condition::Cause, reference::SecretKind};
@@ -23,6 +23,8 @@ pub struct Known {
     pub kid: Option<String>,
     /// Whether it can be an environment variable.
     pub as_env: Result<(), Closed>,
+    /// Whether it can be one that is not in the container's configuration, which need not be text.
+    pub as_protected: Result<(), Closed>,
     /// How many bytes the value has. That is part of the secret: for bounds only, and never shown.
     pub size: usize,
 }
@@ -101,6 +103,8 @@ impl std::fmt::Display for Problem {
 pub enum Form {
     /// A plain environment variable: whoever may inspect the container can read it.
     Env,
+    /// An environment variable that is set as the process starts, which no inspection shows.
+    ProtectedEnv,
     /// A file on a tmpfs, which no inspection shows.
     File,
     /// A registry credential, used for pulls only.
@@ -113,6 +117,7 @@ impl Form {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Env => "Env (inspectable)",
+            Self::ProtectedEnv => "Env (protected)",
             Self::File => "File",
             Self::PullCredential => "PullCredential",
         }
@@ -172,6 +177,10 @@ pub struct Resolved {
     /// The files of each volume that has some, in the pod's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<VolumeFiles>,
+    /// The variables that are not in the environment above, because nobody who inspects the container is to see them:
+    /// each is a file that is named after it. See [`super::protected`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protected: Vec<FileSlot>,
     /// What a revision depends on.
     pub fingerprints: Fingerprints,
 }

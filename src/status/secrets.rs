@@ -93,7 +93,7 @@ pub(super) fn secrets(facts: &Facts<'_>) -> Vec<SecretUse> {
             let reference = u.reference();
             let given = |r: &&Replica| match u.form {
                 Form::File => sees_all(facts.desired, facts.observed, r),
-                Form::Env | Form::PullCredential => {
+                Form::Env | Form::ProtectedEnv | Form::PullCredential => {
                     r.fingerprints.values.get(&reference) == Some(&u.fingerprint)
                 }
             };

@@ -215,18 +215,27 @@ pub fn examples() {
     let case = Case::start("examples", &[]);
     let (session, password) = (case.value(), case.value());
     let (other_password, token, next_token) = (case.file_value(), case.file_value(), case.file_value());
+    let hidden = case.file_value();
     case.secret("web", &[("session-key", &session)]);
+    case.secret("shop-front", &[("session-key", &hidden)]);
     case.secret("postgres", &[("password", &password)]);
     case.secret("database", &[("password", &other_password)]);
     case.secret("scrape", &[("token", &token)]);
     let dir = project().join("examples");
-    for file in ["web", "postgres", "postgres-file", "prometheus"] {
+    for file in ["web", "web-protected", "postgres", "postgres-file", "prometheus"] {
         case.kubectl(&["apply", "-f", dir.join(format!("{file}.yaml")).to_str().unwrap()]);
     }
-    let all = ["web", "postgres", "database", "prometheus"];
+    let all = ["web", "shop-front", "postgres", "database", "prometheus"];
     all.iter().for_each(|name| case.ready(name));
     case.all_have("web", 2, "SESSION_KEY", &session);
     case.all_have("postgres", 1, "POSTGRES_PASSWORD", &password);
+    let front = case.one_of("shop-front");
+    let through = "/run/supercargo/bin/supercargo run -- sh -c 'printf %s \"$SESSION_KEY\"'";
+    assert!(
+        case.exec(&front, through).unwrap() == hidden,
+        "the program's own variable"
+    );
+    assert_eq!(case.exec(&front, "echo $SESSION_KEY").unwrap(), "");
     let client = case.containers("web").remove(0);
     let page = until("the page", SOON, || {
         case.exec(&client, "timeout 5 wget -q -O - http://web:8080/")

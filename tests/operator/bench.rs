@@ -12,7 +12,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use supercargo::{
-    api::validate::Policy,
+    api::{SecretEnv, validate::Policy},
     clock::Clock,
     controllers::{
         context::Options,
@@ -87,6 +87,10 @@ pub struct Bench {
     pub new_cluster: bool,
     /// The namespaces that it watches; all when empty.
     pub namespaces: Vec<String>,
+    /// The flag `--default-secret-env`.
+    pub secret_env: SecretEnv,
+    /// The file that is the program: another one is another version.
+    pub program: &'static str,
     pub metrics: Metrics,
     pub audit_log: Option<std::path::PathBuf>,
     pub files_check_interval: Duration,
@@ -128,6 +132,8 @@ impl Bench {
             ring_is_in_secret: false,
             new_cluster: false,
             namespaces: Vec::new(),
+            secret_env: SecretEnv::Plain,
+            program: "Cargo.toml",
             metrics: Metrics::default(),
             audit_log: None,
             files_check_interval: Duration::from_secs(600),
@@ -171,13 +177,16 @@ impl Bench {
 
     fn setup<E: Engine>(&self, engine: E) -> Setup<E> {
         // To the fake engine any file is a program.
-        let program = Program::of_file(std::path::Path::new("Cargo.toml")).unwrap();
+        let program = Program::of_file(std::path::Path::new(self.program)).unwrap();
         Setup {
             client: self.cluster.client(),
             engine: Arc::new(engine),
             options: Options {
                 instance: Instance::new(self.instance.clone()),
-                policy: Policy::default(),
+                policy: Policy {
+                    secret_env: self.secret_env,
+                    ..Policy::default()
+                },
                 settings: Settings {
                     publish_address: "127.0.0.1".to_owned(),
                     agent: program.image().clone(),

@@ -285,7 +285,7 @@ impl World {
     }
 
     /// The mount that a path is in, and what is left of the path.
-    fn mounted<'a>(&'a self, id: &ContainerId, path: &'a str) -> Option<(&'a Mount, &'a str)> {
+    pub(super) fn mounted<'a>(&'a self, id: &ContainerId, path: &'a str) -> Option<(&'a Mount, &'a str)> {
         let mounts = &self.containers.get(id)?.spec.mounts;
         let within = |mount: &'a Mount| {
             let rest = path.strip_prefix(mount.target.as_str())?.strip_prefix('/')?;

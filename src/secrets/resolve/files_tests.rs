@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::{Value, json};
 
 use super::super::{Want, resolve};
+use crate::api::SecretEnv as Secrecy;
 use crate::{
     api::{DockerDeployment, DockerSecret, condition::Cause},
     seal::{Context, Plaintext, Ring, ScopeKind, SystemEntropy, seal},
@@ -555,4 +556,47 @@ fn nothing_that_can_be_printed_has_a_value_or_its_length() {
         !printed.contains("hunter2") && !printed.contains("7007"),
         "{printed}"
     );
+}
+
+#[test]
+fn protected_variables_are_no_environment_but_files_of_any_bytes_but_nul() {
+    let mut shop = Shop::new();
+    shop.seal(
+        "db",
+        &[("password", b"a\xff"), ("tls.key", b"k"), ("nul", b"a\0b")],
+    );
+    let env = |key: &str| json!({ "name": "PASSWORD", "valueFrom": { "secretKeyRef": { "name": "db", "key": key } } });
+    let look = |shop: &Shop, variables: Value, protected: bool| {
+        let mut deployment = deployment(json!([]), variables);
+        deployment.spec.secret_env = protected.then_some(Secrecy::Protected);
+        let opener = Opener::new(Arc::clone(&shop.ring));
+        let now = "2030-01-01T00:00:00Z".parse().unwrap();
+        resolve(&deployment, "local", shop, &opener, Want::Bytes, now)
+    };
+    let variables = |key: &str| json!({ "env": [{ "name": "PLAIN", "value": "p" }, env(key)] });
+    let (resolution, bytes) = look(&shop, variables("password"), true);
+    assert_eq!(resolution.uses[0].form, Form::ProtectedEnv);
+    let resolved = resolution.resolved.unwrap();
+    let names: Vec<&str> = resolved.env.iter().map(|var| var.name.as_str()).collect();
+    assert_eq!(names, ["PLAIN"]);
+    let file = &resolved.protected[0];
+    assert_eq!((file.path.as_str(), file.mode), ("PASSWORD", 0o400));
+    assert_eq!(bytes[&file.slot].expose(), b"a\xff");
+    assert_eq!(resolved.fingerprints.values["db/password"], file.fingerprint);
+    for (key, protected) in [("password", false), ("nul", true)] {
+        let (resolution, _) = look(&shop, variables(key), protected);
+        assert_eq!(resolution.failures[0].cause, Cause::InvalidEnvValue, "{key}");
+    }
+    // A plain variable of the same name wins, and with it nothing is protected.
+    shop.seal("db", &[("password", b"x"), ("tls.key", b"k")]);
+    let (resolution, bytes) = look(
+        &shop,
+        json!({ "envFrom": [{ "prefix": "P/", "secretRef": { "name": "db" } }],
+            "env": [{ "name": "P/password", "value": "plain" }] }),
+        true,
+    );
+    let resolved = resolution.resolved.unwrap();
+    let paths: Vec<&str> = resolved.protected.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths, ["P%2Ftls.key"]);
+    assert_eq!((resolved.env.len(), bytes.len()), (1, 1));
 }
