@@ -8,6 +8,7 @@ pub mod telemetry;
 pub mod tls;
 
 pub mod admission;
+pub mod convert;
 pub mod delivery;
 pub mod state;
 

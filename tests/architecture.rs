@@ -18,6 +18,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
     ("tls", 0, &[]),
     ("apiserver", 1, &["clock", "telemetry", "tls"]),
     ("admission", 1, &["api", "seal"]),
+    ("convert", 1, &["api", "seal"]),
     ("delivery", 1, &["seal"]),
     ("state", 1, &["api", "seal"]),
     ("agent", 2, &["clock", "state"]),
@@ -60,6 +61,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
             "apiserver",
             "clock",
             "controllers",
+            "convert",
             "delivery",
             "engine",
             "execute",
@@ -78,6 +80,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
 const PURE: &[&str] = &[
     "admission",
     "api",
+    "convert",
     "delivery",
     "plan",
     "seal",
