@@ -7,6 +7,8 @@ mod apps;
 mod checked;
 mod compose;
 pub mod dotenv;
+#[cfg(test)]
+mod fixture;
 mod interpolate;
 pub mod node;
 mod read;
