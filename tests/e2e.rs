@@ -165,7 +165,10 @@ const TOGETHER: &[Test] = &[
     ),
     ("a_rollout_goes_on_after_sigterm", lifecycle::sigterm),
     ("the_examples_run_as_written", delivery::examples),
-    ("a_compose_file_is_converted_and_comes_up_with_its_secrets", convert::compose),
+    (
+        "a_compose_file_is_converted_and_comes_up_with_its_secrets",
+        convert::compose,
+    ),
     ("an_idle_control_plane_writes_nothing", standalone::idle),
     (
         "a_start_applies_the_definitions_that_are_not_as_it_left_them",

@@ -44,7 +44,7 @@ pub(super) struct Args {
     /// Seal the plain variables of this name, too; * at its beginning or end stands for any text. May be repeated
     #[arg(long, value_name = "PATTERN")]
     seal_env_name: Vec<String>,
-    /// Make DockerSecrets of core Secrets in the same stream
+    /// Make DockerSecrets of core Secrets in the same stream, and let references to them and to SealedSecrets mean DockerSecrets
     #[arg(long)]
     seal: bool,
     /// Convert services with this profile, too; * means all. May be repeated
@@ -150,8 +150,15 @@ fn is_core_secret(tree: &Node) -> bool {
     is("kind", "Secret") && is("apiVersion", "v1")
 }
 
+/// Names of secrets that are DockerSecrets afterwards: what is sealed here, and SealedSecrets, for which the command is said.
 fn core_names(trees: &[(Node, Format)]) -> Vec<String> {
-    let secrets = trees.iter().filter(|(tree, _)| is_core_secret(tree));
+    let becomes = |tree: &Node| {
+        is_core_secret(tree)
+            || tree
+                .text_at("kind")
+                .is_some_and(|kind| kind.as_str() == "SealedSecret")
+    };
+    let secrets = trees.iter().filter(|(tree, _)| becomes(tree));
     let names = secrets.filter_map(|(tree, _)| tree.get("metadata")?.text_at("name"));
     names.map(|name| name.as_str().to_owned()).collect()
 }

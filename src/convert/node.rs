@@ -49,6 +49,8 @@ pub fn read(document: &str) -> Result<Node, usize> {
     let options = serde_saphyr::options! {
         with_snippet: false,
         legacy_octal_numbers: true,
+        // `yes`, `on` and `y` are texts to Compose, and a key such as `y` is one to everybody.
+        strict_booleans: true,
         merge_keys: serde_saphyr::MergeKeyPolicy::AsOrdinary
     };
     serde_saphyr::from_str_with_options(document, options).map_err(|e| {
@@ -214,15 +216,12 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
         let (mut map, mut merged) = (Map::new(), Vec::new());
-        while let Some(key) = access.next_key::<Node>()? {
-            let key = key
-                .text()
-                .ok_or_else(|| de::Error::custom("a key is a text or a number"))?;
+        while let Some(key) = access.next_key::<String>()? {
             let value: Node = access.next_value()?;
             match value {
-                Node::List(list) if *key == MERGE => merged.extend(list),
-                value if *key == MERGE => merged.push(value),
-                value => map.push((key.as_str().to_owned(), value)),
+                Node::List(list) if key == MERGE => merged.extend(list),
+                value if key == MERGE => merged.push(value),
+                value => map.push((key, value)),
             }
         }
         for source in merged {
@@ -260,9 +259,9 @@ mod tests {
 
     #[test]
     fn scalars_keep_their_types_and_quoted_ones_are_text() {
-        let read = read("{a: 1, b: '1', c: true, d: null, e: 1.5, f: 0440, 80: yes, g: 22:22}").unwrap();
-        let value =
-            json!({"a": 1, "b": "1", "c": true, "d": null, "e": 1.5, "f": 0o440, "80": "yes", "g": "22:22"});
+        let read =
+            read("{a: 1, b: '1', c: true, d: null, e: 1.5, f: 0440, 80: yes, g: 22:22, 1.10: y}").unwrap();
+        let value = json!({"a": 1, "b": "1", "c": true, "d": null, "e": 1.5, "f": 0o440, "80": "yes", "g": "22:22", "1.10": "y"});
         assert_eq!(read.to_value(), value);
     }
 

@@ -38,10 +38,20 @@ configs:
 "
         ),
     );
-    write(".env", &format!("DB_PASSWORD='{}'\n", variable.replace('\'', "\\'")));
+    write(
+        ".env",
+        &format!("DB_PASSWORD='{}'\n", variable.replace('\'', "\\'")),
+    );
     let file = folder.path().join("compose.yaml");
     let ns = case.ns.clone();
-    let args = ["convert", "-f", file.to_str().unwrap(), "--namespace", &ns, "--seal-env"];
+    let args = [
+        "convert",
+        "-f",
+        file.to_str().unwrap(),
+        "--namespace",
+        &ns,
+        "--seal-env",
+    ];
     let said = case.supercargo(&args, b"");
     assert!(said.ok, "{}", said.err);
     case.apply(&said.out);
@@ -53,7 +63,11 @@ configs:
         until(&format!("/run/secrets/{path}"), SOON, || {
             let found = case.exec(&db, &format!("cat /run/secrets/{path}"))?;
             // Values are compared and never shown.
-            if found == *value { Ok(()) } else { Err("another value".to_owned()) }
+            if found == *value {
+                Ok(())
+            } else {
+                Err("another value".to_owned())
+            }
         });
     }
     let seen = |line: &str| case.exec(&db, line).unwrap();

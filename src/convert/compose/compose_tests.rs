@@ -47,6 +47,7 @@ fn no_key_of_the_specification_goes_in_silence() {
         "image",
         "mem_limit",
         "pull_policy",
+        "profiles",
         "read_only",
         "scale",
         "secrets",
@@ -69,11 +70,12 @@ fn no_key_of_the_specification_goes_in_silence() {
     for (key, _) in tree
         .entries()
         .iter()
-        .filter(|(key, _)| key != "services" && key != "name")
+        .filter(|(key, _)| !["services", "name", "configs"].contains(&key.as_str()))
     {
         assert!(named(key), "{key} went in silence");
     }
     assert_eq!(all.paths(Weight::Wrong), [""; 0], "{:#?}", all.report.notes());
+    assert!(all.object("ConfigMap", "site").get("data").is_some());
     let container = all.container("everything");
     assert_eq!(container["command"], json!(["/entry.sh"]));
     assert_eq!(container["args"], json!(["serve", "--port", "80"]));
