@@ -134,6 +134,7 @@ fn objects(stream: &str) -> Vec<Value> {
 fn references(value: &Value, into: &mut BTreeSet<(String, Option<String>)>) {
     let text = |value: &Value, field: &str| value[field].as_str().map(str::to_owned);
     for (key, inner) in value.as_object().into_iter().flatten() {
+        assert_ne!(inner["kind"], "Secret", "a core Secret is still meant");
         match key.as_str() {
             "secretKeyRef" => {
                 into.insert((text(inner, "name").unwrap(), text(inner, "key")));

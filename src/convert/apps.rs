@@ -62,10 +62,9 @@ fn one(object: &Node, options: &Options<'_>, out: &mut Converted) {
                 name.as_str()
             ),
         ),
+        // Not repeated: what stands in its fields may be plain text by mistake.
         (other, _) if other.starts_with(GROUP) => {
-            let mut value = object.to_value();
-            tidy(&mut value, options.namespace);
-            out.objects.push(value);
+            out.report.differs(path, "is ours already, and not repeated: apply it as it is");
         }
         _ => out.report.unmapped(path, "this kind is not converted: a Deployment of apps/v1 is"),
     }

@@ -99,7 +99,8 @@ fn other_kinds_pass_or_are_named_with_what_to_do() {
     let around = Fake::default();
     let text = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: c, uid: x}, data: {a: b}}\n\
                 - {apiVersion: v1, kind: Service, metadata: {name: web}}\n- {apiVersion: v1, kind: Secret, metadata: {name: db}, stringData: {p: hunter2}}\n\
-                - {apiVersion: bitnami.com/v1alpha1, kind: SealedSecret, metadata: {name: old}}\n- {apiVersion: apps/v1, kind: StatefulSet, metadata: {name: s}}\n";
+                - {apiVersion: bitnami.com/v1alpha1, kind: SealedSecret, metadata: {name: old}}\n- {apiVersion: supercargo.dev/v1alpha1, kind: DockerSecret, metadata: {name: o}, spec: {stringData: {p: hunter2}}}\n\
+                - {apiVersion: apps/v1, kind: StatefulSet, metadata: {name: s}}\n";
     let all = run(text, &options(&around));
     assert_eq!(
         all.object("ConfigMap", "c")["metadata"],
@@ -114,6 +115,6 @@ fn other_kinds_pass_or_are_named_with_what_to_do() {
             .contains("kubectl get secret old -o json | supercargo seal -f -")
     );
     assert!(all.said("Secret db").contains("--seal"));
-    assert_eq!(all.paths(Weight::Differs), ["Service web"]);
+    assert_eq!(all.paths(Weight::Differs), ["Service web", "DockerSecret o"]);
     assert!(!format!("{:?} {:?}", all.objects, all.report.notes()).contains("hunter2"));
 }
