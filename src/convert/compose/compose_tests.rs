@@ -91,6 +91,68 @@ fn no_key_of_the_specification_goes_in_silence() {
     assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
 }
 
+/// Whatever stands under a key: it is converted, named or wrong, and nothing of it panics.
+#[test]
+fn no_value_of_another_shape_goes_in_silence() {
+    let around = place();
+    let tree = node::read(EVERYTHING).unwrap();
+    let service = tree.get("services").unwrap().get("everything").unwrap();
+    let below = |section: &str| {
+        let keys = service.get(section).unwrap().entries().iter();
+        keys.map(|(key, _)| format!("{section}: {{{key}: ODD}}"))
+            .collect::<Vec<_>>()
+    };
+    let mut places: Vec<String> = service
+        .entries()
+        .iter()
+        .map(|(key, _)| format!("{key}: ODD"))
+        .collect();
+    places.extend(below("deploy"));
+    places.extend(below("healthcheck"));
+    let mut silent = Vec::new();
+    let base = |text: &str| run(text, &options(&around));
+    for place in places {
+        for odd in [
+            "true",
+            "7",
+            "-1",
+            "x y",
+            "[7]",
+            "[[x]]",
+            "{odd: 1}",
+            "[{odd: 1}]",
+            "\"\"",
+        ] {
+            let line = place.replace("ODD", odd);
+            let image = if line.starts_with("image") {
+                ""
+            } else {
+                "image: a, "
+            };
+            let found = base(&format!("services: {{web: {{{image}{line}}}}}"));
+            // What it means as a matter of course is no change.
+            let idle =
+                odd == "\"\"" || line.starts_with("restart: true") || line == "healthcheck: {disable: true}";
+            let without = base("services: {web: {image: a}}");
+            let says = !found.report.notes().is_empty();
+            if !says && !idle && found.objects == without.objects {
+                silent.push(line);
+            }
+        }
+    }
+    assert_eq!(silent, [""; 0]);
+    for section in ["services", "secrets", "configs", "volumes", "networks"] {
+        let found = base(
+            &format!("services: {{web: {{image: a}}}}\n{section}: [x]\n").replacen(
+                "services: {web: {image: a}}\nservices",
+                "services",
+                1,
+            ),
+        );
+        assert_eq!(found.paths(Weight::Wrong), [section]);
+    }
+}
+
 #[test]
 fn an_unknown_key_is_named_wherever_it_is() {
     let text = "services:\n  web:\n    image: a\n    imge: b\n    build: {}\n    healthcheck: {test: x, tests: y}\n    deploy: {replica: 2}\n    \
@@ -199,10 +261,7 @@ fn variables_of_the_file_are_replaced_before_anything_is_read() {
     let wrong = web("    command: $(date)\n    user: ${WHO:?say}\n");
     assert_eq!(
         wrong.paths(Weight::Wrong),
-        ["services.web.command", "services.web.user"][..]
-            .iter()
-            .map(|path| *path)
-            .collect::<Vec<_>>()
+        ["services.web.command", "services.web.user"]
     );
 }
 
@@ -364,6 +423,8 @@ fn what_our_own_rules_refuse_is_named_by_the_key_of_the_file() {
         ]
     );
     assert!(all.objects.is_empty());
+    let both = web("    privileged: true\n    security_opt: ['no-new-privileges:true']\n");
+    assert_eq!(both.paths(Weight::Wrong), ["services.web.security_opt"]);
     let bad = web("    volumes: [\"a:b:c:d\"]\n    ports: [x]\n    secrets: [nowhere]\n    user: root\n");
     assert_eq!(
         bad.paths(Weight::Wrong),

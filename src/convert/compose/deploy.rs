@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::super::node::Node;
 use super::super::read;
 use super::service::Service;
-use super::unmapped;
+use super::{shape, unmapped};
 use crate::api::schema::QuantityText;
 use crate::api::{DeploymentStrategy, RollingUpdate};
 
@@ -27,6 +27,10 @@ impl Service<'_> {
     pub(super) fn deploy(&mut self, value: &Node) {
         for (key, value) in value.entries() {
             let at = format!("deploy.{key}");
+            if let Some(problem) = shape::problem(key, value) {
+                self.wrong(&at, problem);
+                continue;
+            }
             match key.as_str() {
                 "replicas" => self.replicas(&at, value),
                 "labels" => self.labels(&at, value),
@@ -55,6 +59,12 @@ impl Service<'_> {
 
     fn resources(&mut self, value: &Node) {
         for (section, amounts) in value.entries() {
+            let at = format!("deploy.resources.{section}");
+            match shape::problem(section, amounts) {
+                Some(problem) => self.wrong(&at, problem),
+                None if matches!(section.as_str(), "limits" | "reservations") => {}
+                None => self.unmapped(&at, "is no key that is known here: correct or remove it"),
+            }
             for (key, amount) in amounts.entries() {
                 let at = format!("deploy.resources.{section}.{key}");
                 match (section.as_str(), key.as_str()) {

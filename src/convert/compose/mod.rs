@@ -11,6 +11,7 @@ mod network;
 mod ports;
 mod process;
 mod service;
+mod shape;
 mod storage;
 mod unmapped;
 
@@ -151,6 +152,11 @@ impl<'a> Project<'a> {
 
     fn top_level(&self, report: &mut Report) {
         for (key, value) in self.root.entries() {
+            let sections = ["services", "secrets", "configs", "volumes", "networks"];
+            if sections.contains(&key.as_str()) && !matches!(value, Node::Map(_) | Node::Null) {
+                report.wrong(key.as_str(), "is no map: write names with definitions below it");
+                continue;
+            }
             match key.as_str() {
                 "name" | "services" => {}
                 "secrets" | "configs" => {

@@ -187,6 +187,9 @@ impl Service<'_> {
     }
 
     fn networks(&mut self, value: &Node) {
+        if !matches!(value, Node::Map(_)) && read::texts(value).is_none() {
+            return self.wrong("networks", "is neither a list of names nor a map");
+        }
         for name in read::texts(value).unwrap_or_default() {
             if name.as_str() != "default" {
                 self.differs(

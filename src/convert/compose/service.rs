@@ -5,7 +5,7 @@
 use super::super::node::Node;
 use super::super::report::Report;
 use super::super::{Converted, Options, Sealable, checked, read};
-use super::{Project, unmapped};
+use super::{Project, shape, unmapped};
 use crate::api::{
     Container, DockerDeploymentSpec, ImagePullPolicy, PodSpec, PodTemplate, TemplateMetadata, Volume,
     VolumeMount,
@@ -110,6 +110,7 @@ fn origin(path: &str, at: &str, variables: &[String]) -> String {
         (".volumes", "volumes"),
         (".runAs", "user"),
         (".capabilities", "cap_add"),
+        (".allowPrivilegeEscalation", "security_opt"),
         (".readinessProbe", "healthcheck"),
         (".startupProbe", "healthcheck"),
         ("spec.strategy", "deploy.update_config"),
@@ -174,6 +175,10 @@ impl Service<'_> {
 
     fn keys(&mut self) {
         for (key, value) in self.node.entries() {
+            if let Some(problem) = shape::problem(key, value) {
+                self.wrong(key, problem);
+                continue;
+            }
             let taken = *value == Node::Null && key != "build"
                 || self.process(key, value)
                 || self.security(key, value)

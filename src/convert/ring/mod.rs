@@ -183,6 +183,19 @@ impl Draft<'_> {
     }
 
     fn key(&mut self, key: &str, value: &Node) {
+        let fits = match key {
+            "ports" | "health_checks" | "volumes" => matches!(value, Node::List(_)),
+            "environment" | "resources" | "config" | "network" => matches!(value, Node::Map(_)),
+            "labels" => read::pairs(value).is_some(),
+            "command" => read::texts(value).is_some(),
+            _ => true,
+        };
+        if !fits {
+            return self.wrong(
+                key,
+                format!("is {}, which this key never is: correct it", value.kind()),
+            );
+        }
         match key {
             "name" | "namespace" | "volumes" => {}
             "image" => self.container.image = value.text().unwrap_or_default().as_str().to_owned(),

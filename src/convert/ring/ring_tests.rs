@@ -101,6 +101,35 @@ fn a_deployment_of_ring_is_one_of_ours() {
 }
 
 #[test]
+fn a_value_of_another_shape_is_wrong_and_never_left_out_in_silence() {
+    let around = place();
+    for key in [
+        "ports: 80",
+        "volumes: {a: b}",
+        "environment: [A=1]",
+        "labels: x",
+        "health_checks: tcp",
+        "config: [1]",
+        "network: host",
+        "command: {a: b}",
+        "resources: big",
+        "image: [a]",
+        "replicas: {}",
+    ] {
+        let name = key.split(':').next().unwrap();
+        let all = run(
+            &format!("deployments: {{a: {{image: x, {key}}}}}").replace("image: x, image", "image"),
+            &options(&around),
+        );
+        assert_eq!(
+            all.paths(Weight::Wrong)[0],
+            format!("deployments.a.{name}"),
+            "{key}"
+        );
+    }
+}
+
+#[test]
 fn keys_that_ring_drops_or_that_we_do_not_have_are_named() {
     let text = "deployments:\n  a:\n    image: x\n    runtime: firecracker\n    kind: job\n    secrets: []\n    autoscale: {min: 1, max: 2}\n    network: {mode: host}\n    \
                 config: {username: u, password: hunter2, use_host_auth: true}\n    ports: [{published: 80, target: 80}]\n    \
