@@ -228,8 +228,10 @@ fn what_is_not_mapped_is_a_line_each_and_strict_makes_it_a_failure() {
         "docker-compose.yml",
         "services: {web: {image: nginx, build: ., hostname: w, restart: always}}\n",
     );
+    place.write("docker-compose.override.yml", "services: {}\n");
     let ran = place.run("supercargo convert");
     assert!(ran.status.success());
+    assert!(text(&ran.stderr).starts_with("docker-compose.override.yml: is not read: "));
     let lines: Vec<&str> = text(&ran.stderr).lines().collect();
     assert!(lines.contains(
         &"docker-compose.yml: services.web.build: images are not built here: build and push it, and name it under image"

@@ -28,6 +28,14 @@ const NAMES: [&str; 4] = [
     "docker-compose.yaml",
 ];
 
+/// Files that Compose merges into those by itself.
+const OVERRIDES: [&str; 4] = [
+    "compose.override.yaml",
+    "compose.override.yml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
+
 /// Flags of `convert`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -126,6 +134,11 @@ fn source(args: &Args) -> Result<PathBuf, Failure> {
         return Ok(path.clone());
     }
     let found = NAMES.iter().map(PathBuf::from).find(|path| path.is_file());
+    for name in OVERRIDES.iter().filter(|name| Path::new(name).is_file()) {
+        eprintln!(
+            "{name}: is not read: `docker compose config --no-interpolate` prints both files as one, convert that"
+        );
+    }
     found.ok_or_else(|| {
         Failure::Usage(format!(
             "nothing to convert: give a file with -f (here is none of {})",

@@ -1,6 +1,6 @@
 //! `${VAR:-default}` and its kin in texts, with the grammar of Compose: `$$` is a dollar sign.
 //! Owns the grammar; where variables come from is the caller's. Called by `compose` for every text of a file, by `dotenv`
-//! for values of env files, and by `ring` without braces' operators being different there.
+//! for values of env files, and by `ring`, whose `$NAME` is a part of it.
 
 use zeroize::Zeroizing;
 

@@ -1,6 +1,6 @@
-//! What a conversion has to say besides its results: keys that are not mapped, that map with a difference, that stay in
-//! plain text, that need something, and input that is wrong. Owns the five weights and how a line reads; which key is what is said where it is
-//! converted. Printed by `cli`'s `convert`. No text repeats a value that may be a secret.
+//! What a conversion has to say besides its results: keys that are not mapped, that map with a difference, that stay
+//! in plain text, that need something, and input that is wrong. Owns the five weights and how a line reads; which key is
+//! what is said where it is converted. Printed by `cli`'s `convert`. No text repeats a value that may be a secret.
 
 use std::fmt;
 
