@@ -9,6 +9,7 @@ pub mod tls;
 
 pub mod admission;
 pub mod audit;
+pub mod convert;
 pub mod delivery;
 pub mod state;
 

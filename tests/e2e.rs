@@ -21,6 +21,8 @@ use std::{
 mod admission;
 #[path = "e2e/chaos.rs"]
 mod chaos;
+#[path = "e2e/convert.rs"]
+mod convert;
 #[path = "e2e/delivery.rs"]
 mod delivery;
 #[path = "e2e/faults.rs"]
@@ -184,6 +186,10 @@ const TOGETHER: &[Test] = &[
     ),
     ("a_rollout_goes_on_after_sigterm", lifecycle::sigterm),
     ("the_examples_run_as_written", delivery::examples),
+    (
+        "a_compose_file_is_converted_and_comes_up_with_its_secrets",
+        convert::compose,
+    ),
     ("an_idle_control_plane_writes_nothing", standalone::idle),
     (
         "a_start_applies_the_definitions_that_are_not_as_it_left_them",

@@ -7,29 +7,12 @@ use serde_json::Value;
 
 use super::review::{Subject, meta};
 use crate::{
-    api::{DockerSecret, unsupported},
+    api::{DockerSecret, looks_secret, unsupported},
     seal::Envelope,
 };
 
 /// So many paths are named in one warning.
 const NAMED: usize = 2;
-
-/// Last words of names of variables that hold secrets.
-const SECRET_WORDS: [&str; 9] = [
-    "APIKEY",
-    "CREDENTIAL",
-    "CREDENTIALS",
-    "PASSPHRASE",
-    "PASSWD",
-    "PASSWORD",
-    "SECRET",
-    "TOKEN",
-    "PRIVATEKEY",
-];
-/// Words before a last KEY that make it one.
-const SECRET_KEYS: [&str; 6] = ["ACCESS", "API", "ENCRYPTION", "PRIVATE", "SECRET", "SIGNING"];
-/// How values begin that are secrets under whatever name.
-const SECRET_VALUES: [&str; 6] = ["-----BEGIN ", "AKIA", "eyJ", "ghp_", "glpat-", "xoxb-"];
 
 /// The warnings about an object that is admitted.
 pub(super) fn about(subject: Subject, object: &Value, now: Timestamp) -> Vec<String> {
@@ -143,34 +126,6 @@ fn named(paths: &[String]) -> String {
         text.push_str(&format!(" and {} more", paths.len() - NAMED));
     }
     text
-}
-
-/// By the last words of the variable's name, or by how the value begins, or by a password in an URL.
-fn looks_secret(name: &str, value: &str) -> bool {
-    if value.is_empty() || value.contains("$(") || matches!(value, "true" | "false") {
-        return false;
-    }
-    let upper = name.to_ascii_uppercase();
-    let mut words = upper.rsplit(['_', '-', '.']);
-    let last = words.next().unwrap_or_default();
-    let before = words.next().unwrap_or_default();
-    SECRET_WORDS.contains(&last)
-        || (last == "KEY" && SECRET_KEYS.contains(&before))
-        || SECRET_VALUES.iter().any(|start| value.starts_with(start))
-        || has_password(value)
-}
-
-/// `scheme://user:password@host`.
-fn has_password(value: &str) -> bool {
-    let Some((_, rest)) = value.split_once("://") else {
-        return false;
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let Some((user, _)) = authority.rsplit_once('@') else {
-        return false;
-    };
-    user.split_once(':')
-        .is_some_and(|(_, password)| !password.is_empty())
 }
 
 #[cfg(test)]

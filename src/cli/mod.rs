@@ -6,6 +6,8 @@ mod agent;
 mod audit;
 mod connect;
 mod controller;
+mod convert;
+mod convert_place;
 mod crds;
 mod doctor;
 mod doctor_agents;
@@ -99,6 +101,8 @@ enum Verb {
     Verify(verify::Args),
     /// Seal values of manifests again, to the ring's current key; every other byte of a file stays
     Reseal(Box<reseal::Args>),
+    /// Make custom resources of Compose files, manifests of Ring and of apps/v1; secrets are sealed on the way
+    Convert(Box<convert::Args>),
     /// Create, list, describe and delete DockerSecrets
     Secret(secret::Args),
     /// Make, renew, promote, revoke and destroy keys; back the key ring up and restore it; print public keys
@@ -176,6 +180,7 @@ pub fn main() -> ExitCode {
         Verb::Seal(args) => seal::run(*args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Reseal(args) => reseal::run(&args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Secret(args) => secret::run(args),
         Verb::Keys(args) => keys::run(args),
         Verb::Audit(args) => audit::run(&args),
