@@ -154,11 +154,13 @@ pub fn images() {
     let alone = case.one("alone");
     let through = |program: &[&str]| {
         let args = [&["exec", alone.as_str()], &THROUGH[..], program].concat();
-        case.docker(&args).out
+        case.docker(&args)
     };
+    let wrapped = through(&["printenv", "PASSWORD"]);
     assert!(
-        through(&["printenv", "PASSWORD"]).trim_end() == value,
-        "wrapped, a command has it"
+        wrapped.out.trim_end() == value,
+        "wrapped, a command has it: {}",
+        wrapped.err
     );
     assert_eq!(
         case.docker(&["exec", &alone, "printenv", "PASSWORD"]).out,
