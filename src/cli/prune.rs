@@ -51,7 +51,7 @@ pub(super) struct Args {
 struct Chosen {
     containers: Vec<ContainerView>,
     networks: Vec<NetworkView>,
-    /// Volumes with delivered files. Others hold data, and stay.
+    /// Volumes with delivered files, and with the program. Others hold data, and stay.
     volumes: Vec<Volume>,
     /// What is said when that is nothing.
     nothing: String,
@@ -126,7 +126,7 @@ async fn all_of(engine: &Docker, instance: &str) -> Result<Chosen, Failure> {
     })
 }
 
-/// The volumes with delivered files.
+/// The volumes with delivered files, and those with the program that sets protected variables.
 async fn volumes(engine: &Docker, instance: &str) -> Result<Vec<Volume>, Failure> {
     let filter = LabelFilter {
         key: label::INSTANCE.to_owned(),
@@ -136,7 +136,11 @@ async fn volumes(engine: &Docker, instance: &str) -> Result<Vec<Volume>, Failure
         .list_volumes(&filter)
         .await
         .map_err(connect::engine_failure)?;
-    volumes.retain(|volume| volume.labels.contains_key(label::HOLDS_FOR));
+    let is_ours = |volume: &Volume| {
+        let labels = &volume.labels;
+        labels.contains_key(label::HOLDS_FOR) || labels.contains_key(label::PROGRAM)
+    };
+    volumes.retain(is_ours);
     Ok(volumes)
 }
 
@@ -239,7 +243,11 @@ fn plan(chosen: &Chosen) -> String {
     let networks = chosen.networks.iter();
     let networks = networks.map(|network| format!("remove network {}\n", network.name));
     let volumes = chosen.volumes.iter();
-    let volumes = volumes.map(|volume| format!("remove the files in {}\n", volume.name));
+    let volumes = volumes.map(|volume| {
+        let program = volume.labels.contains_key(label::PROGRAM);
+        let what = if program { "the program in" } else { "the files in" };
+        format!("remove {what} {}\n", volume.name)
+    });
     containers.chain(networks).chain(volumes).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Names of Docker objects: deterministic, so that a repeated create answers 409; never the truth, which labels are.
+//! Names of Docker objects: deterministic, so that a repeated create answers 409; labels are the truth. Kubernetes names have no `_`.
 //! ```text
 //! container  <namespace>_<deployment>_<replica>_<instance 6>_<owner and revision 8>
 //! network    <namespace>_<instance 6>
@@ -7,7 +7,6 @@
 //! program    supercargo_program_<version>_<instance 6>
 //! files      <namespace>_<deployment>_files_<instance 6>_<owner and content 8>
 //! ```
-//! Kubernetes names have no `_`, so the parts cannot run into each other.
 
 use super::{
     hash::hex,
