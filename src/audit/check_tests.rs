@@ -1,3 +1,6 @@
+//! Chains as they are written, and everything that somebody can do to one: each harm is named by its line, once.
+//! The files are made here, line by line.
+
 use zeroize::Zeroizing;
 
 use super::*;

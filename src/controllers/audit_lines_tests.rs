@@ -1,3 +1,6 @@
+//! What the audit is told of each kind of action, and of each end that one can have. Plans and resolutions are made here.
+//! No value is anywhere in them.
+
 use super::*;
 use crate::{
     api::reference::SecretKind,

@@ -1,3 +1,6 @@
+//! The writer of the audit file on a real directory: restarts, rings that come late, files that were harmed, moved or cannot
+//! be written. The thread has its own time, so levels are waited for.
+
 use std::{fs, io::Write as _, os::unix::fs::PermissionsExt, path::Path};
 
 use zeroize::Zeroizing;

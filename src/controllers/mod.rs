@@ -12,6 +12,7 @@ pub mod context;
 pub mod deployment;
 pub mod describe;
 pub mod events;
+mod health;
 pub mod history;
 mod history_watch;
 pub mod host;

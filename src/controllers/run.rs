@@ -85,21 +85,21 @@ type Wakes = Arc<Mutex<Vec<mpsc::UnboundedSender<WakeUp>>>>;
 
 /// An operator that is put together and not yet running.
 pub struct Operator<E> {
-    setup: Setup<E>,
-    host: Arc<Host<E>>,
-    agents: Arc<Agents<E>>,
+    pub(super) setup: Setup<E>,
+    pub(super) host: Arc<Host<E>>,
+    pub(super) agents: Arc<Agents<E>>,
     commands: Arc<Commands<E>>,
     executor: Executor<E>,
-    ring: Arc<Ring>,
+    pub(super) ring: Arc<Ring>,
     ring_changes: watch::Sender<u64>,
-    sealed: Arc<Sealed>,
+    pub(super) sealed: Arc<Sealed>,
     auditor: Auditor,
     wakes: Wakes,
-    synced: Arc<Mutex<Vec<Synced>>>,
+    pub(super) synced: Arc<Mutex<Vec<Synced>>>,
 }
 
 /// What must have been listed once before the operator is ready: its name, and whether it has.
-type Synced = (String, Box<dyn Fn() -> bool + Send + Sync>);
+pub(super) type Synced = (String, Box<dyn Fn() -> bool + Send + Sync>);
 
 fn wake_all(wakes: &Wakes, wake: &WakeUp) {
     wakes
@@ -164,48 +164,6 @@ impl<E: Engine> Operator<E> {
             wakes,
             synced: Arc::default(),
         }
-    }
-
-    /// Answers whether everything has been seen once: the watches, and the engine.
-    #[must_use]
-    pub fn readiness(&self) -> crate::telemetry::http::Ready {
-        let connected = self.host.connected();
-        let synced = Arc::clone(&self.synced);
-        Arc::new(move || {
-            let synced = synced.lock().unwrap_or_else(PoisonError::into_inner);
-            if synced.is_empty() {
-                return Err("starting".to_owned());
-            }
-            let waiting: Vec<&str> = synced
-                .iter()
-                .filter(|(_, done)| !done())
-                .map(|(name, _)| name.as_str())
-                .collect();
-            if !waiting.is_empty() {
-                return Err(format!("not yet listed: {}", waiting.join(", ")));
-            }
-            if *connected.borrow() {
-                Ok(())
-            } else {
-                Err("the Docker Engine does not answer".to_owned())
-            }
-        })
-    }
-
-    /// Brings gauges up to date before they are read.
-    #[must_use]
-    pub fn gauges(&self) -> Arc<dyn Fn(&Metrics) + Send + Sync> {
-        let host = Arc::clone(&self.host);
-        let agents = Arc::clone(&self.agents);
-        let connected = self.host.connected();
-        let (sealed, ring) = (Arc::clone(&self.sealed), Arc::clone(&self.ring));
-        let clock = Arc::clone(&self.setup.clock);
-        Arc::new(move |metrics| {
-            keys::gauge(metrics, &sealed, &ring, &*clock);
-            metrics.agents(super::context::LOCAL_HOST, agents.expected(), agents.connected());
-            metrics.instances(host.counts().into_iter());
-            metrics.engine_connected(super::context::LOCAL_HOST, *connected.borrow());
-        })
     }
 
     /// Runs until told to stop, and then until what is under way has finished.

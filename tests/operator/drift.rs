@@ -164,7 +164,7 @@ async fn the_audit_file_tells_which_container_and_which_file_got_which_value() {
     object["spec"]["template"]["spec"]["containers"][0]["env"] =
         json!([{ "name": "USER", "valueFrom": { "secretKeyRef": { "name": "db", "key": "user" } } }]);
     bench.settle(object).await;
-    bench.eventually("seen", |b| is_told(b)).await;
+    bench.eventually("seen", is_told).await;
     bench.stop().await;
     let text = std::fs::read_to_string(bench.audit_log.as_ref().unwrap()).unwrap();
     assert!(!text.contains("hunter"));
