@@ -18,6 +18,8 @@ mod broken;
 mod clocks;
 #[path = "operator/cluster.rs"]
 mod cluster;
+#[path = "operator/consent.rs"]
+mod consent;
 #[path = "operator/deletion.rs"]
 mod deletion;
 #[path = "operator/expiry.rs"]

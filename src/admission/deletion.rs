@@ -42,6 +42,8 @@ pub enum Need<'a> {
         namespace: &'a str,
         /// The secret's name.
         secret: &'a str,
+        /// The secret, which says which other namespaces may use it.
+        object: &'a Value,
     },
     /// Whether there are objects of this kind, in whatever namespace.
     Objects {
@@ -66,7 +68,7 @@ pub struct Facts {
 /// A deployment that names a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Its name.
+    /// Its name, as `namespace/name` where it is of another namespace than the secret.
     pub name: String,
     /// Whether it is being deleted itself.
     pub going: bool,
@@ -94,6 +96,7 @@ pub fn need<'a>(review: &Review<'a>) -> Need<'a> {
         Subject::Secret if !is_of_programs(review, old) => Need::Users {
             namespace: meta(old, "namespace"),
             secret: meta(old, "name"),
+            object: old,
         },
         Subject::Definition => {
             let group = old.pointer("/spec/group").and_then(Value::as_str);
@@ -105,6 +108,16 @@ pub fn need<'a>(review: &Review<'a>) -> Need<'a> {
         }
         Subject::Secret | Subject::Deployment | Subject::Other => Need::Nothing,
     }
+}
+
+/// The namespaces whose deployments may use a secret: its own, which comes first, and those to which it consents.
+#[must_use]
+pub fn admitted(secret: &Value) -> Vec<&str> {
+    let own = meta(secret, "namespace");
+    let others = secret.pointer("/spec/allowedConsumers/namespaces");
+    let others = others.and_then(Value::as_array).into_iter().flatten();
+    let others = others.filter_map(Value::as_str).filter(|other| *other != own);
+    std::iter::once(own).chain(others).collect()
 }
 
 /// The verdict on a deletion.

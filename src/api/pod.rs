@@ -62,13 +62,18 @@ pub enum RestartPolicy {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImagePullSecret {
-    /// Name of the secret, in the same namespace. Its type is kubernetes.io/dockerconfigjson.
+    /// Name of the secret. Its type is kubernetes.io/dockerconfigjson.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 
     /// DockerSecret (also if absent), or Secret for a core Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<SecretKind>,
+
+    /// Namespace of the secret. The deployment's own if absent; another one needs the secret's consent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
 }
 
 /// A volume. Exactly one of secret, configMap, projected, emptyDir, dockerVolume and hostPath.

@@ -10,7 +10,7 @@ mod probe;
 mod syntax;
 
 pub use environment::FieldPath;
-pub(super) use syntax::is_data_key;
+pub(super) use syntax::{is_data_key, is_dns_label};
 
 use serde_json::Value;
 

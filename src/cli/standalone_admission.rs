@@ -47,7 +47,14 @@ impl Admission for OwnKinds {
         };
         let mut facts = match deletion::need(&review) {
             Need::Nothing => Facts::default(),
-            Need::Users { namespace, secret } => self.users(namespace, secret)?,
+            Need::Users {
+                namespace,
+                secret,
+                object,
+            } => {
+                let wanted = Named::Secret(SecretKind::DockerSecret, namespace.to_owned(), secret.to_owned());
+                self.users(namespace, &wanted, &deletion::admitted(object))?
+            }
             Need::Objects { plural } => self.objects(plural)?,
         };
         facts.now = self.clock.now();
@@ -75,16 +82,21 @@ impl OwnKinds {
         self.store.object(record).map_err(Status::internal)
     }
 
-    fn users(&self, namespace: &str, secret: &str) -> Result<Facts> {
-        let wanted = Named::Secret(SecretKind::DockerSecret, secret.to_owned());
+    fn users(&self, namespace: &str, wanted: &Named, admitted: &[&str]) -> Result<Facts> {
         let mut facts = Facts::default();
-        for record in self.list("dockerdeployments", Some(namespace))? {
-            let deployment = self.object(&record)?;
-            if references::of(&deployment["spec"], namespace).contains(&wanted) {
-                facts.users.push(admission::User {
-                    name: object::name(&deployment).to_owned(),
-                    going: object::is_deleting(&deployment),
-                });
+        for at in admitted {
+            for record in self.list("dockerdeployments", Some(at))? {
+                let deployment = self.object(&record)?;
+                if references::of(&deployment["spec"], at).contains(wanted) {
+                    let name = object::name(&deployment);
+                    facts.users.push(admission::User {
+                        name: match *at == namespace {
+                            true => name.to_owned(),
+                            false => format!("{at}/{name}"),
+                        },
+                        going: object::is_deleting(&deployment),
+                    });
+                }
             }
         }
         let key = Key::new(&GroupResource::new("", "namespaces"), "", namespace);
@@ -247,6 +259,28 @@ mod tests {
         assert_eq!(ask(&kinds, &of, None, Some(&secret("free"))), Ok(Vec::new()));
         let elsewhere = json!({"metadata": {"name": "db", "namespace": "bank"}, "spec": {}});
         assert_eq!(ask(&kinds, &of, None, Some(&elsewhere)), Ok(Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_kept_for_deployments_elsewhere_to_which_it_consents() {
+        let kinds = kinds();
+        put(&kinds, "", "namespaces", json!({"metadata": {"name": "bank"}})).await;
+        let from = json!({"secretKeyRef": {"name": "db", "namespace": "bank", "key": "k"}});
+        let container = json!({"name": "app", "env": [{"name": "P", "valueFrom": from}]});
+        put(&kinds, GROUP, "dockerdeployments", deployment("web", container)).await;
+        let of = GroupResource::new(GROUP, "dockersecrets");
+        let secret = |namespaces: &[&str]| {
+            let spec = json!({"allowedConsumers": {"namespaces": namespaces}});
+            json!({"metadata": {"name": "db", "namespace": "bank"}, "spec": spec})
+        };
+        let refused = ask(&kinds, &of, None, Some(&secret(&["mail", "shop"]))).unwrap_err();
+        assert!(
+            refused.message.contains("in use by shop/web;"),
+            "{}",
+            refused.message
+        );
+        // Nobody holds a secret that does not consent.
+        assert_eq!(ask(&kinds, &of, None, Some(&secret(&["mail"]))), Ok(Vec::new()));
     }
 
     #[tokio::test]

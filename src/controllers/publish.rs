@@ -264,6 +264,7 @@ mod tests {
     fn every_value_that_is_handed_over_has_a_line_for_the_audit() {
         let used = |key: &str, form| Use {
             kind: SecretKind::DockerSecret,
+            namespace: None,
             name: "db".to_owned(),
             key: key.to_owned(),
             form,

@@ -1,6 +1,7 @@
 //! References -> plaintext: looks up, opens, and says why not. Owns the words of a failed reference and the key ring at
 //! rest; does not decide what follows from a failure. Called by `controllers` and `cli`.
 
+mod consent;
 mod core;
 mod env;
 pub mod keyring;

@@ -9,12 +9,13 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{
+    consent::{self, Named},
     core,
-    open::{Closed, Opener, in_date},
-    source::{Lookup, Source},
+    open::{Closed, Opener},
+    source::Source,
 };
 use crate::{
-    api::{DockerDeployment, condition::Cause, pod::ImagePullSecret, reference::SecretKind},
+    api::{DockerDeployment, condition::Cause, reference::SecretKind},
     seal::Plaintext,
     state::{
         plaintext::RegistryCredential,
@@ -56,11 +57,17 @@ pub fn credentials(
         .enumerate()
     {
         let path = format!("spec.template.spec.imagePullSecrets[{index}]");
-        let kind = secret.kind.unwrap_or_default();
-        match one(namespace, secret, source, opener, now) {
+        let named = Named {
+            kind: secret.kind.unwrap_or_default(),
+            namespace: secret.namespace.as_deref(),
+            name: &secret.name,
+        };
+        let (kind, elsewhere) = (named.kind, named.elsewhere(namespace));
+        match one(deployment, named, source, opener, now) {
             Ok((fingerprint, kid, config)) => {
                 out.uses.push(Use {
                     kind,
+                    namespace: elsewhere.map(str::to_owned),
                     name: secret.name.clone(),
                     key: CONFIG_KEY.to_owned(),
                     form: Form::PullCredential,
@@ -74,7 +81,7 @@ pub fn credentials(
             }
             Err(closed) => out.failures.push(Failure {
                 kind,
-                namespace: namespace.to_owned(),
+                namespace: elsewhere.unwrap_or(namespace).to_owned(),
                 name: secret.name.clone(),
                 key: Some(CONFIG_KEY.to_owned()),
                 path,
@@ -87,32 +94,25 @@ pub fn credentials(
 }
 
 fn one(
-    namespace: &str,
-    secret: &ImagePullSecret,
+    deployment: &DockerDeployment,
+    named: Named<'_>,
     source: &dyn Source,
     opener: &Opener,
     now: Timestamp,
 ) -> Result<(String, Option<String>, Config), Closed> {
-    let (known, plaintext) = match secret.kind.unwrap_or_default() {
-        SecretKind::DockerSecret => match source.docker_secret(namespace, &secret.name) {
-            Lookup::Found(found) => {
-                in_date(&found, now)?;
-                if opener.assumes() {
-                    let known = opener.look(&found, CONFIG_KEY)?;
-                    return Ok((known.fingerprint, known.kid, Config::default()));
-                }
-                opener.open(&found, CONFIG_KEY)?
+    let home = deployment.metadata.namespace.as_deref().unwrap_or_default();
+    let (known, plaintext) = match named.kind {
+        SecretKind::DockerSecret => {
+            let found = consent::find(deployment, named, source, now)?.ok_or_else(absent)?;
+            if opener.assumes() {
+                let known = opener.look(&found, CONFIG_KEY)?;
+                return Ok((known.fingerprint, known.kid, Config::default()));
             }
-            Lookup::Absent => return Err(absent()),
-            Lookup::Denied(advice) => {
-                return Err(Closed {
-                    cause: Cause::AccessDenied,
-                    advice,
-                });
-            }
-        },
+            opener.open(&found, CONFIG_KEY)?
+        }
         SecretKind::Secret => {
-            core::item(source, opener, namespace, &secret.name, CONFIG_KEY)?.ok_or_else(absent)?
+            consent::core_at_home(home, named)?;
+            core::item(source, opener, home, named.name, CONFIG_KEY)?.ok_or_else(absent)?
         }
     };
     Ok((known.fingerprint, known.kid, Config::parse(&plaintext)?))

@@ -13,6 +13,7 @@ use crate::{
         reference::{EnvFromSource, EnvVar, EnvVarSource, SecretKind},
     },
     secrets::{
+        consent::Named,
         env::Environment,
         open::{Closed, Known, Opener},
         source::Source,
@@ -21,7 +22,7 @@ use crate::{
         container::SlotId,
         files::VolumeFiles,
         plaintext::SecretEnv,
-        resolved::{Form, Problem, REPLICA_NAME, Resolution, Resolved, Use, reference},
+        resolved::{Form, Problem, REPLICA_NAME, Resolution, Resolved, Use},
         revision::Fingerprints,
     },
 };
@@ -94,6 +95,30 @@ struct Reference<'a> {
     key: Option<&'a str>,
     optional: bool,
     path: String,
+}
+
+impl<'a> Reference<'a> {
+    fn named(&self) -> Named<'a> {
+        Named {
+            kind: self.kind,
+            namespace: self.namespace,
+            name: self.name,
+        }
+    }
+
+    /// What is told of a use of one key; the namespace where it is another one than `home`.
+    fn used(&self, home: &str, key: &str, form: Form, known: Known) -> Use {
+        Use {
+            kind: self.kind,
+            namespace: self.named().elsewhere(home).map(str::to_owned),
+            name: self.name.to_owned(),
+            key: key.to_owned(),
+            form,
+            path: self.path.clone(),
+            fingerprint: known.fingerprint,
+            kid: known.kid,
+        }
+    }
 }
 
 impl Walk<'_> {
@@ -224,17 +249,10 @@ impl Walk<'_> {
         });
         match found {
             Ok(Some((known, plaintext))) => {
-                let name = reference_name(reference, key);
-                self.fingerprints.insert(name, known.fingerprint.clone());
-                self.out.uses.push(Use {
-                    kind: reference.kind,
-                    name: reference.name.to_owned(),
-                    key: key.to_owned(),
-                    form: Form::Env,
-                    path: reference.path.clone(),
-                    fingerprint: known.fingerprint,
-                    kid: known.kid,
-                });
+                let used = reference.used(self.namespace, key, Form::Env, known);
+                self.fingerprints
+                    .insert(used.reference(), used.fingerprint.clone());
+                self.out.uses.push(used);
                 self.env
                     .set_slot(variable, SlotId(variable.to_owned()), plaintext);
             }
@@ -314,8 +332,4 @@ impl Walk<'_> {
         });
         (self.out, bytes)
     }
-}
-
-fn reference_name(at: &Reference<'_>, key: &str) -> String {
-    reference(at.kind, at.name, key)
 }

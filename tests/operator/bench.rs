@@ -87,6 +87,8 @@ pub struct Bench {
     pub new_cluster: bool,
     /// The namespaces that it watches; all when empty.
     pub namespaces: Vec<String>,
+    /// Those whose core Secrets it reads.
+    pub core_secrets: Vec<String>,
     pub metrics: Metrics,
     gauges: Option<Gauges>,
     running: Option<(watch::Sender<bool>, JoinHandle<()>)>,
@@ -126,6 +128,7 @@ impl Bench {
             ring_is_in_secret: false,
             new_cluster: false,
             namespaces: Vec::new(),
+            core_secrets: Vec::new(),
             metrics: Metrics::default(),
             gauges: None,
             running: None,
@@ -191,7 +194,7 @@ impl Bench {
             },
             new_cluster: self.new_cluster,
             namespaces: self.namespaces.clone(),
-            core_secrets: Vec::new(),
+            core_secrets: self.core_secrets.clone(),
             clock: Arc::<VirtualClock>::clone(&self.clock),
             reporter: "test".to_owned(),
             metrics: self.metrics.clone(),
@@ -382,11 +385,16 @@ impl Bench {
     }
 
     pub fn sealed(&self, name: &str, values: &[(&str, &[u8])]) -> Value {
+        self.sealed_in(NS, name, values)
+    }
+
+    /// A secret of any namespace.
+    pub fn sealed_in(&self, namespace: &str, name: &str, values: &[(&str, &[u8])]) -> Value {
         let key = self.ring.public_keys()[0].public().clone();
         let data: BTreeMap<&str, String> = values
             .iter()
             .map(|(item, value)| {
-                let context = Context::at(ScopeKind::Strict, NS, name, item).unwrap();
+                let context = Context::at(ScopeKind::Strict, namespace, name, item).unwrap();
                 let value = Plaintext::new(value.to_vec());
                 let envelope = seal(&key, &context, &value, &mut SystemEntropy).unwrap();
                 (*item, envelope.to_string())
@@ -394,7 +402,7 @@ impl Bench {
             .collect();
         json!({
             "apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerSecret",
-            "metadata": { "name": name, "namespace": NS }, "spec": { "encryptedData": data },
+            "metadata": { "name": name, "namespace": namespace }, "spec": { "encryptedData": data },
         })
     }
 
