@@ -1,13 +1,15 @@
 //! Whether an object may be deleted: a `DockerSecret` not while a deployment uses it, and the definition of one of our
 //! kinds not while there are objects of it, since their deletion follows and that of their containers. Owns the rules, the
-//! exceptions and which facts they need; who looks them up is the shell. Behind a secret stands its finalizer, in any case.
+//! exceptions and which facts a verdict needs; who looks them up is the shell. Behind a secret stands its finalizer, in any case.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
+    references::{self, Keys},
     review::{Operation, Review, Subject, is_deleting, meta},
     verdict::{Refusal, Verdict},
+    written,
 };
 use crate::api::{GROUP, keys::annotation};
 
@@ -45,6 +47,12 @@ pub enum Need<'a> {
         /// The secret, which says which other namespaces may use it.
         object: &'a Value,
     },
+    /// The keys of the sealed secrets that this deployment names, see [`super::references::wanted`]. For warnings only: where
+    /// they cannot be found out nothing is said.
+    Keys {
+        /// The deployment.
+        object: &'a Value,
+    },
     /// Whether there are objects of this kind, in whatever namespace.
     Objects {
         /// The plural.
@@ -59,6 +67,8 @@ pub struct Facts {
     pub users: Vec<User>,
     /// Whether the namespace is being deleted.
     pub namespace_ends: bool,
+    /// The keys of secrets that were looked up.
+    pub keys: Keys,
     /// Objects of the kind, if there are any.
     pub objects: Option<Objects>,
     /// The time. No date has passed at the default.
@@ -86,6 +96,12 @@ pub struct Objects {
 /// What has to be known for a verdict.
 #[must_use]
 pub fn need<'a>(review: &Review<'a>) -> Need<'a> {
+    if let Some(object) = written::is_judged(review)
+        && review.subject() == Subject::Deployment
+        && !references::wanted(object).1.is_empty()
+    {
+        return Need::Keys { object };
+    }
     let Some(old) = review.old.filter(|_| review.operation == Operation::Delete) else {
         return Need::Nothing;
     };
@@ -123,7 +139,7 @@ pub fn admitted(secret: &Value) -> Vec<&str> {
 /// The verdict on a deletion.
 pub(super) fn judge(review: &Review<'_>, facts: &Facts) -> Verdict {
     let refusal = match need(review) {
-        Need::Nothing => None,
+        Need::Nothing | Need::Keys { .. } => None,
         Need::Users { secret, .. } => used(review.resource, secret, facts),
         Need::Objects { plural } => defined(review, plural, facts),
     };

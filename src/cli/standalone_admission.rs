@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::{
-    admission::{self, Facts, Need, Objects, Operation, deletion},
+    admission::{self, Facts, Need, Objects, Operation, deletion, references},
     api::{GROUP, reference::SecretKind, validate::Policy},
     apiserver::{
         admission::{Admission, Review},
@@ -17,7 +17,7 @@ use crate::{
         store::{Range, Record, Store},
     },
     clock::Clock,
-    controllers::references::{self, Named},
+    controllers::references::{Named, of as named_by},
 };
 
 /// The rules under one policy, on one store.
@@ -55,6 +55,7 @@ impl Admission for OwnKinds {
                 let wanted = Named::Secret(SecretKind::DockerSecret, namespace.to_owned(), secret.to_owned());
                 self.users(namespace, &wanted, &deletion::admitted(object))?
             }
+            Need::Keys { object } => self.keys(object)?,
             Need::Objects { plural } => self.objects(plural)?,
         };
         facts.now = self.clock.now();
@@ -87,7 +88,7 @@ impl OwnKinds {
         for at in admitted {
             for record in self.list("dockerdeployments", Some(at))? {
                 let deployment = self.object(&record)?;
-                if references::of(&deployment["spec"], at).contains(wanted) {
+                if named_by(&deployment["spec"], at).contains(wanted) {
                     let name = object::name(&deployment);
                     facts.users.push(admission::User {
                         name: match *at == namespace {
@@ -104,6 +105,25 @@ impl OwnKinds {
             Some(record) => object::is_deleting(&self.object(&record)?),
             None => true,
         };
+        Ok(facts)
+    }
+
+    fn keys(&self, deployment: &Value) -> Result<Facts> {
+        let (namespace, names) = references::wanted(deployment);
+        let mut facts = Facts::default();
+        for name in names {
+            let key = Key::new(&GroupResource::new(GROUP, "dockersecrets"), &namespace, &name);
+            let found = self
+                .store
+                .get(&key)
+                .map(|record| self.object(&record))
+                .transpose()?;
+            let keys = found.map(|secret| {
+                let data = secret.pointer("/spec/encryptedData").and_then(Value::as_object);
+                data.into_iter().flatten().map(|(key, _)| key.clone()).collect()
+            });
+            facts.keys.insert(name, keys);
+        }
         Ok(facts)
     }
 
@@ -235,6 +255,26 @@ mod tests {
             json!({"name": "app", "image": "busybox", "ports": [{"containerPort": 80, "hostPort": 80}]});
         let warnings = ask(&kinds(), &of, Some(&deployment("web", port)), None).unwrap();
         assert!(warnings[0].contains("ports[0].hostPort"), "{warnings:?}");
+    }
+
+    #[tokio::test]
+    async fn a_reference_to_what_is_not_there_is_admitted_with_a_warning() {
+        let kinds = kinds();
+        let of = GroupResource::new(GROUP, "dockerdeployments");
+        let env =
+            json!([{"name": "P", "fileRef": {"volume": "db", "key": "k"}}, {"name": "Q", "value": "plain"}]);
+        let mut object = deployment("web", json!({"name": "app", "image": "busybox", "env": env}));
+        object["spec"]["template"]["spec"]["volumes"] =
+            json!([{"name": "db", "secret": {"secretName": "db", "items": [{"key": "k", "path": "k"}]}}]);
+        let warned = |kinds: &OwnKinds| ask(kinds, &of, Some(&object), None).unwrap();
+        let said = warned(&kinds);
+        assert!(
+            said.len() == 1 && said[0].contains("no DockerSecret \"db\" yet"),
+            "{said:?}"
+        );
+        let secret = |data: Value| json!({"metadata": {"name": "db", "namespace": "shop"}, "spec": {"encryptedData": data}});
+        put(&kinds, GROUP, "dockersecrets", secret(json!({"k": "sc1.x"}))).await;
+        assert_eq!(warned(&kinds), Vec::<String>::new());
     }
 
     #[tokio::test]

@@ -7,13 +7,15 @@ use kube::{
     api::{DynamicObject, ListParams, PartialObjectMeta},
     core::{ApiResource, GroupVersionKind},
 };
+use serde_json::Value;
 
 use crate::{
     admission::{
         Facts, Need, Objects, User,
         deletion::{self, KINDS},
+        references::wanted,
     },
-    api::{GROUP, VERSION, reference::SecretKind},
+    api::{DockerSecret, GROUP, VERSION, reference::SecretKind},
     controllers::{
         describe::describe,
         object::resource,
@@ -45,6 +47,7 @@ impl Lookup for Cluster {
                 let wanted = Named::Secret(SecretKind::DockerSecret, namespace.to_owned(), secret.to_owned());
                 self.users(namespace, &wanted, deletion::admitted(object)).await
             }
+            Need::Keys { object } => self.keys(object).await,
             Need::Objects { plural } => self.objects(plural).await,
         };
         found.map_err(|error| describe(&error))
@@ -94,6 +97,18 @@ impl Cluster {
                 None => return Ok(users),
             }
         }
+    }
+
+    async fn keys(&self, deployment: &Value) -> kube::Result<Facts> {
+        let (namespace, names) = wanted(deployment);
+        let api: Api<DockerSecret> = Api::namespaced(self.0.clone(), &namespace);
+        let mut facts = Facts::default();
+        for name in names {
+            let found = api.get_opt(&name).await?;
+            let keys = found.map(|secret| secret.spec.encrypted_data.into_keys().collect());
+            facts.keys.insert(name, keys);
+        }
+        Ok(facts)
     }
 
     async fn ends(&self, namespace: &str) -> kube::Result<bool> {
