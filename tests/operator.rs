@@ -42,6 +42,8 @@ mod repair;
 mod rollouts;
 #[path = "operator/secrets.rs"]
 mod secrets;
+#[path = "operator/sources.rs"]
+mod sources;
 #[path = "operator/sweep.rs"]
 mod sweep;
 #[path = "operator/volumes.rs"]

@@ -37,6 +37,10 @@ pub struct PodSpec {
     )]
     pub image_pull_secrets: Vec<ImagePullSecret>,
 
+    /// Whether the image may be pulled with the credentials of the Docker host, from what `docker login` wrote there or its credential helpers, where no pull secret names the registry. Refused unless the operator permits it (--allow-host-credentials).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_host_credentials: Option<bool>,
+
     /// Only Always, which is also the default: instances are restarted when they end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_policy: Option<RestartPolicy>,

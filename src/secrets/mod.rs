@@ -4,6 +4,7 @@
 mod consent;
 mod core;
 mod env;
+pub mod host;
 pub mod keyring;
 pub mod keyring_backup;
 pub mod keyring_file;

@@ -18,7 +18,7 @@ use crate::{
     api::{DockerDeployment, condition::Cause, reference::SecretKind},
     seal::Plaintext,
     state::{
-        plaintext::RegistryCredential,
+        plaintext::{IDENTITY_TOKEN, RegistryCredential},
         resolved::{Failure, Form, Use},
     },
 };
@@ -134,14 +134,17 @@ struct Config {
     auths: BTreeMap<String, Auth>,
 }
 
+/// One login of it.
 #[derive(Deserialize)]
-struct Auth {
+pub(super) struct Auth {
     #[serde(default)]
     auth: Option<Zeroizing<String>>,
     #[serde(default)]
     username: Option<String>,
     #[serde(default)]
     password: Option<Zeroizing<String>>,
+    #[serde(default)]
+    identitytoken: Option<Zeroizing<String>>,
 }
 
 impl Config {
@@ -170,8 +173,17 @@ impl Config {
 }
 
 impl Auth {
-    fn credential(&self, server: &str) -> Option<RegistryCredential> {
+    /// The login to this server; `None` when there is none in it.
+    pub(super) fn credential(&self, server: &str) -> Option<RegistryCredential> {
+        let token = self.identitytoken.as_ref().filter(|token| !token.is_empty());
         let (username, password) = match (&self.username, &self.password, &self.auth) {
+            _ if token.is_some() => {
+                let token = token.map(|token| token.as_bytes().to_vec());
+                (
+                    IDENTITY_TOKEN.to_owned(),
+                    Zeroizing::new(token.unwrap_or_default()),
+                )
+            }
             (Some(username), Some(password), _) => {
                 (username.clone(), Zeroizing::new(password.as_bytes().to_vec()))
             }
@@ -193,12 +205,12 @@ impl Auth {
 }
 
 /// The host of an entry such as `https://index.docker.io/v1/`.
-fn host(server: &str) -> &str {
+pub(super) fn host(server: &str) -> &str {
     let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
     canonical(rest.split('/').next().unwrap_or_default())
 }
 
-fn canonical(host: &str) -> &str {
+pub(super) fn canonical(host: &str) -> &str {
     match host {
         "index.docker.io" | "registry-1.docker.io" => "docker.io",
         other => other,

@@ -22,7 +22,7 @@ use supercargo::{
     engine::{Engine, fake::Fake},
     execute::Program,
     seal::{Context, Plaintext, Ring, ScopeKind, SystemEntropy, seal},
-    secrets::{keyring::KEYRING_SECRET, keyring_file},
+    secrets::{host::HostCredentials, keyring::KEYRING_SECRET, keyring_file},
     state::{
         build::Settings,
         container::{ContainerId, ContainerView, RunState},
@@ -89,6 +89,7 @@ pub struct Bench {
     pub namespaces: Vec<String>,
     /// Those whose core Secrets it reads.
     pub core_secrets: Vec<String>,
+    pub policy: Policy,
     pub metrics: Metrics,
     gauges: Option<Gauges>,
     running: Option<(watch::Sender<bool>, JoinHandle<()>)>,
@@ -129,6 +130,7 @@ impl Bench {
             new_cluster: false,
             namespaces: Vec::new(),
             core_secrets: Vec::new(),
+            policy: Policy::default(),
             metrics: Metrics::default(),
             gauges: None,
             running: None,
@@ -176,7 +178,7 @@ impl Bench {
             engine: Arc::new(engine),
             options: Options {
                 instance: Instance::new(self.instance.clone()),
-                policy: Policy::default(),
+                policy: self.policy.clone(),
                 settings: Settings {
                     publish_address: "127.0.0.1".to_owned(),
                     agent: program.image().clone(),
@@ -186,6 +188,7 @@ impl Bench {
                 pool: "10.213.0.0/16".parse().unwrap(),
                 host_routes: Vec::new(),
                 operator_namespace: "supercargo-system".to_owned(),
+                host_credentials: HostCredentials::new(self.dir.path().join("config.json")),
             },
             keyring: if self.ring_is_in_secret {
                 Place::Secret(KEYRING_SECRET.to_owned())
