@@ -18,6 +18,8 @@ mod broken;
 mod clocks;
 #[path = "operator/cluster.rs"]
 mod cluster;
+#[path = "operator/consent.rs"]
+mod consent;
 #[path = "operator/deletion.rs"]
 mod deletion;
 #[path = "operator/drift.rs"]
@@ -44,6 +46,8 @@ mod repair;
 mod rollouts;
 #[path = "operator/secrets.rs"]
 mod secrets;
+#[path = "operator/sources.rs"]
+mod sources;
 #[path = "operator/sweep.rs"]
 mod sweep;
 #[path = "operator/volumes.rs"]

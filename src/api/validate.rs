@@ -10,7 +10,7 @@ mod probe;
 mod syntax;
 
 pub use environment::FieldPath;
-pub(super) use syntax::is_data_key;
+pub(super) use syntax::{is_data_key, is_dns_label};
 
 use serde_json::Value;
 
@@ -31,6 +31,8 @@ pub struct Policy {
     pub allow_host_paths: Vec<String>,
     /// Whether privileged containers may run (`--allow-privileged`).
     pub allow_privileged: bool,
+    /// Whether images may be pulled with the host's credentials (`--allow-host-credentials`).
+    pub allow_host_credentials: bool,
     /// Capabilities that may be added, without `CAP_`; `ALL` permits any (`--allow-capability`).
     pub allow_capabilities: Vec<String>,
     /// How values of secrets reach variables where a manifest does not say (`--default-secret-env`).
@@ -269,7 +271,7 @@ impl Report {
         if self.0.is_empty() { Ok(()) } else { Err(self.0) }
     }
 
-    fn policy(&mut self, path: impl Into<String>, message: impl Into<String>) {
+    pub(super) fn policy(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.0.push(Violation::policy(path, message));
     }
 }

@@ -376,6 +376,21 @@ fn privileges_need_permission() {
 }
 
 #[test]
+fn the_hosts_credentials_need_the_operators_permission() {
+    let object = with_pod(json!({ "useHostCredentials": true }));
+    let refused = validate(&object, &Policy::default()).expect_err("a violation");
+    assert_eq!(refused[0].kind, ViolationKind::PolicyViolation);
+    assert!(refused[0].message.contains("--allow-host-credentials"));
+    let policy = Policy {
+        allow_host_credentials: true,
+        ..Policy::default()
+    };
+    assert!(validate(&object, &policy).is_ok());
+    let unused = with_pod(json!({ "useHostCredentials": false }));
+    assert!(validate(&unused, &Policy::default()).is_ok());
+}
+
+#[test]
 fn a_group_needs_a_user() {
     refused(
         &with_container(json!({ "securityContext": { "runAsGroup": 5 } })),

@@ -28,7 +28,10 @@ use crate::{
     },
     execute::Program,
     plan::subnet::Cidr,
-    secrets::keyring::{KEYRING_SECRET, OPERATOR_NAMESPACE},
+    secrets::{
+        host::HostCredentials,
+        keyring::{KEYRING_SECRET, OPERATOR_NAMESPACE},
+    },
     state::{build::Settings, owner::Instance},
     telemetry::{http, logs, metrics::Metrics},
 };
@@ -118,6 +121,12 @@ pub(super) struct PolicyArgs {
         ignore_case = true
     )]
     default_secret_env: SecretEnvArg,
+    /// Permit useHostCredentials: images are pulled with what `docker login` wrote for the operator's user, or its helpers
+    #[arg(long)]
+    allow_host_credentials: bool,
+    /// Directory of the Docker config file with these credentials; ~/.docker without it
+    #[arg(long, value_name = "DIR", env = "DOCKER_CONFIG")]
+    docker_config: Option<PathBuf>,
     /// The host's address for published ports that name none
     #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
     publish_address: std::net::IpAddr,
@@ -177,6 +186,7 @@ impl PolicyArgs {
                     SecretEnvArg::Plain => SecretEnv::Plain,
                     SecretEnvArg::Protected => SecretEnv::Protected,
                 },
+                allow_host_credentials: self.allow_host_credentials,
             },
             settings: Settings {
                 publish_address: self.publish_address.to_string(),
@@ -187,11 +197,21 @@ impl PolicyArgs {
             pool: self.network_pool,
             host_routes: if local { connect::host_routes() } else { Vec::new() },
             operator_namespace: operator_namespace.to_owned(),
+            host_credentials: HostCredentials::new(self.docker_config()),
         })
     }
 }
 
 impl PolicyArgs {
+    /// Docker's config file, which need not exist.
+    fn docker_config(&self) -> PathBuf {
+        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".docker");
+        self.docker_config
+            .clone()
+            .unwrap_or_else(home)
+            .join("config.json")
+    }
+
     /// What agents are made of.
     fn program(&self) -> Result<Program, Failure> {
         if let Some(image) = &self.agent_image {

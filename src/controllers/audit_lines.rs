@@ -95,7 +95,7 @@ fn deliveries(
         volume: place.map(|(volume, _)| volume.to_owned()),
         file: place.map(|(_, file)| file.to_owned()),
         kind: used.kind.to_string(),
-        secret: used.name.clone(),
+        secret: used.secret(),
         key: used.key.clone(),
         kid: used.kid.clone(),
         fingerprint: used.fingerprint.clone(),

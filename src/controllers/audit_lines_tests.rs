@@ -14,6 +14,7 @@ use crate::{
 fn used(key: &str, form: Form, slot: Option<SlotId>) -> Use {
     Use {
         kind: SecretKind::DockerSecret,
+        namespace: None,
         name: "db".to_owned(),
         key: key.to_owned(),
         form,

@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     execute::{Executor, Program},
     plan::subnet::Cidr,
-    secrets::open::Opener,
+    secrets::{host::HostCredentials, open::Opener},
     state::{build::Settings, owner::Instance},
     telemetry::metrics::Metrics,
 };
@@ -43,6 +43,8 @@ pub struct Options {
     pub host_routes: Vec<String>,
     /// The namespace in which the operator keeps its own objects.
     pub operator_namespace: String,
+    /// The host's registry credentials, for deployments that may use them.
+    pub host_credentials: HostCredentials,
 }
 
 /// The key ring, as it is now.

@@ -10,6 +10,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use kube::{api::DynamicObject, runtime::controller::Action};
 use serde_json::Value;
 use tokio::sync::MutexGuard;
@@ -26,11 +27,11 @@ use super::{
     wish::{self, Means, Wish},
 };
 use crate::{
-    api::{keys, status::DockerDeploymentStatus},
-    engine::{self, Engine, Kind},
-    execute::{Outcome, Report, Supplies, pull_key, stop_target},
+    api::{keys, status::DockerDeploymentStatus, validate::Validated},
+    engine::{self, Engine, Kind, Op},
+    execute::{Login, Outcome, Report, Supplies, pull_key, stop_target},
     plan::{self, Plan, Pull},
-    secrets::{pull, resolve},
+    secrets::{open::Opener, pull, resolve},
     state::{
         container::ContainerId,
         desired::{Desired, Template},
@@ -379,13 +380,35 @@ impl<E: Engine> Pass<'_, E> {
             .1;
         }
         if plan.actions().any(|a| matches!(a, plan::Action::Pull { .. })) {
-            let registry = &valid.parsed.image.registry;
-            supplies.credential =
-                pull::credentials(&valid.deployment, registry, &*self.ctx.shelves, &opener, wish.at)
-                    .credential;
+            supplies.credential = self.login(wish, valid, &opener);
             supplies.credentials = wish.resolution.pull_fingerprints();
         }
         supplies
+    }
+
+    /// The credential for the image's registry: of its own secrets, else of the host where that is asked for.
+    fn login(&self, wish: &Wish, valid: &Validated, opener: &Opener) -> Option<Login> {
+        let registry = valid.parsed.image.registry.clone();
+        let own = pull::credentials(&valid.deployment, &registry, &*self.ctx.shelves, opener, wish.at);
+        if let Some(own) = own.credential {
+            return Some(futures::future::ready(Ok(Some(own))).boxed());
+        }
+        valid
+            .deployment
+            .spec
+            .template
+            .spec
+            .use_host_credentials?
+            .then(|| {
+                let host = self.ctx.options.host_credentials.clone();
+                let login = async move {
+                    host.find(&registry).await.map_err(|error| {
+                        let (op, kind) = (Op::PullImage, Kind::RegistryDenied);
+                        engine::Error::new(op, registry, kind, error.to_string())
+                    })
+                };
+                login.boxed()
+            })
     }
 }
 

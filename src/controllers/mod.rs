@@ -23,6 +23,7 @@ pub mod looks;
 mod measured;
 mod memory;
 mod moments;
+mod neighbours;
 pub mod object;
 mod publish;
 pub mod references;

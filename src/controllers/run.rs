@@ -15,7 +15,7 @@ use kube::{
     runtime::{
         Controller, WatchStreamExt,
         controller::Config as ControllerConfig,
-        reflector::{self, Store},
+        reflector::{self, ObjectRef, Store},
     },
 };
 use tokio::sync::{mpsc, watch};
@@ -33,11 +33,15 @@ use super::{
     keys::{self, Sealed},
     measured::{FIRST_LISTS, failed_deployment, measured_deployment, measured_secret, retry},
     moments::Moments,
+    neighbours::Neighbours,
     object::resource,
     references::Named,
     refresh::Asked,
     ring, secret,
-    streams::{Objects, changes_of, follow, listed, named_by, quiet, scoped, shelve, stopped, woken_objects},
+    streams::{
+        Objects, changes_of, follow, named_by, named_by_sealed, quiet, received, scoped, shelve, stopped,
+        woken_objects,
+    },
     tidy,
     users::Users,
     watched::Shelves,
@@ -94,6 +98,7 @@ pub struct Operator<E> {
     ring_changes: watch::Sender<u64>,
     pub(super) sealed: Arc<Sealed>,
     auditor: Auditor,
+    neighbours: Arc<Neighbours>,
     wakes: Wakes,
     pub(super) synced: Arc<Mutex<Vec<Synced>>>,
 }
@@ -161,6 +166,7 @@ impl<E: Engine> Operator<E> {
             ring_changes: watch::channel(0).0,
             sealed: Arc::default(),
             auditor: Auditor::default(),
+            neighbours: Arc::default(),
             wakes,
             synced: Arc::default(),
         }
@@ -247,12 +253,19 @@ impl<E: Engine> Operator<E> {
     }
 }
 
+type UsersWatch = (
+    reflector::store::Writer<DynamicObject>,
+    mpsc::UnboundedReceiver<ObjectRef<DockerSecret>>,
+);
+
 /// The watches of one namespace, or of all.
 struct Scope<E> {
     context: Arc<Context<E>>,
     namespace: Option<String>,
     wakes: Wakes,
     ring_changes: watch::Receiver<u64>,
+    /// To be filled with the deployments, and the secrets whose users elsewhere have changed.
+    users: Option<UsersWatch>,
     docker_secrets: Objects<DockerSecret>,
     config_maps: Objects<ConfigMap>,
     secrets: Vec<Objects<Secret>>,
@@ -268,6 +281,10 @@ impl<E: Engine> Scope<E> {
         };
         let (docker_secrets, shelf) = shelve(scoped(&setup.client, namespace), may_not("DockerSecrets"));
         operator.sealed.add(Arc::clone(&shelf));
+        let users = reflector::store::Writer::new(resource());
+        let looks = operator
+            .neighbours
+            .add(namespace, Arc::clone(&shelf), users.as_reader());
         let wakes = Arc::clone(&operator.wakes);
         let late = Arc::new(move || wake_all(&wakes, &WakeUp::All));
         let (config_shelves, config_maps) = ConfigMaps::new(setup.client.clone(), FIRST_LISTS, late);
@@ -298,6 +315,8 @@ impl<E: Engine> Scope<E> {
             commands: Arc::clone(&operator.commands),
             executor: operator.executor.clone(),
             shelves: Arc::new(Shelves {
+                namespace: namespace.map(str::to_owned),
+                neighbours: Arc::clone(&operator.neighbours),
                 docker_secrets: shelf,
                 config_maps: config_shelves,
                 secrets: core,
@@ -324,6 +343,7 @@ impl<E: Engine> Scope<E> {
             namespace: namespace.map(str::to_owned),
             wakes: Arc::clone(&operator.wakes),
             ring_changes: operator.ring_changes.subscribe(),
+            users: Some((users, looks)),
             docker_secrets,
             config_maps,
             secrets,
@@ -337,7 +357,7 @@ impl<E: Engine> Scope<E> {
         }
     }
 
-    fn run(self, stop: &watch::Receiver<bool>, tasks: &mut tokio::task::JoinSet<()>) {
+    fn run(mut self, stop: &watch::Receiver<bool>, tasks: &mut tokio::task::JoinSet<()>) {
         let (shelves, wakes) = (Arc::clone(&self.context.shelves), Arc::clone(&self.wakes));
         let mut stopping = stop.clone();
         tasks.spawn(async move {
@@ -349,15 +369,22 @@ impl<E: Engine> Scope<E> {
         });
         let revisions = scoped(&self.context.client, self.namespace.as_deref());
         tasks.spawn(Arc::clone(&self.context.history).follow(revisions, stop.clone()));
-        tasks.spawn(self.secret_controller(stop.clone()));
+        if let Some(users) = self.users.take() {
+            tasks.spawn(self.secret_controller(users, stop.clone()));
+        }
         tasks.spawn(self.deployment_controller(stop.clone()));
     }
 
-    fn secret_controller(&self, stop: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
-        let writer = reflector::store::Writer::new(resource());
-        let deployments: Store<DynamicObject> = writer.as_reader();
+    fn secret_controller(
+        &self,
+        (writer, looks): UsersWatch,
+        stop: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let store: Store<DynamicObject> = writer.as_reader();
         let changes = follow(self.deployments()).reflect(writer).touched_objects();
-        let (users, store) = (Users::default(), deployments.clone());
+        let (users, own) = (Users::default(), self.namespace.clone());
+        let neighbours = Arc::clone(&self.context.shelves.neighbours);
+        let across = Arc::clone(&neighbours);
         let controller = Controller::new(
             scoped::<DockerSecret>(&self.context.client, self.namespace.as_deref()),
             quiet(),
@@ -366,14 +393,14 @@ impl<E: Engine> Scope<E> {
         .graceful_shutdown_on(stopped(stop))
         .watches_stream_with(
             changes,
-            move |d: DynamicObject| users.concerned(&d, &store),
+            move |d: DynamicObject| across.at_home(own.as_deref(), users.concerned(&d, &store)),
             resource(),
         )
+        .reconcile_on(received(looks))
         .reconcile_all_on(changes_of(self.ring_changes.clone()));
         let context = Arc::new(secret::SecretContext {
             shared: Arc::clone(&self.context),
-            listed: listed(deployments.clone()),
-            deployments,
+            neighbours,
         });
         async move {
             controller
@@ -397,12 +424,23 @@ impl<E: Engine> Scope<E> {
             .unwrap_or_else(PoisonError::into_inner)
             .push(wakes);
         let (by_secret, by_core, by_map) = (store.clone(), store.clone(), store.clone());
+        let (neighbours, own) = (
+            Arc::clone(&self.context.shelves.neighbours),
+            self.namespace.clone(),
+        );
+        let everywhere = Arc::clone(&self.wakes);
         let mut controller = Controller::for_stream_with(objects, store.clone(), resource())
             .with_config(ControllerConfig::default().concurrency(CONCURRENCY))
             .graceful_shutdown_on(stopped(stop))
             .watches_stream(self.docker_secrets, move |s: DockerSecret| {
-                let named = Named::Secret(SecretKind::DockerSecret, s.metadata.name.unwrap_or_default());
-                named_by(&by_secret, &named, s.metadata.namespace.as_deref())
+                let namespaces = neighbours.concerned(&s);
+                for other in namespaces
+                    .iter()
+                    .filter(|n| own.as_ref().is_some_and(|own| own != *n))
+                {
+                    wake_all(&everywhere, &WakeUp::Namespace(other.clone()));
+                }
+                named_by_sealed(&by_secret, s, &namespaces)
             })
             .watches_stream(self.config_maps, move |m: ConfigMap| {
                 let named = Named::ConfigMap(m.metadata.name.unwrap_or_default());
@@ -412,8 +450,10 @@ impl<E: Engine> Scope<E> {
         for secrets in self.secrets {
             let store = by_core.clone();
             controller = controller.watches_stream(secrets, move |s: Secret| {
-                let named = Named::Secret(SecretKind::Secret, s.metadata.name.unwrap_or_default());
-                named_by(&store, &named, s.metadata.namespace.as_deref())
+                let namespace = s.metadata.namespace.unwrap_or_default();
+                let name = s.metadata.name.unwrap_or_default();
+                let named = Named::Secret(SecretKind::Secret, namespace.clone(), name);
+                named_by(&store, &named, Some(&namespace))
             });
         }
         let context = self.context;

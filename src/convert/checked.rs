@@ -14,6 +14,8 @@ pub(super) fn policy() -> Policy {
         allow_host_paths: vec!["/".to_owned()],
         allow_privileged: true,
         allow_capabilities: vec!["ALL".to_owned()],
+        allow_host_credentials: true,
+        ..Policy::default()
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 
 use crate::{
     api::keys::label,
@@ -32,13 +32,16 @@ pub use program::Program;
 pub use user::knows_noswap;
 pub use watched::{Remember, Wake, Watched};
 
+/// The credential for a registry, if there is one, or why that is not known.
+pub type Login = BoxFuture<'static, engine::Result<Option<RegistryCredential>>>;
+
 /// The bytes that a plan's slots stand for, wiped when the run is over.
 #[derive(Default)]
 pub struct Supplies {
     /// Environment values.
     pub env: SecretEnv,
-    /// The credential for the image's registry.
-    pub credential: Option<RegistryCredential>,
+    /// Gives the credential for the image's registry. Asked when a pull begins, and then beside everything else.
+    pub credential: Option<Login>,
     /// Fingerprints of the secrets that the credential came from; see [`pull_key`].
     pub credentials: String,
 }
@@ -73,7 +76,7 @@ struct Run<'a, E> {
     executor: &'a Executor<E>,
     owner: &'a Owner,
     env: &'a SecretEnv,
-    credential: Mutex<Option<RegistryCredential>>,
+    credential: Mutex<Option<Login>>,
     credentials: &'a str,
     touched: Mutex<Vec<ContainerId>>,
 }
@@ -321,7 +324,13 @@ impl<E: Engine> Run<'_, E> {
             pull_key(self.owner, image, self.credentials),
             self.owner.clone(),
             Remember::Outcome,
-            async move { engine.pull_image(&reference, credential.as_ref()).await },
+            async move {
+                let credential = match credential {
+                    Some(login) => login.await?,
+                    None => None,
+                };
+                engine.pull_image(&reference, credential.as_ref()).await
+            },
         );
         begun(began)
     }

@@ -14,6 +14,7 @@ use crate::{
         reference::{EnvFromSource, EnvVar, EnvVarSource, SecretKind},
     },
     secrets::{
+        consent::Named,
         env::Environment,
         open::{Closed, Known, Opener},
         source::Source,
@@ -23,7 +24,7 @@ use crate::{
         files::{FileSlot, VolumeFiles},
         plaintext::SecretEnv,
         protected,
-        resolved::{Form, Problem, REPLICA_NAME, Resolution, Resolved, Use, reference},
+        resolved::{Form, Problem, REPLICA_NAME, Resolution, Resolved, Use},
         revision::Fingerprints,
     },
 };
@@ -102,6 +103,31 @@ struct Reference<'a> {
     key: Option<&'a str>,
     optional: bool,
     path: String,
+}
+
+impl<'a> Reference<'a> {
+    fn named(&self) -> Named<'a> {
+        Named {
+            kind: self.kind,
+            namespace: self.namespace,
+            name: self.name,
+        }
+    }
+
+    /// What is told of a use of one key; the namespace where it is another one than `home`.
+    fn used(&self, home: &str, key: &str, (form, slot): (Form, SlotId), known: Known) -> Use {
+        Use {
+            kind: self.kind,
+            namespace: self.named().elsewhere(home).map(str::to_owned),
+            name: self.name.to_owned(),
+            key: key.to_owned(),
+            form,
+            path: self.path.clone(),
+            fingerprint: known.fingerprint,
+            kid: known.kid,
+            slot: Some(slot),
+        }
+    }
 }
 
 impl Walk<'_> {
@@ -236,20 +262,14 @@ impl Walk<'_> {
         });
         match found {
             Ok(Some((known, plaintext))) => {
-                let name = reference_name(reference, key);
-                self.fingerprints.insert(name, known.fingerprint.clone());
-                self.out.uses.push(Use {
-                    kind: reference.kind,
-                    name: reference.name.to_owned(),
-                    key: key.to_owned(),
-                    form: if protected { Form::ProtectedEnv } else { Form::Env },
-                    path: reference.path.clone(),
-                    fingerprint: known.fingerprint.clone(),
-                    kid: known.kid,
-                    slot: Some(SlotId(variable.to_owned())),
-                });
+                let form = if protected { Form::ProtectedEnv } else { Form::Env };
+                let slot = SlotId(variable.to_owned());
                 self.variables
-                    .insert(SlotId(variable.to_owned()), (known.fingerprint, known.size));
+                    .insert(slot.clone(), (known.fingerprint.clone(), known.size));
+                let used = reference.used(self.namespace, key, (form, slot), known);
+                self.fingerprints
+                    .insert(used.reference(), used.fingerprint.clone());
+                self.out.uses.push(used);
                 self.env
                     .set_slot(variable, SlotId(variable.to_owned()), plaintext);
             }
@@ -378,8 +398,4 @@ impl Walk<'_> {
         });
         (self.out, bytes)
     }
-}
-
-fn reference_name(at: &Reference<'_>, key: &str) -> String {
-    reference(at.kind, at.name, key)
 }

@@ -130,6 +130,9 @@ impl Form {
 pub struct Use {
     /// Kind of the secret.
     pub kind: SecretKind,
+    /// Its namespace, where it is another one than the deployment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// Its name.
     pub name: String,
     /// Its key.
@@ -151,16 +154,29 @@ impl Use {
     /// The name of this reference on the label of fingerprints.
     #[must_use]
     pub fn reference(&self) -> String {
-        reference(self.kind, &self.name, &self.key)
+        reference(self.kind, self.namespace.as_deref(), &self.name, &self.key)
+    }
+
+    /// The secret's name, with its namespace where that is another one than the deployment's.
+    #[must_use]
+    pub fn secret(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{namespace}/{}", self.name),
+            None => self.name.clone(),
+        }
     }
 }
 
-/// The name of a reference on the label of fingerprints.
+/// The name of a reference on the label of fingerprints; with a namespace where it is another one than the deployment's.
 #[must_use]
-pub fn reference(kind: SecretKind, name: &str, key: &str) -> String {
-    match kind {
+pub fn reference(kind: SecretKind, namespace: Option<&str>, name: &str, key: &str) -> String {
+    let name = match kind {
         SecretKind::DockerSecret => format!("{name}/{key}"),
         SecretKind::Secret => format!("Secret:{name}/{key}"),
+    };
+    match namespace {
+        Some(namespace) => format!("{namespace}/{name}"),
+        None => name,
     }
 }
 

@@ -102,6 +102,7 @@ pub(super) fn secrets(facts: &Facts<'_>) -> Vec<SecretUse> {
                 name: u.name.clone(),
                 key: u.key.clone(),
                 kind: u.kind,
+                namespace: u.namespace.clone(),
                 form: Some(u.form.as_str().to_owned()),
                 fingerprint: Some(u.fingerprint.clone()),
                 kid: u.kid.clone(),

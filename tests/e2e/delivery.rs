@@ -66,6 +66,8 @@ pub fn private_registry() {
 
     let mut manifest = deployment("app", 1, json!([]));
     container(&mut manifest)["image"] = json!(image);
+    // So that each instance asks the registry, as after a change of the tag.
+    container(&mut manifest)["imagePullPolicy"] = json!("Always");
     case.apply_json(&manifest);
     let message = case.not_ready("app", "ImagePullError");
     assert!(message.contains("imagePullSecrets"), "{message}");
@@ -76,25 +78,57 @@ pub fn private_registry() {
     assert!(message.contains("pull"), "{message}");
     let wrong = crate::harness::word();
     case.watch_for(&wrong);
-    let seal = |password: &str| {
+    let seal = |password: &str, dates: &str| {
         let sealed = case.sealed(
             "pull",
             &[(".dockerconfigjson", &login(&address, "supercargo", password))],
         );
-        case.apply(&sealed.replace("spec:\n", "spec:\n  type: kubernetes.io/dockerconfigjson\n"));
+        let spec = format!("spec:\n  type: kubernetes.io/dockerconfigjson\n{dates}");
+        case.apply(&sealed.replace("spec:\n", &spec));
     };
-    seal(&wrong);
+    seal(&wrong, "");
     let message = case.not_ready("app", "ImagePullError");
     assert!(message.contains("credentials"), "{message}");
-    seal("correct horse");
+    seal("correct horse", "");
     case.ready("app");
     assert_eq!(
         case.inspect(&case.one("app")).unwrap()["Config"]["Image"],
         json!(image)
     );
+    rotated_and_expired(&case, seal);
     case.kubectl(&["delete", "ddep", "app", "--timeout=60s"]);
     drop(registry);
     case.finish();
+}
+
+/// The registry knows another password: the old one makes nothing new and stops nothing, and the new one does at once what
+/// waited. An end of use does the same without the registry.
+fn rotated_and_expired(case: &Case, seal: impl Fn(&str, &str)) {
+    let first = case.one("app");
+    let scale = |count: &str| case.kubectl(&["scale", "ddep/app", &format!("--replicas={count}")]);
+    // bcrypt of "battery staple", as in the script.
+    let entry = "supercargo:$2b$04$6LP3j.d0B9Ixkxcm4/ck9.oiyU7.rMOfolARM9cEbrBtqO2V/1DDS\n";
+    std::fs::write(case.dir.join("registry/htpasswd"), entry).unwrap();
+    scale("2");
+    case.not_ready("app", "ImagePullError");
+    assert_eq!(case.one("app"), first, "what runs keeps running");
+    seal("battery staple", "");
+    case.ready("app");
+    seal(
+        "battery staple",
+        "  notAfter: 2020-01-01T00:00:00Z\n  stopUse: true\n",
+    );
+    scale("3");
+    let message = case.not_ready("app", "SecretResolutionError");
+    assert!(message.contains("Expired"), "{message}");
+    assert_eq!(case.containers("app").len(), 2, "what runs keeps running");
+    seal(
+        "battery staple",
+        "  notAfter: 2999-01-01T00:00:00Z\n  stopUse: true\n",
+    );
+    case.ready("app");
+    let all = case.containers("app");
+    assert!(all.len() == 3 && all.contains(&first), "nothing rolls: {all:?}");
 }
 
 fn with_volume(name: &str, volume: Value) -> Value {

@@ -22,7 +22,7 @@ use supercargo::{
     engine::{Engine, fake::Fake},
     execute::Program,
     seal::{Context, Plaintext, Ring, ScopeKind, SystemEntropy, seal},
-    secrets::{keyring::KEYRING_SECRET, keyring_file},
+    secrets::{host::HostCredentials, keyring::KEYRING_SECRET, keyring_file},
     state::{
         build::Settings,
         container::{ContainerId, ContainerView, RunState},
@@ -91,6 +91,9 @@ pub struct Bench {
     pub secret_env: SecretEnv,
     /// The file that is the program: another one is another version.
     pub program: &'static str,
+    /// Those whose core Secrets it reads.
+    pub core_secrets: Vec<String>,
+    pub policy: Policy,
     pub metrics: Metrics,
     pub audit_log: Option<std::path::PathBuf>,
     pub files_check_interval: Duration,
@@ -134,6 +137,8 @@ impl Bench {
             namespaces: Vec::new(),
             secret_env: SecretEnv::Plain,
             program: "Cargo.toml",
+            core_secrets: Vec::new(),
+            policy: Policy::default(),
             metrics: Metrics::default(),
             audit_log: None,
             files_check_interval: Duration::from_secs(600),
@@ -185,7 +190,7 @@ impl Bench {
                 instance: Instance::new(self.instance.clone()),
                 policy: Policy {
                     secret_env: self.secret_env,
-                    ..Policy::default()
+                    ..self.policy.clone()
                 },
                 settings: Settings {
                     publish_address: "127.0.0.1".to_owned(),
@@ -196,6 +201,7 @@ impl Bench {
                 pool: "10.213.0.0/16".parse().unwrap(),
                 host_routes: Vec::new(),
                 operator_namespace: "supercargo-system".to_owned(),
+                host_credentials: HostCredentials::new(self.dir.path().join("config.json")),
             },
             keyring: if self.ring_is_in_secret {
                 Place::Secret(KEYRING_SECRET.to_owned())
@@ -204,7 +210,7 @@ impl Bench {
             },
             new_cluster: self.new_cluster,
             namespaces: self.namespaces.clone(),
-            core_secrets: Vec::new(),
+            core_secrets: self.core_secrets.clone(),
             clock: Arc::<VirtualClock>::clone(&self.clock),
             reporter: "test".to_owned(),
             metrics: self.metrics.clone(),
@@ -397,11 +403,16 @@ impl Bench {
     }
 
     pub fn sealed(&self, name: &str, values: &[(&str, &[u8])]) -> Value {
+        self.sealed_in(NS, name, values)
+    }
+
+    /// A secret of any namespace.
+    pub fn sealed_in(&self, namespace: &str, name: &str, values: &[(&str, &[u8])]) -> Value {
         let key = self.ring.public_keys()[0].public().clone();
         let data: BTreeMap<&str, String> = values
             .iter()
             .map(|(item, value)| {
-                let context = Context::at(ScopeKind::Strict, NS, name, item).unwrap();
+                let context = Context::at(ScopeKind::Strict, namespace, name, item).unwrap();
                 let value = Plaintext::new(value.to_vec());
                 let envelope = seal(&key, &context, &value, &mut SystemEntropy).unwrap();
                 (*item, envelope.to_string())
@@ -409,7 +420,7 @@ impl Bench {
             .collect();
         json!({
             "apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerSecret",
-            "metadata": { "name": name, "namespace": NS }, "spec": { "encryptedData": data },
+            "metadata": { "name": name, "namespace": namespace }, "spec": { "encryptedData": data },
         })
     }
 

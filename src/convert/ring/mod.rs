@@ -366,7 +366,7 @@ impl Draft<'_> {
                         self.at(&at),
                         format!("a DockerSecret {name} of type kubernetes.io/dockerconfigjson (docs/secrets.md)"),
                     );
-                    self.pod.image_pull_secrets.push(ImagePullSecret { name, kind: None });
+                    self.pod.image_pull_secrets.push(ImagePullSecret { name, kind: None, namespace: None });
                 }
                 "server" | "username" | "password" => self.unmapped(
                     &at,
