@@ -1,6 +1,6 @@
 //! When delivered files are compared again with what they are to be: in an interval, at another moment for each deployment; a
 //! minute after a change, which also collects what was replaced; and when somebody asks. Remembered by this process only:
-//! one that begins anew looks anyway. Decides no comparison. Asked by [`super::deployment`] and [`super::telling`].
+//! one that begins anew looks anyway. Decides no comparison. Asked by [`super::deployment`] and `telling`.
 
 use std::{
     collections::BTreeMap,
