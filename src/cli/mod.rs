@@ -54,6 +54,7 @@ mod seal_merge;
 mod seal_values;
 mod secret;
 mod secret_change;
+mod secret_diff;
 mod secret_edit;
 mod secret_editor;
 mod secret_manifest;

@@ -211,6 +211,21 @@ impl<E: Engine> Operator<E> {
         ending
     }
 
+    /// It is ready when all of these have been listed.
+    fn wait_for(&self, shelves: &Shelves) {
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        let (one, two) = (
+            Arc::clone(&shelves.docker_secrets),
+            Arc::clone(&shelves.config_maps),
+        );
+        synced.push(("DockerSecrets".to_owned(), Box::new(move || one.is_filled())));
+        synced.push(("ConfigMaps".to_owned(), Box::new(move || two.is_filled())));
+        for (name, shelf) in &shelves.secrets {
+            let shelf = Arc::clone(shelf);
+            synced.push((format!("Secrets of {name}"), Box::new(move || shelf.is_filled())));
+        }
+    }
+
     fn keep_ring(&self, stop: &watch::Receiver<bool>, tasks: &mut tokio::task::JoinSet<()>) {
         let namespace = self.setup.options.operator_namespace.clone();
         let wakes = Arc::clone(&self.wakes);
@@ -299,28 +314,21 @@ impl<E: Engine> Scope<E> {
             secrets.push(watch);
             core.insert(name.clone(), shelf);
         }
-        let mut synced = operator.synced.lock().unwrap_or_else(PoisonError::into_inner);
-        let (one, two) = (Arc::clone(&shelf), Arc::clone(&config_shelves));
-        synced.push(("DockerSecrets".to_owned(), Box::new(move || one.is_filled())));
-        synced.push(("ConfigMaps".to_owned(), Box::new(move || two.is_filled())));
-        for (name, shelf) in &core {
-            let shelf = Arc::clone(shelf);
-            synced.push((format!("Secrets of {name}"), Box::new(move || shelf.is_filled())));
-        }
-        drop(synced);
+        let shelves = Arc::new(Shelves {
+            namespace: namespace.map(str::to_owned),
+            neighbours: Arc::clone(&operator.neighbours),
+            docker_secrets: shelf,
+            config_maps: config_shelves,
+            secrets: core,
+        });
+        operator.wait_for(&shelves);
         let context = Context {
             client: setup.client.clone(),
             host: Arc::clone(&operator.host),
             agents: Arc::clone(&operator.agents),
             commands: Arc::clone(&operator.commands),
             executor: operator.executor.clone(),
-            shelves: Arc::new(Shelves {
-                namespace: namespace.map(str::to_owned),
-                neighbours: Arc::clone(&operator.neighbours),
-                docker_secrets: shelf,
-                config_maps: config_shelves,
-                secrets: core,
-            }),
+            shelves,
             ring: Arc::clone(&operator.ring),
             clock: Arc::clone(&setup.clock),
             auditor: operator.auditor.clone(),
