@@ -169,7 +169,7 @@ fn without_variables_nothing_is_started() {
 }
 
 #[test]
-fn it_takes_milliseconds() {
+fn a_start_through_the_program_is_measured() {
     let dir = delivered(&[("PASSWORD", b"x")]);
     let time = |mut command: Command| {
         let begun = Instant::now();

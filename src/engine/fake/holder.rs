@@ -24,6 +24,7 @@ use crate::{
     state::{
         container::{ContainerId, ContainerSpec, Mount, MountSource},
         files::FileUser,
+        protected,
         volume::{Memory, Volume},
     },
 };
@@ -55,6 +56,8 @@ pub enum Breakage {
     WrongDigest,
     /// The first file is another user's.
     WrongOwner,
+    /// The program in the holder's own volume is another one: a message on standard error, and nothing has changed.
+    OtherProgram,
     /// The directory is not on a tmpfs, so nothing is put there.
     NotMemory,
     /// The holder has other memory than those who read the volume, as after a restart of 20.10 with live-restore: they
@@ -383,6 +386,7 @@ impl World {
         match breakage {
             Some(Breakage::CutOff) => return None,
             Some(Breakage::Fails) => return failed("Input/output error (os error 5)".to_owned()),
+            Some(Breakage::OtherProgram) => return failed(protected::BROKEN.to_owned()),
             _ => {}
         }
         let other = parcel.key.digest("", b"");
