@@ -99,15 +99,11 @@ impl Place {
 
     /// Runs lines of a shell in `work`.
     fn run(&self, lines: &str) -> Output {
-        let path = format!(
-            "{}:{}",
-            self.path("bin").display(),
-            std::env::var("PATH").unwrap()
-        );
+        let lines = format!("PATH=$BIN:$PATH\n{lines}");
         Command::new("sh")
-            .args(["-euc", lines])
+            .args(["-euc", &lines])
             .current_dir(self.path("work"))
-            .env("PATH", path)
+            .env("BIN", self.path("bin"))
             .env("APPLIED", self.path("applied"))
             .env("KUBECONFIG", "/nonexistent")
             .env("API_KEY", "not-a-real-key")

@@ -60,7 +60,8 @@ impl Surroundings for Place {
     }
 }
 
-/// A variable of the environment; one that is not UTF-8 text counts as not set.
+/// A variable of the environment; one that is not UTF-8 text counts as not set. The file says which, so that no flag of
+/// clap's can be declared for it; and `var_os` gives the bytes away, so that they can be wiped.
 fn environment(name: &str) -> Option<Zeroizing<String>> {
     if name.is_empty() || name.contains(['=', '\0']) {
         return None;
