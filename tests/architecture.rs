@@ -115,6 +115,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "controllers",
             "engine",
             "execute",
+            "secrets",
             "telemetry",
         ],
     ),
