@@ -122,6 +122,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "controllers",
             "engine",
             "execute",
+            "secrets",
             "telemetry",
         ],
     ),
