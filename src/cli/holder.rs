@@ -13,13 +13,14 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
-use super::{Outcome, holder_shelf};
+use super::Outcome;
 use crate::{
     clock::{Clock, System},
     delivery::{
         parcel::{HEADER_BYTES, Malformed, Parcel},
         receipt::Receipt,
     },
+    shelf,
 };
 
 /// Runs `hold`: until it is told to end.
@@ -45,10 +46,10 @@ pub(super) fn deliver() -> Outcome {
     // Without the buffer of std's stdin, which nobody wipes.
     let parcel = receive(File::from(io::stdin().as_fd().try_clone_to_owned()?))?;
     let now = System.now();
-    let shelves: anyhow::Result<_> = parcel
+    let shelves: Result<_, shelf::Fault> = parcel
         .loads
         .iter()
-        .map(|load| holder_shelf::carry_out(load, &parcel.key, now))
+        .map(|load| shelf::carry_out(load, &parcel.key, now, None))
         .collect();
     let receipt = serde_json::to_vec(&Receipt { shelves: shelves? })?;
     let mut stdout = io::stdout().lock();

@@ -17,8 +17,6 @@ mod doctor_uninstall;
 mod doctor_webhook;
 mod explain;
 mod holder;
-mod holder_files;
-mod holder_shelf;
 mod kept_by;
 mod keys;
 mod keys_backup;
