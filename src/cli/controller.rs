@@ -10,6 +10,7 @@ use tokio::{net::TcpListener, sync::watch};
 use super::{
     Failure, Outcome,
     connect::{self, Docker, DockerArgs},
+    host_tmpfs::HostArgs,
     leading::{self, Leading},
     webhook::{self, WebhookArgs},
 };
@@ -77,6 +78,8 @@ pub(super) struct OperatorArgs {
     /// Read core Secrets of this namespace for references with kind: Secret (may be given several times). None without it
     #[arg(long, value_name = "NAMESPACE")]
     pub(super) core_secrets_namespace: Vec<String>,
+    #[command(flatten)]
+    pub(super) host: HostArgs,
     /// Calls to the Docker Engine at the same time; twice the CPUs of its host is enough
     #[arg(long, value_name = "N", default_value_t = DEFAULT_CONCURRENCY)]
     engine_concurrency: usize,
@@ -157,6 +160,7 @@ impl PolicyArgs {
             pool: self.network_pool,
             host_routes: if local { connect::host_routes() } else { Vec::new() },
             operator_namespace: operator_namespace.to_owned(),
+            host_files: None,
         })
     }
 }
@@ -235,6 +239,11 @@ async fn operate(args: Args) -> Outcome {
     let options = flags
         .policy
         .options(instance, &flags.operator_namespace, flags.docker.is_local())?;
+    let host_files = flags.host.open(&flags.docker, &engine, term.clone()).await?;
+    let options = Options {
+        host_files,
+        ..options
+    };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         instance = options.instance.as_str(),

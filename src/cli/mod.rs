@@ -17,6 +17,7 @@ mod doctor_uninstall;
 mod doctor_webhook;
 mod explain;
 mod holder;
+mod host_tmpfs;
 mod kept_by;
 mod keys;
 mod keys_backup;

@@ -20,13 +20,13 @@ use crate::{
     seal::{DigestKey, Plaintext, SystemEntropy},
     state::{
         container::{ContainerId, ContainerSpec, ContainerView, RunState},
-        files::{Delivered, FileUser, Holder, Shown, UserLookup},
+        files::{Delivered, FileUser, Holder, Shown, UserLookup, on_host},
         plaintext::SecretEnv,
     },
 };
 
-/// How long one exec in a holder may take.
-const EXEC: Duration = Duration::from_secs(30);
+/// How long one exec in a holder, or the same in a directory of the host, may take.
+pub(super) const EXEC: Duration = Duration::from_secs(30);
 /// The longest answer of a holder.
 const LONGEST_ANSWER: usize = 4 << 20;
 /// How many bytes go into one exec: well below what a parcel may have.
@@ -41,6 +41,18 @@ impl<E: Engine> Run<'_, E> {
         match action {
             FileAction::FindUser { lookup, spec } => self.find_user(lookup, spec).await,
             FileAction::EnsureHolder { spec } => self.ensure_holder(spec).await,
+            FileAction::EnsureRecord {
+                path,
+                labels,
+                holds,
+                volumes,
+                spec,
+            } => self.ensure_record(path, (labels, holds), volumes, spec).await,
+            FileAction::StartHolder { name, .. } if on_host(name) => self.restore_record(name).await,
+            FileAction::RemoveHolder { name, .. } if on_host(name) => self.remove_record(name).await,
+            FileAction::RemoveVolumes { volumes } if volumes.iter().any(|v| on_host(v)) => {
+                self.remove_directories(volumes).await
+            }
             FileAction::StartHolder { id, .. } => self.start_holder(id).await,
             FileAction::RemoveHolder { id, .. } => self.remove_holder(id).await,
             FileAction::RemoveVolumes { volumes } => self.remove_volumes(volumes).await,
@@ -85,7 +97,7 @@ impl<E: Engine> Run<'_, E> {
     }
 
     /// A holder by id or name, when it is ours.
-    async fn holder(&self, id_or_name: &str) -> engine::Result<Option<ContainerView>> {
+    pub(super) async fn holder(&self, id_or_name: &str) -> engine::Result<Option<ContainerView>> {
         match self.engine().inspect_container(id_or_name).await {
             Ok(view) => {
                 self.touch(&view.id);
@@ -140,10 +152,7 @@ impl<E: Engine> Run<'_, E> {
             self.engine().remove_container(id, true).await?;
             // What was seen of what it wrote says nothing about what another one will write.
             let held = Holder::of(view).volumes;
-            let mut pages = self.book().pages();
-            pages.delivered.retain(|volume, _| !held.contains_key(volume));
-            let sees = |shown: &Shown| shown.volumes.keys().any(|volume| held.contains_key(volume));
-            pages.shown.retain(|_, shown| !sees(shown));
+            self.book().forget_contents(|volume| held.contains_key(volume));
         }
         Ok(Outcome::Done)
     }
@@ -162,7 +171,7 @@ impl<E: Engine> Run<'_, E> {
         Ok(Outcome::Done)
     }
 
-    fn book(&self) -> &Book {
+    pub(super) fn book(&self) -> &Book {
         &self.executor.files
     }
 
@@ -239,8 +248,6 @@ impl<E: Engine> Run<'_, E> {
         orders: Vec<(Place, Order)>,
     ) -> engine::Result<(Parcel, Vec<Shelf>)> {
         let fail = |message: String| Error::new(Op::Deliver, holder, Kind::Failed, message);
-        let view = self.holder(holder).await?;
-        let view = view.ok_or_else(|| fail("the holder of the files is not there".to_owned()))?;
         let key = DigestKey::new(&mut SystemEntropy).map_err(|error| fail(error.to_string()))?;
         let (places, loads): (Vec<Place>, Vec<Shipment>) = orders
             .into_iter()
@@ -250,6 +257,15 @@ impl<E: Engine> Run<'_, E> {
             })
             .unzip();
         let parcel = Parcel { key, loads };
+        if on_host(holder) {
+            let (held, parcel, shelves) = self.write_on_host(holder, parcel).await?;
+            if let Some(started_at) = held.started_at {
+                self.note(&held.id, started_at, &places, &shelves);
+            }
+            return Ok((parcel, shelves));
+        }
+        let view = self.holder(holder).await?;
+        let view = view.ok_or_else(|| fail("the holder of the files is not there".to_owned()))?;
         let talk = tokio::time::timeout(EXEC, self.talk(&view.id, &parcel));
         let answer = talk.await.unwrap_or_else(|_late| {
             Err(fail(format!(

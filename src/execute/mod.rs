@@ -20,12 +20,14 @@ use crate::{
 mod agent;
 mod book;
 mod files;
+mod host;
 pub mod program;
 mod user;
 pub mod watched;
 
 pub use crate::plan::outcome::{Outcome, Report, Skipped};
 pub use book::Book;
+pub use host::{HostFiles, apart};
 pub use program::Program;
 pub use watched::{Remember, Wake, Watched};
 
@@ -48,6 +50,7 @@ pub struct Executor<E> {
     /// One agent at a time is looked after: all deployments of a namespace want theirs at the same moment.
     agents: Arc<tokio::sync::Mutex<()>>,
     files: Arc<Book>,
+    host: Option<HostFiles>,
 }
 
 impl<E> Clone for Executor<E> {
@@ -58,6 +61,7 @@ impl<E> Clone for Executor<E> {
             program: Arc::clone(&self.program),
             agents: Arc::clone(&self.agents),
             files: Arc::clone(&self.files),
+            host: self.host.clone(),
         }
     }
 }
@@ -82,7 +86,14 @@ impl<E: Engine> Executor<E> {
             program,
             agents: Arc::default(),
             files: Arc::default(),
+            host: None,
         }
+    }
+
+    /// The same, keeping new volumes with files in a directory of the host.
+    #[must_use]
+    pub fn keeping_files(self, host: Option<HostFiles>) -> Self {
+        Self { host, ..self }
     }
 
     /// The calls that it watches.

@@ -425,3 +425,66 @@ fn the_bytes_are_asked_for_when_files_are_written_and_not_when_they_are_looked_a
     world.forget();
     assert!(!world.plan(&wish(1, "v2", OnChange::Update)).needs_bytes());
 }
+
+const HOST: &str = "/run/files/abc123";
+
+fn records(world: &World) -> usize {
+    world.files.records.len()
+}
+
+#[test]
+fn in_a_directory_of_the_host_files_come_before_the_first_start_without_a_holder_and_go_last() {
+    let mut world = World::of(Vec::new());
+    world.files.host = Some(HOST.into());
+    let first = wish(2, "v1", OnChange::Signal("SIGHUP".into()));
+    let done = settle(&mut world, &first);
+    assert_eq!(world.replicas().filter(|c| is_alive(c)).count(), 2);
+    assert_eq!((holders(&world).len(), records(&world)), (0, 1));
+    assert_eq!(count(&done, "ensure-volume"), 0, "{done:#?}");
+    assert!(world.files.content.keys().all(|volume| volume.starts_with(HOST)));
+    all_see(&world, &first);
+    let second = wish(2, "v2", OnChange::Signal("SIGHUP".into()));
+    let done = settle(&mut world, &second);
+    all_see(&world, &second);
+    assert_eq!(
+        (count(&done, "signal"), count(&done, "create")),
+        (2, 0),
+        "{done:#?}"
+    );
+    let nothing = Desired {
+        deleting: true,
+        replicas: 0,
+        ..second
+    };
+    let done = settle(&mut world, &nothing);
+    assert_eq!((records(&world), world.files.content.len()), (0, 0), "{done:#?}");
+    let at = |verb: &str| done.iter().position(|line| line.starts_with(verb)).unwrap();
+    assert!(at("remove-volumes") < at("remove-holder"), "{done:#?}");
+}
+
+#[test]
+fn a_directory_of_the_host_is_no_reason_to_replace_who_has_a_holder_and_its_loss_is_one() {
+    let (mut world, desired) = started(2, "v1", OnChange::Update);
+    let before: Vec<_> = world.replicas().map(|c| c.id.clone()).collect();
+    world.files.host = Some(HOST.into());
+    assert_eq!(settle(&mut world, &desired), [""; 0]);
+    let next = wish(2, "v2", OnChange::Update);
+    settle(&mut world, &next);
+    all_see(&world, &next);
+    assert!(world.replicas().map(|c| &c.id).eq(&before));
+    // As many are made anew as are taken away.
+    let mut world = World::of(Vec::new());
+    world.files.host = Some(HOST.into());
+    settle(&mut world, &desired);
+    world.files.host = None;
+    let done = settle(&mut world, &desired);
+    assert_eq!(
+        (count(&done, "create"), holders(&world).len()),
+        (2, 1),
+        "{done:#?}"
+    );
+    assert!(
+        done.iter().any(|line| line.contains(&Why::FilesLost.to_string())),
+        "{done:#?}"
+    );
+}

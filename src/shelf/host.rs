@@ -17,8 +17,6 @@ use serde::{Deserialize, Serialize};
 use super::{Fault, Result, fault::Context, is_tmpfs, read, remove};
 use crate::delivery::receipt::User;
 
-/// How the name of a record ends; no directory's does.
-const RECORD: &str = ".volumes";
 /// What becomes a record, and what a look at the directory is tried with. No name of ours begins so.
 const UNFINISHED: &str = ".new-";
 /// The longest record, in bytes.
@@ -33,6 +31,12 @@ pub struct Record {
     pub labels: BTreeMap<String, String>,
     /// Which directory, by its path, is which volume of the pod.
     pub volumes: BTreeMap<String, String>,
+    /// What the directories are like.
+    pub directories: Vec<Directory>,
+    /// Containers, in the run that began then, that have mounted a directory which is gone: they do not come to the one that
+    /// was made in its place.
+    #[serde(default)]
+    pub blind: BTreeMap<String, Timestamp>,
 }
 
 /// A record that was found.
@@ -49,7 +53,7 @@ pub struct Found {
 }
 
 /// A directory for the files of one volume.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Directory {
     /// Its path.
     pub path: String,
@@ -57,12 +61,6 @@ pub struct Directory {
     pub user: User,
     /// Its permissions, such as `0o755`.
     pub mode: u32,
-}
-
-/// Where a record of this name is, below `root`.
-#[must_use]
-pub fn record_path(root: &str, name: &str) -> String {
-    format!("{root}/{name}{RECORD}")
 }
 
 /// See the file's header. Holds nothing open: what is there is looked at each time.
@@ -196,7 +194,7 @@ impl HostDirectory {
         format!("{}/{instance}", self.0.display())
     }
 
-    /// The records below `root` whose names begin so. A file that is no record is left out, and nobody touches it.
+    /// The records below `root` whose names begin so, which are the files there. A file that is no record is left out, and nobody touches it.
     ///
     /// # Errors
     /// What cannot be read. A root that is not there has none.
@@ -212,7 +210,8 @@ impl HostDirectory {
             let Ok(name) = entry.file_name().into_string() else {
                 continue;
             };
-            if name.starts_with(prefix) && name.ends_with(RECORD) {
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            if is_file && name.starts_with(prefix) && !name.starts_with(UNFINISHED) {
                 found.extend(look(root, &name)?);
             }
         }
@@ -220,11 +219,19 @@ impl HostDirectory {
         Ok(found)
     }
 
+    /// Which of these are not there.
+    #[must_use]
+    pub fn missing(&self, directories: &[Directory]) -> Vec<String> {
+        let missing = |directory: &&Directory| !Path::new(&directory.path).is_dir();
+        let paths = directories.iter().filter(missing);
+        paths.map(|directory| directory.path.clone()).collect()
+    }
+
     /// Writes a record below `root` unless it is there, then makes its directories where they are not.
     ///
     /// # Errors
     /// [`Self::verify`]'s, and what cannot be made.
-    pub fn keep(&self, root: &str, path: &str, record: &Record, directories: &[Directory]) -> Result<()> {
+    pub fn keep(&self, root: &str, path: &str, record: &Record) -> Result<()> {
         self.verify()?;
         closed(Path::new(root)).with_context(|| format!("cannot make {root}"))?;
         let name = child(root, path)?;
@@ -235,7 +242,7 @@ impl HostDirectory {
                 .and_then(|()| fs::rename(&unfinished, path))
                 .with_context(|| format!("cannot write {path}"))?;
         }
-        for directory in directories {
+        for directory in &record.directories {
             child(root, &directory.path)?;
             make(directory).with_context(|| format!("cannot make {}", directory.path))?;
         }

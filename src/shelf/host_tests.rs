@@ -26,16 +26,6 @@ fn refusal(path: &Path) -> String {
 }
 
 fn record(root: &str, volumes: &[&str]) -> Record {
-    Record {
-        labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
-        volumes: volumes
-            .iter()
-            .map(|v| (format!("{root}/{v}"), (*v).to_owned()))
-            .collect(),
-    }
-}
-
-fn directories(root: &str, volumes: &[&str]) -> Vec<Directory> {
     let own = fs::metadata(Path::new(root).parent().unwrap()).unwrap();
     let user = User {
         uid: own.uid(),
@@ -46,7 +36,15 @@ fn directories(root: &str, volumes: &[&str]) -> Vec<Directory> {
         user,
         mode: 0o750,
     };
-    volumes.iter().map(directory).collect()
+    Record {
+        labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+        volumes: volumes
+            .iter()
+            .map(|v| (format!("{root}/{v}"), (*v).to_owned()))
+            .collect(),
+        directories: volumes.iter().map(directory).collect(),
+        blind: BTreeMap::new(),
+    }
 }
 
 #[test]
@@ -86,10 +84,9 @@ fn a_set_is_found_with_what_stands_in_it_and_goes_without_a_trace() {
     let dir = memory();
     let host = HostDirectory(dir.path().to_owned());
     let root = host.root("abc123");
-    let path = record_path(&root, "shop_web_files_1");
+    let path = format!("{root}/shop_web_files_1.volumes");
     let set = record(&root, &["one", "two"]);
-    host.keep(&root, &path, &set, &directories(&root, &["one", "two"]))
-        .unwrap();
+    host.keep(&root, &path, &set).unwrap();
     symlink("..g.1", format!("{root}/one/..data")).unwrap();
     fs::create_dir(format!("{root}/one/..g.1")).unwrap();
     let found = host.records(&root, "shop_web_files_").unwrap();
@@ -108,9 +105,10 @@ fn a_set_is_found_with_what_stands_in_it_and_goes_without_a_trace() {
     );
     assert_eq!(host.records(&root, "shop_other_files_").unwrap(), []);
     // Again, nothing is another.
-    host.keep(&root, &path, &set, &directories(&root, &["one", "two"]))
-        .unwrap();
+    host.keep(&root, &path, &set).unwrap();
     assert_eq!(host.records(&root, "").unwrap(), found);
+    fs::remove_dir(format!("{root}/two")).unwrap();
+    assert_eq!(host.missing(&set.directories), [format!("{root}/two")]);
     host.remove_directories(&root, one.record.volumes.keys()).unwrap();
     assert_eq!(host.records(&root, "").unwrap().len(), 1, "it goes last");
     host.remove_record(&root, &path).unwrap();
@@ -134,14 +132,10 @@ fn what_is_not_right_below_the_root_is_neither_made_nor_removed() {
         let path = format!("{}/{bad}", dir.path().display());
         let said = host.remove_directories(&root, [&path]).unwrap_err().to_string();
         assert!(said.contains("is not right below"), "{said}");
-        let far = [Directory {
-            path,
-            user: User { uid: 0, gid: 0 },
-            mode: 0o700,
-        }];
-        let record_at = record_path(&root, "x");
+        let mut far = record(&root, &["x"]);
+        far.directories[0].path = path;
         assert!(
-            host.keep(&root, &record_at, &record(&root, &[]), &far).is_err(),
+            host.keep(&root, &format!("{root}/x.volumes"), &far).is_err(),
             "{bad}"
         );
     }
@@ -153,9 +147,9 @@ fn a_file_that_is_no_record_is_nobodys_and_the_root_stays_with_it() {
     let dir = memory();
     let host = HostDirectory(dir.path().to_owned());
     let root = host.root("abc123");
-    let path = record_path(&root, "x");
-    host.keep(&root, &path, &record(&root, &[]), &[]).unwrap();
-    fs::write(record_path(&root, "theirs"), "not json").unwrap();
+    let path = format!("{root}/x.volumes");
+    host.keep(&root, &path, &record(&root, &[])).unwrap();
+    fs::write(format!("{root}/theirs.volumes"), "not json").unwrap();
     assert_eq!(host.records(&root, "").unwrap().len(), 1);
     host.remove_record(&root, &path).unwrap();
     assert_eq!(names(&root), ["theirs.volumes"]);

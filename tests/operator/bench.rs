@@ -20,7 +20,7 @@ use supercargo::{
         run::{Operator, Setup},
     },
     engine::{Engine, fake::Fake},
-    execute::Program,
+    execute::{HostFiles, Program},
     seal::{Context, Plaintext, Ring, ScopeKind, SystemEntropy, seal},
     secrets::{keyring::KEYRING_SECRET, keyring_file},
     state::{
@@ -87,6 +87,8 @@ pub struct Bench {
     pub new_cluster: bool,
     /// The namespaces that it watches; all when empty.
     pub namespaces: Vec<String>,
+    /// Where it keeps files itself.
+    pub host_files: Option<HostFiles>,
     pub metrics: Metrics,
     gauges: Option<Gauges>,
     running: Option<(watch::Sender<bool>, JoinHandle<()>)>,
@@ -126,6 +128,7 @@ impl Bench {
             ring_is_in_secret: false,
             new_cluster: false,
             namespaces: Vec::new(),
+            host_files: None,
             metrics: Metrics::default(),
             gauges: None,
             running: None,
@@ -183,6 +186,7 @@ impl Bench {
                 pool: "10.213.0.0/16".parse().unwrap(),
                 host_routes: Vec::new(),
                 operator_namespace: "supercargo-system".to_owned(),
+                host_files: self.host_files.clone(),
             },
             keyring: if self.ring_is_in_secret {
                 Place::Secret(KEYRING_SECRET.to_owned())
