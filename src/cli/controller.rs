@@ -225,6 +225,8 @@ async fn operate(args: Args) -> Outcome {
     let term = leading::term(args.leader_elect);
     let engine = args.operator.engine(&metrics, term.clone())?;
     let stop = signals()?;
+    let (host, docker) = (&args.operator.host, &args.operator.docker);
+    let host_files = host.open(docker, &engine, term.clone()).await?;
     let client = connect::kube().await?;
     let listener = TcpListener::bind(args.metrics_addr).await.with_context(|| {
         format!(
@@ -239,7 +241,6 @@ async fn operate(args: Args) -> Outcome {
     let options = flags
         .policy
         .options(instance, &flags.operator_namespace, flags.docker.is_local())?;
-    let host_files = flags.host.open(&flags.docker, &engine, term.clone()).await?;
     let options = Options {
         host_files,
         ..options

@@ -323,8 +323,16 @@ fn closed(path: &Path) -> io::Result<()> {
 fn make(directory: &Directory) -> io::Result<()> {
     let path = Path::new(&directory.path);
     closed(path)?;
-    fs::set_permissions(path, Permissions::from_mode(directory.mode))?;
-    chown(path, Some(directory.user.uid), Some(directory.user.gid))
+    let Directory { user, mode, .. } = directory;
+    let found = fs::symlink_metadata(path)?;
+    // Who has given it away may not change its mode any more, and need not.
+    if found.mode() & 0o7777 != *mode {
+        fs::set_permissions(path, Permissions::from_mode(*mode))?;
+    }
+    if (found.uid(), found.gid()) != (user.uid, user.gid) {
+        chown(path, Some(user.uid), Some(user.gid))?;
+    }
+    Ok(())
 }
 
 /// Reads one record; none where there is none.

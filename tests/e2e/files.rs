@@ -12,19 +12,19 @@ use crate::harness::{
 };
 
 /// `app` of uid 1000, which is in the image's own list with its group, mounting `volume`.
-fn with_volume(name: &str, replicas: u32, volume: Value) -> Value {
+pub fn with_volume(name: &str, replicas: u32, volume: Value) -> Value {
     let mut manifest = deployment(name, replicas, json!([]));
     container(&mut manifest)["securityContext"] = json!({"runAsUser": 1000, "readOnlyRootFilesystem": true});
     manifest["spec"]["template"]["spec"]["volumes"] = json!([volume]);
     manifest
 }
 
-fn holders(case: &Case, name: &str) -> Vec<String> {
+pub fn holders(case: &Case, name: &str) -> Vec<String> {
     case.labelled("ps", &[&format!("supercargo.dev/holder={name}")])
 }
 
 /// Ids and starts: the same ones are the same runs.
-fn runs(case: &Case, name: &str) -> BTreeMap<String, Value> {
+pub fn runs(case: &Case, name: &str) -> BTreeMap<String, Value> {
     let ids = case.containers(name).into_iter();
     ids.map(|id| {
         let started = case.inspect(&id).unwrap()["State"]["StartedAt"].clone();
@@ -34,7 +34,7 @@ fn runs(case: &Case, name: &str) -> BTreeMap<String, Value> {
 }
 
 /// Waits until every container of a deployment reads this from a file.
-fn all_read(case: &Case, name: &str, count: usize, path: &str, value: &str) {
+pub fn all_read(case: &Case, name: &str, count: usize, path: &str, value: &str) {
     until(
         &format!("{count} containers of {name} to read {path}"),
         SOON,
@@ -54,7 +54,7 @@ fn all_read(case: &Case, name: &str, count: usize, path: &str, value: &str) {
     );
 }
 
-const PASSWORD: &str = "/run/secrets/db/password";
+pub const PASSWORD: &str = "/run/secrets/db/password";
 
 /// One value through all that can happen to it.
 pub fn main_story() {
