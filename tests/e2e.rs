@@ -162,7 +162,6 @@ const TOGETHER: &[Test] = &[
         host_tmpfs::story,
     ),
     ("a_host_directory_on_a_disk_is_refused", host_tmpfs::refused),
-    ("host_measured", host_tmpfs::measured),
     ("volumes_of_three_kinds", delivery::volumes),
     ("env_from_with_a_collision", delivery::env_from),
     (

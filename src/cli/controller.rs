@@ -228,23 +228,15 @@ async fn operate(args: Args) -> Outcome {
     let (host, docker) = (&args.operator.host, &args.operator.docker);
     let host_files = host.open(docker, &engine, term.clone()).await?;
     let client = connect::kube().await?;
-    let listener = TcpListener::bind(args.metrics_addr).await.with_context(|| {
-        format!(
-            "cannot serve metrics on {}; choose another --metrics-addr",
-            args.metrics_addr
-        )
-    })?;
+    let listener = listen(args.metrics_addr).await?;
     let Some(instance) = wait_for_api_server(&client, stop.clone()).await else {
         return Ok(ExitCode::SUCCESS);
     };
     let flags = args.operator;
-    let options = flags
+    let mut options = flags
         .policy
         .options(instance, &flags.operator_namespace, flags.docker.is_local())?;
-    let options = Options {
-        host_files,
-        ..options
-    };
+    options.host_files = host_files;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         instance = options.instance.as_str(),
@@ -294,6 +286,11 @@ async fn operate(args: Args) -> Outcome {
     outcome?;
     tracing::info!("the operator has stopped; containers run on");
     Ok(ExitCode::SUCCESS)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let bound = TcpListener::bind(address).await;
+    Ok(bound.with_context(|| format!("cannot serve metrics on {address}; choose another --metrics-addr"))?)
 }
 
 /// Runs until the end; after the signal what is under way gets its time, and not more.

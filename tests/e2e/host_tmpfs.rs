@@ -5,7 +5,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Instant,
 };
 
 use serde_json::json;
@@ -88,8 +87,8 @@ pub fn story() {
     case.secret("db", &[("password", &second)]);
     all_read(&case, "web", 2, PASSWORD, &second);
     case.take_operator().kill();
-    case.secret("db", &[("password", &third)]);
     case.start_operator();
+    case.secret("db", &[("password", &third)]);
     all_read(&case, "web", 2, PASSWORD, &third);
 
     // What somebody took away comes again, when the operator looks.
@@ -166,40 +165,4 @@ pub fn refused() {
         said.err
     );
     case.finish();
-}
-
-/// How long a deployment takes to be ready without files, with a holder, and in a directory of the host. Measured only.
-pub fn measured() {
-    let at = Mounted::new("measured");
-    for (how, flags) in [("holder", vec![]), ("host", vec!["--host-tmpfs", at.path()])] {
-        let case = Case::start(&format!("files-speed-{how}"), &flags);
-        case.secret("db", &[("password", &case.file_value())]);
-        let volume = json!({"name": "db", "secret": {"secretName": "db"}});
-        // The network and the agent are everybody's.
-        case.apply_json(&with_volume("first", 1, volume.clone()));
-        case.ready("first");
-        let mut times = [Vec::new(), Vec::new()];
-        for round in 0..5 {
-            for (with, times) in times.iter_mut().enumerate() {
-                let name = format!("web-{round}-{with}");
-                let mut manifest = with_volume(&name, 1, volume.clone());
-                if with == 0 {
-                    manifest["spec"]["template"]["spec"]
-                        .as_object_mut()
-                        .unwrap()
-                        .remove("volumes");
-                }
-                let began = Instant::now();
-                case.apply_json(&manifest);
-                case.ready(&name);
-                times.push(began.elapsed().as_millis());
-            }
-        }
-        times.iter_mut().for_each(|times| times.sort_unstable());
-        println!(
-            "{how}: without files {:?} ms, with {:?} ms, kubectl included",
-            times[0], times[1]
-        );
-        case.finish();
-    }
 }
