@@ -29,7 +29,7 @@ chart-test: ## Hold the charts and what is shipped beside them against Helm, a r
 	@tests/scripts/needs conformance
 	CONFORMANCE_PARTS=charts tests/scripts/conformance
 
-bench: needs ## Measure deployments beside the engine itself, Compose and Swarm, and the API server beside a real one; 25 minutes
+bench: needs ## Measure deployments beside the engine itself, Compose and Swarm, and the API server beside a real one; 30 minutes
 	tests/scripts/bench
 
 check: needs fmt-check lint arch doc verify test ## What a change must pass: format, lint, architecture, docs, generated files, tests

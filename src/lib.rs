@@ -8,6 +8,8 @@ pub mod telemetry;
 pub mod tls;
 
 pub mod admission;
+pub mod audit;
+pub mod convert;
 pub mod delivery;
 pub mod state;
 

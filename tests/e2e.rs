@@ -21,12 +21,16 @@ use std::{
 mod admission;
 #[path = "e2e/chaos.rs"]
 mod chaos;
+#[path = "e2e/convert.rs"]
+mod convert;
 #[path = "e2e/delivery.rs"]
 mod delivery;
 #[path = "e2e/faults.rs"]
 mod faults;
 #[path = "e2e/files.rs"]
 mod files;
+#[path = "e2e/files_engine.rs"]
+mod files_engine;
 #[path = "e2e/hammer.rs"]
 mod hammer;
 mod harness;
@@ -42,6 +46,8 @@ mod lifecycle;
 mod misbehaving;
 #[path = "e2e/outages.rs"]
 mod outages;
+#[path = "e2e/protected.rs"]
+mod protected;
 #[path = "e2e/rollouts.rs"]
 mod rollouts;
 #[path = "e2e/secrets.rs"]
@@ -78,6 +84,11 @@ const TOGETHER: &[Test] = &[
         "an_engine_that_is_restarted_in_the_middle_of_a_rollout_loses_and_doubles_nothing",
         outages::engine_restarted,
     ),
+    (
+        "files_are_where_all_see_them_after_the_engine_was_restarted",
+        files_engine::restarted,
+    ),
+    ("files_reach_an_engine_over_tls", files_engine::remote),
     (
         "an_engine_that_lost_its_networks_gets_them_back_and_every_container_stands_on_one",
         outages::networks_lost,
@@ -153,6 +164,10 @@ const TOGETHER: &[Test] = &[
         "after_a_reboot_nothing_starts_before_its_files_are_back",
         files::reboot,
     ),
+    (
+        "files_that_root_changed_are_found_and_written_again",
+        files::tampered,
+    ),
     ("files_of_a_missing_secret_hold_and_come_at_once", files::missing),
     ("a_change_updates_signals_or_restarts", files::on_change),
     ("secrets_and_configuration_in_one_directory", files::projected),
@@ -162,6 +177,14 @@ const TOGETHER: &[Test] = &[
         host_tmpfs::story,
     ),
     ("a_host_directory_on_a_disk_is_refused", host_tmpfs::refused),
+    (
+        "images_of_every_shape_start_with_protected_variables",
+        protected::images,
+    ),
+    (
+        "a_program_with_protected_variables_is_its_own_process",
+        protected::process,
+    ),
     ("volumes_of_three_kinds", delivery::volumes),
     ("env_from_with_a_collision", delivery::env_from),
     (
@@ -170,6 +193,10 @@ const TOGETHER: &[Test] = &[
     ),
     ("a_rollout_goes_on_after_sigterm", lifecycle::sigterm),
     ("the_examples_run_as_written", delivery::examples),
+    (
+        "a_compose_file_is_converted_and_comes_up_with_its_secrets",
+        convert::compose,
+    ),
     ("an_idle_control_plane_writes_nothing", standalone::idle),
     (
         "a_start_applies_the_definitions_that_are_not_as_it_left_them",

@@ -18,8 +18,12 @@ mod broken;
 mod clocks;
 #[path = "operator/cluster.rs"]
 mod cluster;
+#[path = "operator/consent.rs"]
+mod consent;
 #[path = "operator/deletion.rs"]
 mod deletion;
+#[path = "operator/drift.rs"]
+mod drift;
 #[path = "operator/expiry.rs"]
 mod expiry;
 #[path = "operator/faults.rs"]
@@ -34,6 +38,8 @@ mod host_tmpfs;
 mod keys;
 #[path = "operator/leadership.rs"]
 mod leadership;
+#[path = "operator/protected.rs"]
+mod protected;
 #[path = "operator/refresh.rs"]
 mod refresh;
 #[path = "operator/repair.rs"]
@@ -42,6 +48,8 @@ mod repair;
 mod rollouts;
 #[path = "operator/secrets.rs"]
 mod secrets;
+#[path = "operator/sources.rs"]
+mod sources;
 #[path = "operator/sweep.rs"]
 mod sweep;
 #[path = "operator/volumes.rs"]

@@ -8,6 +8,8 @@
     reason = "a test may"
 )]
 
+#[path = "seal_cli/audit.rs"]
+mod audit;
 #[path = "seal_cli/keys.rs"]
 mod keys;
 #[path = "seal_cli/reseal.rs"]

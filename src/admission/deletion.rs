@@ -1,13 +1,15 @@
 //! Whether an object may be deleted: a `DockerSecret` not while a deployment uses it, and the definition of one of our
 //! kinds not while there are objects of it, since their deletion follows and that of their containers. Owns the rules, the
-//! exceptions and which facts they need; who looks them up is the shell. Behind a secret stands its finalizer, in any case.
+//! exceptions and which facts a verdict needs; who looks them up is the shell. Behind a secret stands its finalizer, in any case.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
+    references::{self, Keys},
     review::{Operation, Review, Subject, is_deleting, meta},
     verdict::{Refusal, Verdict},
+    written,
 };
 use crate::api::{GROUP, keys::annotation};
 
@@ -42,6 +44,14 @@ pub enum Need<'a> {
         namespace: &'a str,
         /// The secret's name.
         secret: &'a str,
+        /// The secret, which says which other namespaces may use it.
+        object: &'a Value,
+    },
+    /// The keys of the sealed secrets that this deployment names, see [`super::references::wanted`]. For warnings only: where
+    /// they cannot be found out nothing is said.
+    Keys {
+        /// The deployment.
+        object: &'a Value,
     },
     /// Whether there are objects of this kind, in whatever namespace.
     Objects {
@@ -57,6 +67,8 @@ pub struct Facts {
     pub users: Vec<User>,
     /// Whether the namespace is being deleted.
     pub namespace_ends: bool,
+    /// The keys of secrets that were looked up.
+    pub keys: Keys,
     /// Objects of the kind, if there are any.
     pub objects: Option<Objects>,
     /// The time. No date has passed at the default.
@@ -66,7 +78,7 @@ pub struct Facts {
 /// A deployment that names a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Its name.
+    /// Its name, as `namespace/name` where it is of another namespace than the secret.
     pub name: String,
     /// Whether it is being deleted itself.
     pub going: bool,
@@ -84,6 +96,12 @@ pub struct Objects {
 /// What has to be known for a verdict.
 #[must_use]
 pub fn need<'a>(review: &Review<'a>) -> Need<'a> {
+    if let Some(object) = written::is_judged(review)
+        && review.subject() == Subject::Deployment
+        && !references::wanted(object).1.is_empty()
+    {
+        return Need::Keys { object };
+    }
     let Some(old) = review.old.filter(|_| review.operation == Operation::Delete) else {
         return Need::Nothing;
     };
@@ -94,6 +112,7 @@ pub fn need<'a>(review: &Review<'a>) -> Need<'a> {
         Subject::Secret if !is_of_programs(review, old) => Need::Users {
             namespace: meta(old, "namespace"),
             secret: meta(old, "name"),
+            object: old,
         },
         Subject::Definition => {
             let group = old.pointer("/spec/group").and_then(Value::as_str);
@@ -107,10 +126,20 @@ pub fn need<'a>(review: &Review<'a>) -> Need<'a> {
     }
 }
 
+/// The namespaces whose deployments may use a secret: its own, which comes first, and those to which it consents.
+#[must_use]
+pub fn admitted(secret: &Value) -> Vec<&str> {
+    let own = meta(secret, "namespace");
+    let others = secret.pointer("/spec/allowedConsumers/namespaces");
+    let others = others.and_then(Value::as_array).into_iter().flatten();
+    let others = others.filter_map(Value::as_str).filter(|other| *other != own);
+    std::iter::once(own).chain(others).collect()
+}
+
 /// The verdict on a deletion.
 pub(super) fn judge(review: &Review<'_>, facts: &Facts) -> Verdict {
     let refusal = match need(review) {
-        Need::Nothing => None,
+        Need::Nothing | Need::Keys { .. } => None,
         Need::Users { secret, .. } => used(review.resource, secret, facts),
         Need::Objects { plural } => defined(review, plural, facts),
     };

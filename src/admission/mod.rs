@@ -7,6 +7,7 @@
 
 pub mod configuration;
 pub mod deletion;
+pub mod references;
 pub mod review;
 pub mod verdict;
 mod warnings;

@@ -100,7 +100,7 @@ impl Review<'_> {
 #[must_use]
 pub fn review(review: &Review<'_>, facts: &Facts, policy: &Policy) -> Verdict {
     match review.operation {
-        Operation::Create | Operation::Update => written::judge(review, policy, facts.now),
+        Operation::Create | Operation::Update => written::judge(review, policy, facts),
         Operation::Delete => deletion::judge(review, facts),
         Operation::Other => Verdict::default(),
     }

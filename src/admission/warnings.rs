@@ -1,5 +1,5 @@
-//! What whoever writes an admitted object should know: plain text that looks like a secret, a host port, fields without
-//! effect, a sealed value that will not open, a date that has passed. Owns the sentences; none is a refusal, none repeats a value. Kubernetes cuts
+//! What whoever writes an admitted object should know: plain text that looks like a secret, a secret that an inspection shows, a host
+//! port, fields without effect, a sealed value that will not open, a date that has passed. Owns the sentences; none is a refusal, none repeats a value. Kubernetes cuts
 //! a warning off after 256 characters.
 
 use jiff::Timestamp;
@@ -7,29 +7,12 @@ use serde_json::Value;
 
 use super::review::{Subject, meta};
 use crate::{
-    api::{DockerSecret, unsupported},
+    api::{DockerSecret, looks_secret, unsupported},
     seal::Envelope,
 };
 
 /// So many paths are named in one warning.
 const NAMED: usize = 2;
-
-/// Last words of names of variables that hold secrets.
-const SECRET_WORDS: [&str; 9] = [
-    "APIKEY",
-    "CREDENTIAL",
-    "CREDENTIALS",
-    "PASSPHRASE",
-    "PASSWD",
-    "PASSWORD",
-    "SECRET",
-    "TOKEN",
-    "PRIVATEKEY",
-];
-/// Words before a last KEY that make it one.
-const SECRET_KEYS: [&str; 6] = ["ACCESS", "API", "ENCRYPTION", "PRIVATE", "SECRET", "SIGNING"];
-/// How values begin that are secrets under whatever name.
-const SECRET_VALUES: [&str; 6] = ["-----BEGIN ", "AKIA", "eyJ", "ghp_", "glpat-", "xoxb-"];
 
 /// The warnings about an object that is admitted.
 pub(super) fn about(subject: Subject, object: &Value, now: Timestamp) -> Vec<String> {
@@ -42,6 +25,8 @@ pub(super) fn about(subject: Subject, object: &Value, now: Timestamp) -> Vec<Str
 
 fn deployment(object: &Value) -> Vec<String> {
     let mut warnings = Vec::new();
+    let protected = object.pointer("/spec/secretEnv").and_then(Value::as_str) == Some("Protected");
+    let mut readable = Vec::new();
     let (mut plain, mut ports, mut idle) = (Vec::new(), Vec::new(), unsupported::without_effect(object));
     let containers = list(object.pointer("/spec/template/spec/containers"));
     for (at, container) in containers.enumerate() {
@@ -50,6 +35,14 @@ fn deployment(object: &Value) -> Vec<String> {
             let text = |field: &str| variable.get(field).and_then(Value::as_str).unwrap_or_default();
             if looks_secret(text("name"), text("value")) {
                 plain.push(format!("{path}.env[{index}].value"));
+            }
+            if !protected && variable.pointer("/valueFrom/secretKeyRef").is_some() {
+                readable.push(format!("{path}.env[{index}]"));
+            }
+        }
+        for (index, from) in list(container.get("envFrom")).enumerate() {
+            if !protected && from.get("secretRef").is_some() {
+                readable.push(format!("{path}.envFrom[{index}]"));
             }
         }
         for (index, port) in list(container.get("ports")).enumerate() {
@@ -70,6 +63,12 @@ fn deployment(object: &Value) -> Vec<String> {
             "{}: looks like a secret, in plain text for all who may read this object: seal it with `supercargo seal` and \
              use valueFrom.secretKeyRef",
             named(&plain)
+        ));
+    }
+    if !readable.is_empty() {
+        warnings.push(format!(
+            "{}: readable in `docker inspect`: use a volume and fileRef, or spec.secretEnv: Protected",
+            named(&readable)
         ));
     }
     if !ports.is_empty() {
@@ -137,40 +136,12 @@ fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
     value.and_then(Value::as_array).into_iter().flatten()
 }
 
-fn named(paths: &[String]) -> String {
+pub(super) fn named(paths: &[String]) -> String {
     let mut text = paths.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     if paths.len() > NAMED {
         text.push_str(&format!(" and {} more", paths.len() - NAMED));
     }
     text
-}
-
-/// By the last words of the variable's name, or by how the value begins, or by a password in an URL.
-fn looks_secret(name: &str, value: &str) -> bool {
-    if value.is_empty() || value.contains("$(") || matches!(value, "true" | "false") {
-        return false;
-    }
-    let upper = name.to_ascii_uppercase();
-    let mut words = upper.rsplit(['_', '-', '.']);
-    let last = words.next().unwrap_or_default();
-    let before = words.next().unwrap_or_default();
-    SECRET_WORDS.contains(&last)
-        || (last == "KEY" && SECRET_KEYS.contains(&before))
-        || SECRET_VALUES.iter().any(|start| value.starts_with(start))
-        || has_password(value)
-}
-
-/// `scheme://user:password@host`.
-fn has_password(value: &str) -> bool {
-    let Some((_, rest)) = value.split_once("://") else {
-        return false;
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let Some((user, _)) = authority.rsplit_once('@') else {
-        return false;
-    };
-    user.split_once(':')
-        .is_some_and(|(_, password)| !password.is_empty())
 }
 
 #[cfg(test)]
@@ -222,9 +193,26 @@ mod tests {
                 "{name}={value}"
             );
         }
-        let referenced =
-            json!({"env": [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "p"}}}]});
-        assert_eq!(with(referenced), [""; 0]);
+    }
+
+    #[test]
+    fn a_secret_in_a_plain_variable_is_said_once_and_not_of_a_protected_one_or_a_file() {
+        let from = json!({"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "p"}}});
+        let container = json!({"name": "app", "image": "x", "env": [from, from, from], "envFrom": [{"secretRef": {"name": "db"}}]});
+        let said = |secret_env: &str| {
+            let object =
+                json!({"spec": {"secretEnv": secret_env, "template": {"spec": {"containers": [container]}}}});
+            about(Subject::Deployment, &object, Timestamp::UNIX_EPOCH)
+        };
+        let at = "spec.template.spec.containers[0]";
+        let words = format!(
+            "{at}.env[0], {at}.env[1] and 2 more: readable in `docker inspect`: use a volume and fileRef, or \
+             spec.secretEnv: Protected"
+        );
+        assert_eq!(said("Plain"), [words]);
+        assert_eq!(said("Protected"), [""; 0]);
+        let file = json!({"env": [{"name": "PASSWORD_FILE", "fileRef": {"volume": "db", "key": "p"}}]});
+        assert_eq!(with(file), [""; 0]);
     }
 
     #[test]

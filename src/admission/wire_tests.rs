@@ -317,6 +317,8 @@ fn the_webhook_refuses_exactly_what_the_guard_refuses() {
             allow_privileged: true,
             allow_host_paths: vec!["/".to_owned()],
             allow_capabilities: vec!["ALL".to_owned()],
+            allow_host_credentials: true,
+            ..Policy::default()
         },
     ];
     let mut numbers = Numbers(0x0AD3);

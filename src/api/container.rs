@@ -11,6 +11,9 @@ use super::probe::Probe;
 use super::reference::{EnvFromSource, EnvVar};
 use super::schema::{QuantityText, quantity_map};
 
+/// Where the operator's own mounts stand in a container. Nobody else's may stand there.
+pub const OWN_DIRECTORY: &str = "/run/supercargo";
+
 /// A container.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

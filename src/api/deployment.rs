@@ -9,7 +9,9 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::container::Container;
 use super::pod::PodSpec;
+use super::reference::EnvVar;
 use super::schema::{annotation_map, int_or_percent, label_map};
 use super::status::DockerDeploymentStatus;
 
@@ -113,7 +115,7 @@ pub struct DockerDeploymentSpec {
     #[schemars(range(min = 0, max = 1000))]
     pub revision_history_limit: Option<i32>,
 
-    /// How values of secrets reach environment variables. Plain (also if absent): as in Kubernetes, visible in `docker inspect`.
+    /// How values of secrets reach environment variables. Plain: as in Kubernetes, visible in `docker inspect`. Protected: in memory only, put into the environment by the operator's program as the instance starts. The operator's --default-secret-env if absent, which is Plain unless it was set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_env: Option<SecretEnv>,
 
@@ -122,11 +124,12 @@ pub struct DockerDeploymentSpec {
 }
 
 /// How a value of a secret reaches an environment variable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SecretEnv {
+    #[default]
     /// As in Kubernetes: in the container's configuration, visible to whoever may inspect it.
     Plain,
-    /// Kept out of the container's configuration. Declared so that it can be refused by name; not there yet.
+    /// Kept out of the container's configuration and off the disk: a program of ours sets it as the instance starts.
     Protected,
 }
 
@@ -245,6 +248,21 @@ impl DockerDeploymentSpec {
     #[must_use]
     pub fn replicas(&self) -> i32 {
         self.replicas.unwrap_or(1)
+    }
+
+    /// Whether variables hold values of secrets that are to be kept out of the container's configuration. False where no
+    /// variable refers to a secret, as both ways make the same container then.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        let refers = |container: &Container| {
+            let from_key = |var: &EnvVar| {
+                var.value_from
+                    .as_ref()
+                    .is_some_and(|v| v.secret_key_ref.is_some())
+            };
+            container.env.iter().any(from_key) || container.env_from.iter().any(|f| f.secret_ref.is_some())
+        };
+        self.secret_env == Some(SecretEnv::Protected) && self.template.spec.container().is_some_and(refers)
     }
 
     /// Whether old instances all stop before the first new one starts.

@@ -20,6 +20,7 @@ mod rules;
 pub mod schema;
 pub mod secret;
 pub mod status;
+mod suspicion;
 pub mod unsupported;
 pub mod validate;
 pub mod validate_secret;
@@ -53,6 +54,7 @@ pub use secret::{
     SecretType,
 };
 pub use status::{DockerDeploymentStatus, InstanceStatus, LastExit, SecretUse};
+pub use suspicion::looks_secret;
 pub use validate::{FieldPath, Parsed, Policy, Validated, check, validate};
 pub use validate_secret::validate_secret;
 pub use violation::{Violation, ViolationKind};

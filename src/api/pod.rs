@@ -37,6 +37,10 @@ pub struct PodSpec {
     )]
     pub image_pull_secrets: Vec<ImagePullSecret>,
 
+    /// Whether the image may be pulled with the credentials of the Docker host, from what `docker login` wrote there or its credential helpers, where no pull secret names the registry. Refused unless the operator permits it (--allow-host-credentials).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_host_credentials: Option<bool>,
+
     /// Only Always, which is also the default: instances are restarted when they end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_policy: Option<RestartPolicy>,
@@ -62,13 +66,18 @@ pub enum RestartPolicy {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImagePullSecret {
-    /// Name of the secret, in the same namespace. Its type is kubernetes.io/dockerconfigjson.
+    /// Name of the secret. Its type is kubernetes.io/dockerconfigjson.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 
     /// DockerSecret (also if absent), or Secret for a core Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<SecretKind>,
+
+    /// Namespace of the secret. The deployment's own if absent; another one needs the secret's consent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
 }
 
 /// A volume. Exactly one of secret, configMap, projected, emptyDir, dockerVolume and hostPath.

@@ -57,12 +57,6 @@ const MOUNTS: &str = "self.containers.all(c, !has(c.volumeMounts) || c.volumeMou
 pub(super) const DEPLOYMENT_RULES: &[Rule] = &[
     r(
         "spec",
-        "secretEnv",
-        "!has(self.secretEnv) || self.secretEnv == 'Plain'",
-        "Protected is not supported yet: use Plain or remove it",
-    ),
-    r(
-        "spec",
         "selector",
         "!has(self.selector) || !has(self.selector.matchLabels) || self.selector.matchLabels.all(k, \
          has(self.template.metadata) && has(self.template.metadata.labels) && k in self.template.metadata.labels && \

@@ -74,7 +74,7 @@ pub struct DockerSecretSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub immutable: Option<bool>,
 
-    /// Who may use it. Everybody in the namespace if absent.
+    /// Who may use it. Everybody in its namespace if absent, and nobody elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_consumers: Option<AllowedConsumers>,
 
@@ -113,16 +113,22 @@ pub enum SecretType {
     SshAuth,
 }
 
-/// Who may use a secret. A consumer is allowed if it is named or if its labels match.
+/// Who may use a secret: deployments of its own namespace, and of those that it names. If names or a selector are written,
+/// a deployment is allowed if it is named or if its labels match, wherever it is; with namespaces alone everybody in them is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AllowedConsumers {
-    /// Names of deployments of the same namespace.
+    /// Other namespaces whose deployments may use it, too. They name it with `namespace` in the reference.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub namespaces: Vec<String>,
+
+    /// Names of deployments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
     pub names: Vec<String>,
 
-    /// Labels of deployments of the same namespace.
+    /// Labels of deployments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
 }
@@ -211,6 +217,36 @@ fn encrypted_data(_: &mut SchemaGenerator) -> Schema {
         "maxProperties": MAX_KEYS,
         "additionalProperties": { "type": "string", "maxLength": MAX_ENVELOPE },
     })
+}
+
+impl AllowedConsumers {
+    /// Whether a deployment of an admitted namespace may use it, by its name and labels.
+    #[must_use]
+    pub fn allows(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
+        let anybody = self.names.is_empty() && self.selector.is_none() && !self.namespaces.is_empty();
+        anybody
+            || self.names.iter().any(|allowed| allowed == name)
+            || self
+                .selector
+                .as_ref()
+                .is_some_and(|selector| selector.matches(labels))
+    }
+}
+
+impl DockerSecret {
+    /// The other namespaces whose deployments it admits.
+    #[must_use]
+    pub fn consented(&self) -> &[String] {
+        let allowed = self.spec.allowed_consumers.as_ref();
+        allowed.map_or(&[], |allowed| &allowed.namespaces)
+    }
+
+    /// Whether it admits deployments of a namespace at all: its own, or one that it names.
+    #[must_use]
+    pub fn admits(&self, namespace: &str) -> bool {
+        self.metadata.namespace.as_deref() == Some(namespace)
+            || self.consented().iter().any(|other| other == namespace)
+    }
 }
 
 impl SecretType {

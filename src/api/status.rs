@@ -170,6 +170,11 @@ pub struct SecretUse {
     #[serde(default)]
     pub kind: SecretKind,
 
+    /// Namespace of the secret, where it is another one than the deployment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub namespace: Option<String>,
+
     /// How it is delivered: Env (visible in `docker inspect`), File or PullCredential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]

@@ -10,7 +10,7 @@ mod probe;
 mod syntax;
 
 pub use environment::FieldPath;
-pub(super) use syntax::is_data_key;
+pub(super) use syntax::{is_data_key, is_dns_label};
 
 use serde_json::Value;
 
@@ -31,14 +31,18 @@ pub struct Policy {
     pub allow_host_paths: Vec<String>,
     /// Whether privileged containers may run (`--allow-privileged`).
     pub allow_privileged: bool,
+    /// Whether images may be pulled with the host's credentials (`--allow-host-credentials`).
+    pub allow_host_credentials: bool,
     /// Capabilities that may be added, without `CAP_`; `ALL` permits any (`--allow-capability`).
     pub allow_capabilities: Vec<String>,
+    /// How values of secrets reach variables where a manifest does not say (`--default-secret-env`).
+    pub secret_env: SecretEnv,
 }
 
 /// A deployment without violations, with what was parsed on the way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Validated {
-    /// The deployment as written.
+    /// The deployment as written, but for `secretEnv`, which is what it means.
     pub deployment: DockerDeployment,
     /// What was parsed.
     pub parsed: Parsed,
@@ -74,13 +78,16 @@ pub fn validate(object: &Value, policy: &Policy) -> Result<Validated, Vec<Violat
             ));
             None
         }
-        Ok(deployment) => match check(&deployment, policy) {
-            Ok(parsed) => Some(Validated { deployment, parsed }),
-            Err(more) => {
-                violations.extend(more);
-                None
+        Ok(mut deployment) => {
+            deployment.spec.secret_env.get_or_insert(policy.secret_env);
+            match check(&deployment, policy) {
+                Ok(parsed) => Some(Validated { deployment, parsed }),
+                Err(more) => {
+                    violations.extend(more);
+                    None
+                }
             }
-        },
+        }
     };
     match parsed {
         Some(validated) if violations.is_empty() => Ok(validated),
@@ -106,6 +113,7 @@ pub fn check(deployment: &DockerDeployment, policy: &Policy) -> Result<Parsed, V
         );
     }
     spec(&deployment.spec, &mut report);
+    files::own_directory(&deployment.spec, &mut report);
     let parsed = pod::check(&deployment.spec.template.spec, policy, &mut report);
     match parsed {
         Some(parsed) if report.0.is_empty() => Ok(parsed),
@@ -119,12 +127,6 @@ pub fn check(deployment: &DockerDeployment, policy: &Policy) -> Result<Parsed, V
 fn spec(spec: &DockerDeploymentSpec, report: &mut Report) {
     if spec.replicas() < 0 {
         report.invalid("spec.replicas", "must not be negative: 0 stops all instances");
-    }
-    if spec.secret_env == Some(SecretEnv::Protected) {
-        report.invalid(
-            "spec.secretEnv",
-            "Protected is not supported yet: use Plain or remove it",
-        );
     }
     if spec.min_ready_seconds() < 0 {
         report.invalid("spec.minReadySeconds", "must not be negative: remove it for 0");
@@ -269,7 +271,7 @@ impl Report {
         if self.0.is_empty() { Ok(()) } else { Err(self.0) }
     }
 
-    fn policy(&mut self, path: impl Into<String>, message: impl Into<String>) {
+    pub(super) fn policy(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.0.push(Violation::policy(path, message));
     }
 }

@@ -3,7 +3,7 @@
 //! Called by the controller of secrets, `verify` and `seal`. No message contains a value or its length.
 
 use super::secret::{DockerSecret, MAX_ENVELOPE, MAX_KEYS};
-use super::validate::{Report, is_data_key, label_selector};
+use super::validate::{Report, is_data_key, is_dns_label, label_selector};
 use super::violation::Violation;
 
 /// Most envelope text of one object, in bytes: etcd takes 1.5 MiB, and the object is more than its envelopes.
@@ -51,6 +51,14 @@ pub fn validate_secret(secret: &DockerSecret) -> Result<(), Vec<Violation>> {
             "spec.stopUse",
             "needs spec.notAfter: say when use stops, or remove it",
         );
+    }
+    for (index, namespace) in secret.consented().iter().enumerate() {
+        if !is_dns_label(namespace) {
+            report.invalid(
+                format!("spec.allowedConsumers.namespaces[{index}]"),
+                format!("{namespace:?} is not a namespace: write one namespace's name, without wildcards"),
+            );
+        }
     }
     if let Some(selector) = secret
         .spec
@@ -103,6 +111,16 @@ mod tests {
             validate_secret(&secret(&[("password", "sc1.x.y".into())])),
             Ok(())
         );
+    }
+
+    #[test]
+    fn a_namespace_that_is_none_is_named() {
+        let mut object = secret(&[("password", "sc1.x.y".into())]);
+        let allowed = serde_json::json!({"namespaces": ["shop", "*"]});
+        object.spec.allowed_consumers = serde_json::from_value(allowed).expect("a list");
+        let violations = validate_secret(&object).expect_err("violations");
+        assert_eq!(violations[0].path, "spec.allowedConsumers.namespaces[1]");
+        assert_eq!(violations.len(), 1);
     }
 
     #[test]

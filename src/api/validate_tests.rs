@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::violation::ViolationKind;
 use super::{Policy, validate};
+use crate::api::SecretEnv;
 
 /// A deployment that is right, with `pod` and `container` merged into it.
 fn deployment(pod: &Value, container: &Value) -> Value {
@@ -99,10 +100,51 @@ fn a_second_container_is_refused_by_path() {
 }
 
 #[test]
-fn protected_env_is_not_there_yet() {
-    let mut object = with_pod(json!({}));
-    object["spec"]["secretEnv"] = json!("Protected");
-    refused(&object, "spec.secretEnv", "not supported yet");
+fn what_secret_env_means_where_it_is_absent_is_the_operators_to_say() {
+    let protects = Policy {
+        secret_env: SecretEnv::Protected,
+        ..Policy::default()
+    };
+    let meant = |written: Value, policy: &Policy| {
+        let mut object = with_pod(json!({}));
+        object["spec"]["secretEnv"] = written;
+        validate(&object, policy).unwrap().deployment.spec.secret_env
+    };
+    assert_eq!(meant(Value::Null, &Policy::default()), Some(SecretEnv::Plain));
+    assert_eq!(meant(Value::Null, &protects), Some(SecretEnv::Protected));
+    assert_eq!(meant(json!("Plain"), &protects), Some(SecretEnv::Plain));
+    assert_eq!(
+        meant(json!("Protected"), &Policy::default()),
+        Some(SecretEnv::Protected)
+    );
+}
+
+#[test]
+fn nobody_mounts_where_the_operators_own_mounts_stand() {
+    let mount = |path: &str, read_only: bool| {
+        let mut object = with_pod(json!({
+            "volumes": [{ "name": "v", "emptyDir": {} }],
+            "containers": [{ "name": "a", "image": "a",
+                "env": [{ "name": "P", "valueFrom": { "secretKeyRef": { "name": "db", "key": "p" } } }],
+                "volumeMounts": [{ "name": "v", "mountPath": path, "readOnly": read_only }] }],
+        }));
+        object["spec"]["secretEnv"] = json!("Protected");
+        object
+    };
+    let at = format!("{C}.volumeMounts[0].mountPath");
+    for own in ["/run/supercargo", "/run/supercargo/env", "/run//supercargo/bin/"] {
+        refused(&mount(own, false), &at, "the operator's own");
+    }
+    refused(&mount("/run", true), &at, "can only be read");
+    for fine in ["/run", "/run/supercargoes"] {
+        assert!(
+            validate(&mount(fine, false), &Policy::default()).is_ok(),
+            "{fine}"
+        );
+    }
+    let mut plain = mount("/run", true);
+    plain["spec"]["secretEnv"] = json!("Plain");
+    assert!(validate(&plain, &Policy::default()).is_ok());
 }
 
 #[test]
@@ -331,6 +373,21 @@ fn privileges_need_permission() {
     let still_refused = validate(&object, &policy).expect_err("a violation");
     assert_eq!(still_refused.len(), 1);
     assert!(still_refused[0].message.contains("\"lower\" is not a capability"));
+}
+
+#[test]
+fn the_hosts_credentials_need_the_operators_permission() {
+    let object = with_pod(json!({ "useHostCredentials": true }));
+    let refused = validate(&object, &Policy::default()).expect_err("a violation");
+    assert_eq!(refused[0].kind, ViolationKind::PolicyViolation);
+    assert!(refused[0].message.contains("--allow-host-credentials"));
+    let policy = Policy {
+        allow_host_credentials: true,
+        ..Policy::default()
+    };
+    assert!(validate(&object, &policy).is_ok());
+    let unused = with_pod(json!({ "useHostCredentials": false }));
+    assert!(validate(&unused, &Policy::default()).is_ok());
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::{
     webhook::{self, WebhookArgs},
 };
 use crate::{
-    api::validate::Policy,
+    api::{SecretEnv, validate::Policy},
     clock::System,
     controllers::{
         context::Options,
@@ -29,7 +29,10 @@ use crate::{
     },
     execute::Program,
     plan::subnet::Cidr,
-    secrets::keyring::{KEYRING_SECRET, OPERATOR_NAMESPACE},
+    secrets::{
+        host::HostCredentials,
+        keyring::{KEYRING_SECRET, OPERATOR_NAMESPACE},
+    },
     state::{build::Settings, owner::Instance},
     telemetry::{http, logs, metrics::Metrics},
 };
@@ -80,6 +83,14 @@ pub(super) struct OperatorArgs {
     pub(super) core_secrets_namespace: Vec<String>,
     #[command(flatten)]
     pub(super) host: HostArgs,
+    /// Append a line to this file for each value that is handed to a container, chained so that `supercargo audit verify`
+    /// sees what was edited, removed or cut
+    #[arg(long, value_name = "FILE")]
+    pub(super) audit_log: Option<PathBuf>,
+    /// How often delivered files are compared with what they are to be, and written again if somebody changed them; 0 for
+    /// never
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = super::rollout_status::patience)]
+    pub(super) files_check_interval: Duration,
     /// Calls to the Docker Engine at the same time; twice the CPUs of its host is enough
     #[arg(long, value_name = "N", default_value_t = DEFAULT_CONCURRENCY)]
     engine_concurrency: usize,
@@ -103,6 +114,22 @@ pub(super) struct PolicyArgs {
     /// Permit adding this capability, such as NET_ADMIN, or ALL (may be given several times)
     #[arg(long, value_name = "CAPABILITY")]
     allow_capability: Vec<String>,
+    /// How values of secrets reach variables where spec.secretEnv does not say: Plain is visible in docker inspect, Protected is
+    /// not. Another value rolls the deployments that have such variables and do not say
+    #[arg(
+        long,
+        value_name = "FORM",
+        value_enum,
+        default_value = "Plain",
+        ignore_case = true
+    )]
+    default_secret_env: SecretEnvArg,
+    /// Permit useHostCredentials: images are pulled with what `docker login` wrote for the operator's user, or its helpers
+    #[arg(long)]
+    allow_host_credentials: bool,
+    /// Directory of the Docker config file with these credentials; ~/.docker without it
+    #[arg(long, value_name = "DIR", env = "DOCKER_CONFIG")]
+    docker_config: Option<PathBuf>,
     /// The host's address for published ports that name none
     #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
     publish_address: std::net::IpAddr,
@@ -122,6 +149,14 @@ pub(super) struct PolicyArgs {
 enum LogFormat {
     Text,
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum SecretEnvArg {
+    #[value(name = "Plain")]
+    Plain,
+    #[value(name = "Protected")]
+    Protected,
 }
 
 impl PolicyArgs {
@@ -150,6 +185,11 @@ impl PolicyArgs {
                 allow_host_paths: self.allow_host_path.clone(),
                 allow_privileged: self.allow_privileged,
                 allow_capabilities: self.allow_capability.clone(),
+                secret_env: match self.default_secret_env {
+                    SecretEnvArg::Plain => SecretEnv::Plain,
+                    SecretEnvArg::Protected => SecretEnv::Protected,
+                },
+                allow_host_credentials: self.allow_host_credentials,
             },
             settings: Settings {
                 publish_address: self.publish_address.to_string(),
@@ -161,11 +201,21 @@ impl PolicyArgs {
             host_routes: if local { connect::host_routes() } else { Vec::new() },
             operator_namespace: operator_namespace.to_owned(),
             host_files: None,
+            host_credentials: HostCredentials::new(self.docker_config()),
         })
     }
 }
 
 impl PolicyArgs {
+    /// Docker's config file, which need not exist.
+    fn docker_config(&self) -> PathBuf {
+        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".docker");
+        self.docker_config
+            .clone()
+            .unwrap_or_else(home)
+            .join("config.json")
+    }
+
     /// What agents are made of.
     fn program(&self) -> Result<Program, Failure> {
         if let Some(image) = &self.agent_image {
@@ -206,6 +256,33 @@ impl OperatorArgs {
             self.engine_concurrency,
             Box::new(measure),
         ))
+    }
+}
+
+impl OperatorArgs {
+    /// What the operator works with.
+    pub(super) fn setup(
+        self,
+        client: Client,
+        engine: Measured,
+        options: Options,
+        keyring: Place,
+        metrics: &Metrics,
+    ) -> Setup<Measured> {
+        Setup {
+            client,
+            engine: Arc::new(engine),
+            options,
+            keyring,
+            new_cluster: self.new_cluster,
+            namespaces: self.namespace,
+            core_secrets: self.core_secrets_namespace,
+            clock: Arc::new(System),
+            reporter: reporter(),
+            metrics: metrics.clone(),
+            audit_log: self.audit_log,
+            files_check_interval: self.files_check_interval,
+        }
     }
 }
 
@@ -254,20 +331,10 @@ async fn operate(args: Args) -> Outcome {
         })
         .await?;
     let leading = Leading::new(args.leader_elect, &client, &flags.operator_namespace, term);
-    let operator = Operator::new(Setup {
-        client,
-        engine: Arc::new(engine),
-        options,
-        keyring: args
-            .keyring
-            .map_or(Place::Secret(args.keyring_secret), Place::File),
-        new_cluster: flags.new_cluster,
-        namespaces: flags.namespace,
-        core_secrets: flags.core_secrets_namespace,
-        clock: Arc::new(System),
-        reporter: reporter(),
-        metrics: metrics.clone(),
-    });
+    let keyring = args
+        .keyring
+        .map_or(Place::Secret(args.keyring_secret), Place::File);
+    let operator = Operator::new(flags.setup(client, engine, options, keyring, &metrics));
     let mut ended = stop.clone();
     let endpoints = http::serve(
         listener,

@@ -17,6 +17,7 @@ use crate::api::keys::label;
 use crate::clock::{Clock, System};
 use crate::controllers::object::resource;
 use crate::engine::{Containers, Daemon, EngineInfo, LabelFilter, Networks};
+use crate::execute::knows_noswap;
 use crate::plan::subnet;
 use crate::state::container::ContainerView;
 use crate::state::network::NetworkView;
@@ -66,6 +67,7 @@ pub(super) async fn engine(
         report.ok("engine", detail);
     }
     security(report, &info);
+    swap(report, &info);
     if let Some(time) = info.time {
         report.clock("engine's clock", time.as_second() - System.now().as_second());
     }
@@ -78,6 +80,20 @@ fn is_old(api: &str) -> bool {
         Some((major.parse().ok()?, minor.parse().ok()?))
     };
     parse().is_none_or(|version: (u32, u32)| version < OLDEST_API)
+}
+
+/// Whether files that are delivered can reach a swap device. By the kernel's version alone: to mount one takes a container.
+fn swap(report: &mut Report, info: &EngineInfo) {
+    let (what, kernel) = ("tmpfs for files", &info.kernel);
+    if knows_noswap(kernel) {
+        return report.ok(what, format!("Linux {kernel} keeps them out of swap (noswap)"));
+    }
+    let detail = if kernel.is_empty() {
+        "the engine does not tell its kernel: files may be swapped".to_owned()
+    } else {
+        format!("Linux {kernel} does not know noswap, which came with 6.4: files may be swapped")
+    };
+    report.warn(what, detail, "use no swap on that host, or encrypt it");
 }
 
 /// `name=seccomp,profile=default` and the like.

@@ -15,7 +15,8 @@ use super::plan::{lookup_failure, stored};
 use super::ring_source::RingArgs;
 use super::{Failure, Outcome, block_on};
 use crate::api::DockerDeployment;
-use crate::api::condition::ConditionType;
+use crate::api::SecretEnv;
+use crate::api::condition::{Cause, ConditionType};
 use crate::api::files::{Origin, file_mounts};
 use crate::api::reference::SecretKind;
 use crate::api::status::DockerDeploymentStatus;
@@ -49,6 +50,8 @@ pub(super) struct Args {
 struct Row {
     path: String,
     kind: SecretKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
     name: String,
     key: String,
     form: String,
@@ -69,7 +72,7 @@ pub(super) fn run(args: Args) -> Outcome {
 async fn explain(args: Args) -> Outcome {
     let (client, namespace) = connect::kube_in(args.namespace.as_deref()).await?;
     let raw = stored(&client, &namespace, &args.name).await?;
-    let deployment: DockerDeployment = serde_path_to_error::deserialize(&raw).map_err(|error| {
+    let mut deployment: DockerDeployment = serde_path_to_error::deserialize(&raw).map_err(|error| {
         let (path, cause) = (error.path().to_string(), error.inner());
         anyhow::anyhow!(
             "{namespace}/{} is not valid, so nothing of it resolves: {path}: {cause}; correct it",
@@ -86,19 +89,26 @@ async fn explain(args: Args) -> Outcome {
             eprintln!(
                 "values are not opened here ({why}); what is said of them is what the operator last wrote"
             );
-            Opener::assuming(written(&status))
+            Opener::assuming(&namespace, written(&status))
         }
     };
+    deployment.spec.secret_env = deployment.spec.secret_env.or_else(|| secret_env(&status));
     let resolution = resolved(&deployment, &objects, &opener);
+    let env = if deployment.spec.is_protected() {
+        Form::ProtectedEnv
+    } else {
+        Form::Env
+    };
     let about = About {
         namespace: &namespace,
+        env,
         status: &status,
         objects: &objects,
         opened: !opener.assumes(),
     };
     let mut rows: Vec<Row> = resolution.uses.iter().map(|used| about.used(used)).collect();
     rows.extend(resolution.failures.iter().map(|failure| about.failed(failure)));
-    rows.extend(left_out(&raw, &rows));
+    rows.extend(left_out(&raw, env, &rows));
     rows.extend(files_left_out(&deployment, &rows));
     rows.sort_by(|a, b| (&a.path, &a.name, &a.key).cmp(&(&b.path, &b.name, &b.key)));
     print(&rows, args.output)?;
@@ -108,10 +118,19 @@ async fn explain(args: Args) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What the operator takes for meant where the object does not say.
+fn secret_env(status: &DockerDeploymentStatus) -> Option<SecretEnv> {
+    let protected = Form::ProtectedEnv.as_str();
+    let mut forms = status.secrets.iter().filter_map(|used| used.form.as_deref());
+    forms
+        .any(|form| form == protected)
+        .then_some(SecretEnv::Protected)
+}
+
 /// The fingerprints that the status tells of.
 fn written(status: &DockerDeploymentStatus) -> Fingerprints {
     let one = |used: &crate::api::status::SecretUse| {
-        let name = reference(used.kind, &used.name, &used.key);
+        let name = reference(used.kind, used.namespace.as_deref(), &used.name, &used.key);
         Some((name, used.fingerprint.clone()?))
     };
     Fingerprints {
@@ -130,9 +149,14 @@ fn resolved(deployment: &DockerDeployment, objects: &Objects, opener: &Opener) -
     resolution
 }
 
+/// Kind, namespace where it is another one than the deployment's, and name of a secret.
+type Name<'a> = (SecretKind, Option<&'a str>, &'a str);
+
 /// What is known besides the references themselves.
 struct About<'a> {
     namespace: &'a str,
+    /// How secrets reach variables.
+    env: Form,
     status: &'a DockerDeploymentStatus,
     objects: &'a Objects,
     opened: bool,
@@ -140,7 +164,7 @@ struct About<'a> {
 
 impl About<'_> {
     fn used(&self, used: &Use) -> Row {
-        let told = self.told(&used.path, &used.name, &used.key);
+        let told = self.told(used);
         let (state, advice) = match told {
             _ if self.opened => ("resolves".to_owned(), None),
             Some((cause, advice)) => (cause, Some(advice)),
@@ -148,12 +172,13 @@ impl About<'_> {
                 .status
                 .secrets
                 .iter()
-                .any(|s| s.name == used.name && s.key == used.key) =>
+                .any(|s| s.name == used.name && s.key == used.key && s.namespace == used.namespace) =>
             {
                 ("resolves".to_owned(), None)
             }
             None => ("not opened".to_owned(), None),
         };
+        let name = (used.kind, used.namespace.as_deref(), used.name.as_str());
         let fingerprint = if used.fingerprint == UNKNOWN {
             "-"
         } else {
@@ -162,13 +187,14 @@ impl About<'_> {
         Row {
             path: used.path.clone(),
             kind: used.kind,
+            namespace: used.namespace.clone(),
             name: used.name.clone(),
             key: used.key.clone(),
             form: used.form.as_str().to_owned(),
             kid: used.kid.clone().unwrap_or_else(|| "-".to_owned()),
-            scope: self.header(used.kind, &used.name, &used.key).1,
+            scope: self.header(&name, &used.key).1,
             fingerprint: fingerprint.to_owned(),
-            loaded: self.loaded(used.kind, &used.name, &used.key),
+            loaded: self.loaded(&name, &used.key),
             state,
             advice,
         }
@@ -176,13 +202,16 @@ impl About<'_> {
 
     fn failed(&self, failure: &Unresolved) -> Row {
         let key = failure.key.clone().unwrap_or_else(|| "*".to_owned());
-        let (kid, scope) = self.header(failure.kind, &failure.name, &key);
+        let elsewhere = Some(failure.namespace.clone()).filter(|namespace| namespace != self.namespace);
+        let name = (failure.kind, elsewhere.as_deref(), failure.name.as_str());
+        let consented = failure.cause != Cause::ConsentMissing;
+        let (kid, scope) = self.header(&name, if consented { &key } else { "" });
         let form = if failure.path.contains("imagePullSecrets") {
             Form::PullCredential
         } else if failure.path.contains(".volumes[") || failure.path.ends_with(".fileRef") {
             Form::File
         } else {
-            Form::Env
+            self.env
         };
         Row {
             path: failure.path.clone(),
@@ -192,16 +221,18 @@ impl About<'_> {
             kid,
             scope,
             fingerprint: "-".to_owned(),
-            loaded: self.loaded(failure.kind, &failure.name, &key),
+            loaded: self.loaded(&name, &key),
             state: failure.cause.to_string(),
             advice: Some(failure.advice.clone()),
             key,
+            namespace: elsewhere,
         }
     }
 
     /// Key id and scope, which an envelope says to everybody.
-    fn header(&self, kind: SecretKind, name: &str, key: &str) -> (String, String) {
-        let envelope = match (kind, self.objects.docker_secret(self.namespace, name)) {
+    fn header(&self, (kind, elsewhere, name): &Name<'_>, key: &str) -> (String, String) {
+        let namespace = elsewhere.unwrap_or(self.namespace);
+        let envelope = match (kind, self.objects.docker_secret(namespace, name)) {
             (SecretKind::DockerSecret, Lookup::Found(secret)) => secret
                 .spec
                 .encrypted_data
@@ -214,9 +245,9 @@ impl About<'_> {
     }
 
     /// How many instances run with the value, of how many there are, as the operator wrote.
-    fn loaded(&self, kind: SecretKind, name: &str, key: &str) -> String {
+    fn loaded(&self, name: &Name<'_>, key: &str) -> String {
         let mut uses = self.status.secrets.iter();
-        let used = uses.find(|s| s.kind == kind && s.name == name && s.key == key);
+        let used = uses.find(|s| (s.kind, s.namespace.as_deref(), s.name.as_str()) == *name && s.key == key);
         used.map_or_else(
             || "-".to_owned(),
             |s| format!("{}/{}", s.loaded, self.status.replicas),
@@ -224,14 +255,18 @@ impl About<'_> {
     }
 
     /// The cause and the advice that the operator wrote about a reference.
-    fn told(&self, path: &str, name: &str, key: &str) -> Option<(String, String)> {
+    fn told(&self, used: &Use) -> Option<(String, String)> {
         let wanted = ConditionType::SecretsResolved.as_str();
         let condition = self
             .status
             .conditions
             .iter()
             .find(|c| c.type_ == wanted && c.status == "False")?;
-        let at = format!("{}/{name} key {key:?}, referenced by {path}; ", self.namespace);
+        let namespace = used.namespace.as_deref().unwrap_or(self.namespace);
+        let at = format!(
+            "{namespace}/{} key {:?}, referenced by {}; ",
+            used.name, used.key, used.path
+        );
         condition.message.lines().find_map(|line| {
             let (head, advice) = line.split_once(&at)?;
             let (cause, _kind) = head.split_once(": ")?;
@@ -241,7 +276,8 @@ impl About<'_> {
 }
 
 /// References that neither resolve nor fail: optional ones whose secret or key does not exist.
-fn left_out(raw: &Value, rows: &[Row]) -> Vec<Row> {
+fn left_out(raw: &Value, form: Form, rows: &[Row]) -> Vec<Row> {
+    let home = raw["metadata"]["namespace"].as_str().unwrap_or_default();
     let container = &raw["spec"]["template"]["spec"]["containers"][0];
     let from = |list: &str, field: &'static [&'static str]| -> Vec<(String, Value)> {
         let items = container[list].as_array().cloned().unwrap_or_default();
@@ -265,7 +301,8 @@ fn left_out(raw: &Value, rows: &[Row]) -> Vec<Row> {
             SecretKind::DockerSecret
         };
         let (name, key) = (text("name", "-"), text("key", "*"));
-        absent(path, kind, &name, &key, Form::Env)
+        let namespace = found["namespace"].as_str().filter(|other| *other != home);
+        absent(path, (kind, namespace, &name), &key, form)
     };
     let known = |path: &str| rows.iter().any(|row| row.path == path);
     named
@@ -279,13 +316,14 @@ fn left_out(raw: &Value, rows: &[Row]) -> Vec<Row> {
 fn files_left_out(deployment: &DockerDeployment, rows: &[Row]) -> Vec<Row> {
     let pod = &deployment.spec.template.spec;
     let mounts = file_mounts(pod);
+    let home = deployment.metadata.namespace.as_deref().unwrap_or_default();
     let known = |path: &str| rows.iter().any(|row| row.path == path);
     let mut out = Vec::new();
     for (index, volume) in pod.volumes.iter().enumerate() {
         let mounted = mounts.iter().any(|mount| mount.volume.name == volume.name);
         for source in volume.files().iter().flat_map(|files| &files.sources) {
             let place = format!("spec.template.spec.volumes[{index}].{}", source.field);
-            let Origin::Secret(kind, _) = source.origin else {
+            let Origin::Secret(kind, namespace) = source.origin else {
                 continue;
             };
             // What fails as a whole is told at its own place, also where it has items.
@@ -293,7 +331,8 @@ fn files_left_out(deployment: &DockerDeployment, rows: &[Row]) -> Vec<Row> {
                 continue;
             }
             let of = |path: String, key: &str| {
-                let mut row = absent(path, kind, source.name, key, Form::File);
+                let elsewhere = namespace.filter(|other| *other != home);
+                let mut row = absent(path, (kind, elsewhere, source.name), key, Form::File);
                 if !mounted {
                     "not mounted".clone_into(&mut row.state);
                 }
@@ -315,10 +354,11 @@ fn files_left_out(deployment: &DockerDeployment, rows: &[Row]) -> Vec<Row> {
     out
 }
 
-fn absent(path: String, kind: SecretKind, name: &str, key: &str, form: Form) -> Row {
+fn absent(path: String, (kind, namespace, name): Name<'_>, key: &str, form: Form) -> Row {
     Row {
         path,
         kind,
+        namespace: namespace.map(str::to_owned),
         name: name.to_owned(),
         key: key.to_owned(),
         form: form.as_str().to_owned(),
@@ -347,6 +387,14 @@ fn print(rows: &[Row], format: Format) -> Result<(), Failure> {
     Ok(())
 }
 
+/// As it is shown: with the namespace where it is another one.
+fn full_name(row: &Row) -> String {
+    match &row.namespace {
+        Some(namespace) => format!("{namespace}/{}", row.name),
+        None => row.name.clone(),
+    }
+}
+
 fn table(rows: &[Row]) -> String {
     let header = [
         "SECRET",
@@ -361,7 +409,7 @@ fn table(rows: &[Row]) -> String {
     ];
     let cells = |row: &Row| {
         let name = match row.kind {
-            SecretKind::DockerSecret => row.name.clone(),
+            SecretKind::DockerSecret => full_name(row),
             SecretKind::Secret => format!("{} (Secret)", row.name),
         };
         let path = row.path.trim_start_matches("spec.template.spec.").to_owned();
@@ -384,7 +432,10 @@ fn table(rows: &[Row]) -> String {
         if let Some(advice) = &row.advice {
             out.push_str(&format!(
                 "\n{} {}, key {:?}: {}: {advice}\n",
-                row.kind, row.name, row.key, row.state
+                row.kind,
+                full_name(row),
+                row.key,
+                row.state
             ));
         }
     }
@@ -403,7 +454,7 @@ mod tests {
             "env": [{"name": "A", "value": "x"}, {"name": "B", "valueFrom": {"secretKeyRef": {"name": "db", "key": "k", "optional": true}}}],
             "envFrom": [{"secretRef": {"name": "all", "kind": "Secret"}}],
         }]}}}});
-        let rows = left_out(&raw, &[]);
+        let rows = left_out(&raw, Form::Env, &[]);
         let seen: Vec<_> = rows
             .iter()
             .map(|r| (r.path.as_str(), r.name.as_str(), r.key.as_str()))
@@ -423,7 +474,7 @@ mod tests {
                 ),
             ]
         );
-        assert!(left_out(&raw, &rows).is_empty());
+        assert!(left_out(&raw, Form::Env, &rows).is_empty());
     }
 
     #[test]
@@ -474,12 +525,25 @@ mod tests {
         let objects = Objects::default();
         let about = About {
             namespace: "shop",
+            env: Form::Env,
             status: &status,
             objects: &objects,
             opened: false,
         };
-        let told = about.told("p", "db", "k").unwrap();
+        let used = |path: &str, namespace: Option<&str>| Use {
+            kind: SecretKind::DockerSecret,
+            namespace: namespace.map(str::to_owned),
+            name: "db".to_owned(),
+            key: "k".to_owned(),
+            form: Form::Env,
+            path: path.to_owned(),
+            fingerprint: String::new(),
+            kid: None,
+            slot: None,
+        };
+        let told = about.told(&used("p", None)).unwrap();
         assert_eq!(told, ("UnknownKeyId".to_owned(), "restore key 0123".to_owned()));
-        assert!(about.told("q", "db", "k").is_none());
+        assert!(about.told(&used("q", None)).is_none());
+        assert!(about.told(&used("p", Some("bank"))).is_none());
     }
 }

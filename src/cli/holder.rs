@@ -6,6 +6,7 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     os::fd::AsFd,
+    path::Path,
     process::ExitCode,
 };
 
@@ -13,7 +14,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
-use super::Outcome;
+use super::{Outcome, holder_program};
 use crate::{
     clock::{Clock, System},
     delivery::{
@@ -21,6 +22,7 @@ use crate::{
         receipt::Receipt,
     },
     shelf,
+    state::protected,
 };
 
 /// Runs `hold`: until it is told to end.
@@ -45,6 +47,10 @@ pub(super) fn hold() -> Outcome {
 pub(super) fn deliver() -> Outcome {
     // Without the buffer of std's stdin, which nobody wipes.
     let parcel = receive(File::from(io::stdin().as_fd().try_clone_to_owned()?))?;
+    // What a container gets is to be started by a program that is whole.
+    if !holder_program::is_whole(Path::new(protected::SOURCE_DIRECTORY))? {
+        return Err(anyhow::anyhow!(protected::BROKEN).into());
+    }
     let now = System.now();
     let shelves: Result<_, shelf::Fault> = parcel
         .loads

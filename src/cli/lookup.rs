@@ -49,11 +49,11 @@ impl Objects {
     pub(super) async fn read(&mut self, client: &Client, namespace: &str, spec: &Value) -> kube::Result<()> {
         for named in references::of(spec, namespace) {
             match named {
-                Named::Secret(SecretKind::DockerSecret, name) => {
-                    fill(&mut self.docker_secrets, client, namespace, &name).await?;
+                Named::Secret(SecretKind::DockerSecret, namespace, name) => {
+                    fill(&mut self.docker_secrets, client, &namespace, &name).await?;
                 }
-                Named::Secret(SecretKind::Secret, name) => {
-                    fill(&mut self.secrets, client, namespace, &name).await?;
+                Named::Secret(SecretKind::Secret, namespace, name) => {
+                    fill(&mut self.secrets, client, &namespace, &name).await?;
                 }
                 Named::ConfigMap(name) => fill(&mut self.config_maps, client, namespace, &name).await?,
             }

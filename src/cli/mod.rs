@@ -3,8 +3,11 @@
 //! The only room that reads the environment: every long flag is also `SUPERCARGO_<FLAG>`. Called by `main`.
 
 mod agent;
+mod audit;
 mod connect;
 mod controller;
+mod convert;
+mod convert_place;
 mod crds;
 mod doctor;
 mod doctor_agents;
@@ -17,6 +20,7 @@ mod doctor_uninstall;
 mod doctor_webhook;
 mod explain;
 mod holder;
+mod holder_program;
 mod host_tmpfs;
 mod kept_by;
 mod keys;
@@ -42,12 +46,14 @@ mod rollout_change;
 mod rollout_history;
 mod rollout_status;
 mod rollout_undo;
+mod run;
 mod seal;
 mod seal_manifest;
 mod seal_merge;
 mod seal_values;
 mod secret;
 mod secret_change;
+mod secret_diff;
 mod secret_edit;
 mod secret_editor;
 mod secret_manifest;
@@ -63,7 +69,7 @@ mod verify;
 mod version;
 mod webhook;
 
-use std::process::ExitCode;
+use std::{ffi::OsStr, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -95,10 +101,14 @@ enum Verb {
     Verify(verify::Args),
     /// Seal values of manifests again, to the ring's current key; every other byte of a file stays
     Reseal(Box<reseal::Args>),
+    /// Make custom resources of Compose files, manifests of Ring and of apps/v1; secrets are sealed on the way
+    Convert(Box<convert::Args>),
     /// Create, list, describe and delete DockerSecrets
     Secret(secret::Args),
     /// Make, renew, promote, revoke and destroy keys; back the key ring up and restore it; print public keys
     Keys(keys::Args),
+    /// Check the file that tells which value was handed to whom
+    Audit(audit::Args),
     /// Print what the operator would do to Docker now; changes nothing
     Plan(Box<plan::Args>),
     /// Show every secret reference of a deployment: whence, sealed to which key, loaded by whom, why not; never a value
@@ -146,6 +156,11 @@ type Outcome = Result<ExitCode, Failure>;
 /// Runs one verb and turns its outcome into an exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Before all else: every start of a container waits for it, and a program that comes after may write cores.
+    let mut args = std::env::args_os().skip(1);
+    if args.next().as_deref() == Some(OsStr::new(run::VERB)) {
+        return run::run(args);
+    }
     if let Err(e) = harden_process() {
         eprintln!("warning: core dumps could not be turned off ({e}); a crash may write secrets to disk");
     }
@@ -165,8 +180,10 @@ pub fn main() -> ExitCode {
         Verb::Seal(args) => seal::run(*args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Reseal(args) => reseal::run(&args),
+        Verb::Convert(args) => convert::run(&args),
         Verb::Secret(args) => secret::run(args),
         Verb::Keys(args) => keys::run(args),
+        Verb::Audit(args) => audit::run(&args),
         Verb::Plan(args) => plan::run(*args),
         Verb::Explain(args) => explain::run(args),
         Verb::Logs(args) => logs::run(args),

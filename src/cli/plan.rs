@@ -234,7 +234,8 @@ impl World {
         let Ok(ring) = &self.ring else {
             let observed = Observed::of(&id.owner, views.to_vec(), &[], &[], false);
             let newest = observed.replicas.into_iter().max_by_key(|r| r.view.created_at);
-            return Opener::assuming(newest.map(|r| r.fingerprints).unwrap_or_default());
+            let fingerprints = newest.map(|r| r.fingerprints).unwrap_or_default();
+            return Opener::assuming(&id.owner.namespace, fingerprints);
         };
         Opener::new(Arc::clone(ring))
     }

@@ -59,7 +59,7 @@ pub(super) struct Args {
 struct Chosen {
     containers: Vec<ContainerView>,
     networks: Vec<NetworkView>,
-    /// Volumes with delivered files. Others hold data, and stay.
+    /// Volumes with delivered files, and with the program. Others hold data, and stay.
     volumes: Vec<Volume>,
     /// The same in a directory of the host.
     kept: Option<Kept>,
@@ -154,7 +154,7 @@ fn kept(host: &HostArgs, instance: &str) -> Result<Option<Kept>, Failure> {
     Ok(kept)
 }
 
-/// The volumes with delivered files.
+/// The volumes with delivered files, and those with the program that sets protected variables.
 async fn volumes(engine: &Docker, instance: &str) -> Result<Vec<Volume>, Failure> {
     let filter = LabelFilter {
         key: label::INSTANCE.to_owned(),
@@ -164,7 +164,11 @@ async fn volumes(engine: &Docker, instance: &str) -> Result<Vec<Volume>, Failure
         .list_volumes(&filter)
         .await
         .map_err(connect::engine_failure)?;
-    volumes.retain(|volume| volume.labels.contains_key(label::HOLDS_FOR));
+    let is_ours = |volume: &Volume| {
+        let labels = &volume.labels;
+        labels.contains_key(label::HOLDS_FOR) || labels.contains_key(label::PROGRAM)
+    };
+    volumes.retain(is_ours);
     Ok(volumes)
 }
 
@@ -271,10 +275,15 @@ fn plan(chosen: &Chosen) -> String {
     let networks = chosen.networks.iter();
     let networks = networks.map(|network| format!("remove network {}\n", network.name));
     let volumes = chosen.volumes.iter();
+    let volumes = volumes.map(|volume| {
+        let program = volume.labels.contains_key(label::PROGRAM);
+        let what = if program { "the program in" } else { "the files in" };
+        format!("remove {what} {}\n", volume.name)
+    });
     let kept = chosen.kept.iter().flat_map(|kept| &kept.found);
     let kept = kept.flat_map(|found| found.record.volumes.keys());
-    let volumes = volumes.map(|volume| &volume.name).chain(kept);
-    let volumes = volumes.map(|name| format!("remove the files in {name}\n"));
+    let kept = kept.map(|path| format!("remove the files in {path}\n"));
+    let volumes = volumes.chain(kept);
     containers.chain(networks).chain(volumes).collect()
 }
 

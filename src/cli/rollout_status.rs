@@ -36,7 +36,7 @@ pub(super) struct Args {
     revision: i64,
 }
 
-fn patience(text: &str) -> Result<Duration, String> {
+pub(super) fn patience(text: &str) -> Result<Duration, String> {
     let wrong = || "not a time; write 30s, 5m or 1h30m".to_owned();
     let time: SignedDuration = match text {
         "0" => SignedDuration::ZERO,

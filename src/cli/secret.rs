@@ -14,7 +14,7 @@ use super::output::{self, Format};
 use super::seal::{ScopeArg, check_names, seal_all};
 use super::seal_values::ValueArgs;
 use super::secret_users::users;
-use super::{Failure, Outcome, block_on, secret_change, secret_edit};
+use super::{Failure, Outcome, block_on, secret_change, secret_diff, secret_edit};
 use crate::api::expiry::{self, Stage};
 use crate::api::keys::{FIELD_MANAGER, annotation};
 use crate::api::{DockerSecret, DockerSecretSpec, SecretType};
@@ -39,6 +39,8 @@ enum Verb {
     Set(Box<secret_change::Args>),
     /// Write new values of a DockerSecret in an editor, which shows keys and no old value
     Edit(Box<secret_edit::Args>),
+    /// Show what applying a manifest would change: keys that come, go and are sealed again; never a value
+    Diff(Box<secret_diff::Args>),
     /// List DockerSecrets
     List(List),
     /// Show one DockerSecret: dates, keys, key ids, scopes, conditions, users; never a value
@@ -95,6 +97,7 @@ pub(super) fn run(args: Args) -> Outcome {
         Verb::Create(args) => create(&args, namespace),
         Verb::Set(args) => secret_change::run(&args, namespace),
         Verb::Edit(args) => secret_edit::run(&args, namespace),
+        Verb::Diff(args) => secret_diff::run(&args, namespace),
         Verb::List(args) => block_on(list(&args, namespace)),
         Verb::Describe(args) => block_on(describe(&args.name, namespace)),
         Verb::Delete(args) => block_on(delete(&args, namespace)),

@@ -2,10 +2,9 @@
 //! or SIGINT. Owns the order of start and stop and what the user is told; the control plane is put together in
 //! `standalone_plane`, and the operator sees it through a client, as it would see any other.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
-use kube::Client;
 use tokio::{net::TcpListener, sync::watch};
 use tower::Service;
 
@@ -18,11 +17,7 @@ use super::{
     standalone_plane::Plane,
 };
 use crate::{
-    clock::System,
-    controllers::{
-        ring::Place,
-        run::{Operator, Setup},
-    },
+    controllers::{ring::Place, run::Operator},
     telemetry::{http, metrics::Metrics},
 };
 
@@ -106,7 +101,7 @@ async fn stand(args: Args) -> Outcome {
     let serving = plane.listen();
     greet(&data, &plane, instance.as_str());
     let options = crate::controllers::context::Options { instance, ..options };
-    let operator = Operator::new(setup(flags, options, engine, client, &data, &metrics));
+    let operator = Operator::new(flags.setup(client, engine, options, Place::File(data.keyring()), &metrics));
     let _set_once = plane.later.ready.set(operator.readiness());
     let _set_once = plane.later.gauges.set(operator.gauges());
     expose(args.metrics_addr, &operator, metrics, stop.clone()).await?;
@@ -123,28 +118,6 @@ async fn stand(args: Args) -> Outcome {
     }
     tracing::info!("standalone has stopped; containers run on");
     Ok(ExitCode::SUCCESS)
-}
-
-fn setup(
-    flags: OperatorArgs,
-    options: crate::controllers::context::Options,
-    engine: Measured,
-    client: Client,
-    data: &DataDir,
-    metrics: &Metrics,
-) -> Setup<Measured> {
-    Setup {
-        client,
-        engine: Arc::new(engine),
-        options,
-        keyring: Place::File(data.keyring()),
-        new_cluster: flags.new_cluster,
-        namespaces: flags.namespace,
-        core_secrets: flags.core_secrets_namespace,
-        clock: Arc::new(System),
-        reporter: controller::reporter(),
-        metrics: metrics.clone(),
-    }
 }
 
 /// An empty store gets an identity, and must not take a host on which another one left containers for an empty host.

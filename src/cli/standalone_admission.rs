@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::{
-    admission::{self, Facts, Need, Objects, Operation, deletion},
+    admission::{self, Facts, Need, Objects, Operation, deletion, references},
     api::{GROUP, reference::SecretKind, validate::Policy},
     apiserver::{
         admission::{Admission, Review},
@@ -17,7 +17,7 @@ use crate::{
         store::{Range, Record, Store},
     },
     clock::Clock,
-    controllers::references::{self, Named},
+    controllers::references::{Named, of as named_by},
 };
 
 /// The rules under one policy, on one store.
@@ -47,7 +47,15 @@ impl Admission for OwnKinds {
         };
         let mut facts = match deletion::need(&review) {
             Need::Nothing => Facts::default(),
-            Need::Users { namespace, secret } => self.users(namespace, secret)?,
+            Need::Users {
+                namespace,
+                secret,
+                object,
+            } => {
+                let wanted = Named::Secret(SecretKind::DockerSecret, namespace.to_owned(), secret.to_owned());
+                self.users(namespace, &wanted, &deletion::admitted(object))?
+            }
+            Need::Keys { object } => self.keys(object)?,
             Need::Objects { plural } => self.objects(plural)?,
         };
         facts.now = self.clock.now();
@@ -75,16 +83,21 @@ impl OwnKinds {
         self.store.object(record).map_err(Status::internal)
     }
 
-    fn users(&self, namespace: &str, secret: &str) -> Result<Facts> {
-        let wanted = Named::Secret(SecretKind::DockerSecret, secret.to_owned());
+    fn users(&self, namespace: &str, wanted: &Named, admitted: &[&str]) -> Result<Facts> {
         let mut facts = Facts::default();
-        for record in self.list("dockerdeployments", Some(namespace))? {
-            let deployment = self.object(&record)?;
-            if references::of(&deployment["spec"], namespace).contains(&wanted) {
-                facts.users.push(admission::User {
-                    name: object::name(&deployment).to_owned(),
-                    going: object::is_deleting(&deployment),
-                });
+        for at in admitted {
+            for record in self.list("dockerdeployments", Some(at))? {
+                let deployment = self.object(&record)?;
+                if named_by(&deployment["spec"], at).contains(wanted) {
+                    let name = object::name(&deployment);
+                    facts.users.push(admission::User {
+                        name: match *at == namespace {
+                            true => name.to_owned(),
+                            false => format!("{at}/{name}"),
+                        },
+                        going: object::is_deleting(&deployment),
+                    });
+                }
             }
         }
         let key = Key::new(&GroupResource::new("", "namespaces"), "", namespace);
@@ -92,6 +105,25 @@ impl OwnKinds {
             Some(record) => object::is_deleting(&self.object(&record)?),
             None => true,
         };
+        Ok(facts)
+    }
+
+    fn keys(&self, deployment: &Value) -> Result<Facts> {
+        let (namespace, names) = references::wanted(deployment);
+        let mut facts = Facts::default();
+        for name in names {
+            let key = Key::new(&GroupResource::new(GROUP, "dockersecrets"), &namespace, &name);
+            let found = self
+                .store
+                .get(&key)
+                .map(|record| self.object(&record))
+                .transpose()?;
+            let keys = found.map(|secret| {
+                let data = secret.pointer("/spec/encryptedData").and_then(Value::as_object);
+                data.into_iter().flatten().map(|(key, _)| key.clone()).collect()
+            });
+            facts.keys.insert(name, keys);
+        }
         Ok(facts)
     }
 
@@ -226,6 +258,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_reference_to_what_is_not_there_is_admitted_with_a_warning() {
+        let kinds = kinds();
+        let of = GroupResource::new(GROUP, "dockerdeployments");
+        let env =
+            json!([{"name": "P", "fileRef": {"volume": "db", "key": "k"}}, {"name": "Q", "value": "plain"}]);
+        let mut object = deployment("web", json!({"name": "app", "image": "busybox", "env": env}));
+        object["spec"]["template"]["spec"]["volumes"] =
+            json!([{"name": "db", "secret": {"secretName": "db", "items": [{"key": "k", "path": "k"}]}}]);
+        let warned = |kinds: &OwnKinds| ask(kinds, &of, Some(&object), None).unwrap();
+        let said = warned(&kinds);
+        assert!(
+            said.len() == 1 && said[0].contains("no DockerSecret \"db\" yet"),
+            "{said:?}"
+        );
+        let secret = |data: Value| json!({"metadata": {"name": "db", "namespace": "shop"}, "spec": {"encryptedData": data}});
+        put(&kinds, GROUP, "dockersecrets", secret(json!({"k": "sc1.x"}))).await;
+        assert_eq!(warned(&kinds), Vec::<String>::new());
+    }
+
+    #[tokio::test]
     async fn a_secret_is_kept_for_the_deployments_in_the_store() {
         let kinds = kinds();
         put(&kinds, "", "namespaces", json!({"metadata": {"name": "shop"}})).await;
@@ -247,6 +299,28 @@ mod tests {
         assert_eq!(ask(&kinds, &of, None, Some(&secret("free"))), Ok(Vec::new()));
         let elsewhere = json!({"metadata": {"name": "db", "namespace": "bank"}, "spec": {}});
         assert_eq!(ask(&kinds, &of, None, Some(&elsewhere)), Ok(Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_kept_for_deployments_elsewhere_to_which_it_consents() {
+        let kinds = kinds();
+        put(&kinds, "", "namespaces", json!({"metadata": {"name": "bank"}})).await;
+        let from = json!({"secretKeyRef": {"name": "db", "namespace": "bank", "key": "k"}});
+        let container = json!({"name": "app", "env": [{"name": "P", "valueFrom": from}]});
+        put(&kinds, GROUP, "dockerdeployments", deployment("web", container)).await;
+        let of = GroupResource::new(GROUP, "dockersecrets");
+        let secret = |namespaces: &[&str]| {
+            let spec = json!({"allowedConsumers": {"namespaces": namespaces}});
+            json!({"metadata": {"name": "db", "namespace": "bank"}, "spec": spec})
+        };
+        let refused = ask(&kinds, &of, None, Some(&secret(&["mail", "shop"]))).unwrap_err();
+        assert!(
+            refused.message.contains("in use by shop/web;"),
+            "{}",
+            refused.message
+        );
+        // Nobody holds a secret that does not consent.
+        assert_eq!(ask(&kinds, &of, None, Some(&secret(&["mail"]))), Ok(Vec::new()));
     }
 
     #[tokio::test]

@@ -10,15 +10,15 @@ use std::{
 use kube::Client;
 
 use super::{
-    agents::Agents, commands::Commands, events::EventWriter, history::History, host::Host, moments::Moments,
-    refresh::Asked, watched::Shelves, written::Written,
+    agents::Agents, audit::Auditor, checks::Checks, commands::Commands, events::EventWriter,
+    history::History, host::Host, moments::Moments, refresh::Asked, watched::Shelves, written::Written,
 };
 use crate::{
     api::validate::Policy,
     clock::Clock,
     execute::{Executor, HostFiles, Program},
     plan::subnet::Cidr,
-    secrets::open::Opener,
+    secrets::{host::HostCredentials, open::Opener},
     state::{build::Settings, owner::Instance},
     telemetry::metrics::Metrics,
 };
@@ -45,6 +45,8 @@ pub struct Options {
     pub operator_namespace: String,
     /// The operator's own directory of the host for new volumes with files; holders keep them without it.
     pub host_files: Option<HostFiles>,
+    /// The host's registry credentials, for deployments that may use them.
+    pub host_credentials: HostCredentials,
 }
 
 /// The key ring, as it is now.
@@ -87,6 +89,8 @@ pub struct Context<E> {
     pub ring: Arc<Ring>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Writes the audit file.
+    pub auditor: Auditor,
     /// Writes events.
     pub events: EventWriter,
     /// Keeps the history of templates.
@@ -101,6 +105,8 @@ pub struct Context<E> {
     pub failures: Failures,
     /// How old is what was seen.
     pub moments: Moments,
+    /// When delivered files are compared.
+    pub checks: Checks,
     /// Who asked for what is known to be forgotten.
     pub asked: Asked,
 }

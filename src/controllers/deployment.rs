@@ -10,11 +10,13 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use kube::{api::DynamicObject, runtime::controller::Action};
 use serde_json::Value;
 use tokio::sync::MutexGuard;
 
 use super::{
+    audit_lines,
     context::{Context, LOCAL_HOST},
     history,
     host::Subject,
@@ -25,17 +27,16 @@ use super::{
     wish::{self, Means, Wish},
 };
 use crate::{
-    api::{keys, status::DockerDeploymentStatus},
-    engine::{self, Engine, Kind},
-    execute::{Outcome, Report, Supplies, pull_key, stop_target},
+    api::{keys, status::DockerDeploymentStatus, validate::Validated},
+    engine::{self, Engine, Kind, Op},
+    execute::{Login, Outcome, Report, Supplies, pull_key, stop_target},
     plan::{self, Plan, Pull},
-    secrets::{pull, resolve},
+    secrets::{open::Opener, pull, resolve},
     state::{
         container::ContainerId,
         desired::{Desired, Template},
         files::Holder,
         observed::Observed,
-        resolved::Form,
     },
     status::remembered::{remembered, remembered_health},
 };
@@ -299,6 +300,9 @@ impl<E: Engine> Pass<'_, E> {
         let (delivered, shown) = book.of(&observed);
         let mut observed = observed.with_answers(&answers).with_files(&delivered, &shown);
         observed.files.noswap = around.noswap;
+        let now = self.ctx.clock.now();
+        let due = self.ctx.checks.due(&self.id.owner.uid, now);
+        observed.files.check = due.is_some_and(|due| due <= now);
         observed
             .files
             .find_user(desired, around.image.as_ref(), |lookup| book.user(lookup));
@@ -330,22 +334,8 @@ impl<E: Engine> Pass<'_, E> {
         let supplies = self.supplies(wish, plan);
         let (reports, touched) = self.ctx.executor.run(&self.id.owner, plan, supplies).await;
         publish::log(&self.id.owner, &reports);
-        for report in &reports {
-            let (form, word) = match report.verb {
-                "create" => (Form::Env, "env"),
-                "deliver" => (Form::File, "file"),
-                _ => continue,
-            };
-            let outcome = if report.outcome == Outcome::Done {
-                "ok"
-            } else {
-                "failed"
-            };
-            let told = publish::audit(&self.id.owner, &wish.resolution, form, report, outcome);
-            if told > 0 {
-                self.ctx.metrics.delivered(word, outcome, told);
-            }
-        }
+        audit_lines::tell(self, &wish.resolution, plan, &reports);
+        self.note_checks(&reports);
         for id in touched {
             self.ctx.host.refresh(&id).await?;
         }
@@ -363,6 +353,20 @@ impl<E: Engine> Pass<'_, E> {
         }) {
             Some(error) => Err(error.into()),
             None => Ok(reports),
+        }
+    }
+
+    /// What was compared is due again later, and what was changed soon.
+    fn note_checks(&self, reports: &[Report]) {
+        let (checks, uid, now) = (&self.ctx.checks, &self.id.owner.uid, self.ctx.clock.now());
+        if reports.iter().any(|r| r.verb == "check") {
+            checks.done(uid, now);
+        }
+        if reports.iter().any(|r| r.verb == "deliver") {
+            checks.changed(uid, now);
+        }
+        for property in self.ctx.executor.files().take_drifts() {
+            self.ctx.metrics.drifted(property);
         }
     }
 
@@ -385,13 +389,35 @@ impl<E: Engine> Pass<'_, E> {
             .1;
         }
         if plan.actions().any(|a| matches!(a, plan::Action::Pull { .. })) {
-            let registry = &valid.parsed.image.registry;
-            supplies.credential =
-                pull::credentials(&valid.deployment, registry, &*self.ctx.shelves, &opener, wish.at)
-                    .credential;
+            supplies.credential = self.login(wish, valid, &opener);
             supplies.credentials = wish.resolution.pull_fingerprints();
         }
         supplies
+    }
+
+    /// The credential for the image's registry: of its own secrets, else of the host where that is asked for.
+    fn login(&self, wish: &Wish, valid: &Validated, opener: &Opener) -> Option<Login> {
+        let registry = valid.parsed.image.registry.clone();
+        let own = pull::credentials(&valid.deployment, &registry, &*self.ctx.shelves, opener, wish.at);
+        if let Some(own) = own.credential {
+            return Some(futures::future::ready(Ok(Some(own))).boxed());
+        }
+        valid
+            .deployment
+            .spec
+            .template
+            .spec
+            .use_host_credentials?
+            .then(|| {
+                let host = self.ctx.options.host_credentials.clone();
+                let login = async move {
+                    host.find(&registry).await.map_err(|error| {
+                        let (op, kind) = (Op::PullImage, Kind::RegistryDenied);
+                        engine::Error::new(op, registry, kind, error.to_string())
+                    })
+                };
+                login.boxed()
+            })
     }
 }
 

@@ -58,10 +58,9 @@ pub(super) async fn measured_secret<E: Engine>(
     ctx: Arc<secret::SecretContext<E>>,
 ) -> Result<Action, secret::Error> {
     // Users are unknown until the deployments have been listed.
-    let mut deployments_listed = ctx.listed.clone();
     let listed = async {
         ctx.shared.shelves.wait().await;
-        let _gone_with_us = deployments_listed.wait_for(|listed| *listed).await;
+        ctx.neighbours.listed().await;
     };
     let _late = tokio::time::timeout(FIRST_LISTS, listed).await;
     let (start, metrics) = (Instant::now(), ctx.shared.metrics.clone());

@@ -2,12 +2,17 @@
 //! decided in pure rooms below. They hold a Kubernetes client and cannot tell which API server answers.
 
 pub mod agents;
+pub mod audit;
+pub mod audit_file;
+mod audit_lines;
+pub mod checks;
 pub mod commands;
 pub mod config_maps;
 pub mod context;
 pub mod deployment;
 pub mod describe;
 pub mod events;
+mod health;
 pub mod history;
 mod history_watch;
 pub mod host;
@@ -18,6 +23,7 @@ pub mod looks;
 mod measured;
 mod memory;
 mod moments;
+mod neighbours;
 pub mod object;
 mod publish;
 pub mod references;

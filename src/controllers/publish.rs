@@ -1,5 +1,5 @@
-//! Step 7: writes the status if it differs, the events that are due, the log line of each action and the audit line of
-//! each delivery. A write that changes nothing is no write.
+//! Step 7: writes the status if it differs, the events that are due, and the log line of each action. A write that
+//! changes nothing is no write. Called by [`super::deployment`] and [`super::telling`].
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
@@ -20,11 +20,7 @@ use crate::{
     },
     engine::Engine,
     execute::{Outcome, Report},
-    state::{
-        desired::Desired,
-        owner::Owner,
-        resolved::{Form, Resolution},
-    },
+    state::{desired::Desired, owner::Owner},
     status::{
         EventDraft, Facts,
         conditions::Conditions,
@@ -48,6 +44,10 @@ pub(super) fn log(owner: &Owner, reports: &[Report]) {
             Outcome::Foreign { id } => {
                 tracing::warn!(%namespace, %name, %revision, action, %subject, reason, outcome = "foreign", container = id.short());
             }
+            // In an interval, and mostly without a result.
+            Outcome::Done if report.verb == "check" => {
+                tracing::debug!(%namespace, %name, action, %subject, outcome = "done");
+            }
             Outcome::Done => {
                 tracing::info!(%namespace, %name, %revision, action, %subject, reason, outcome = "done")
             }
@@ -62,33 +62,6 @@ pub(super) fn log(owner: &Owner, reports: &[Report]) {
             }
         }
     }
-}
-
-/// Who was given what, one line per value of this form, on the target `audit`. Answers how many there were.
-pub(super) fn audit(
-    owner: &Owner,
-    resolution: &Resolution,
-    form: Form,
-    report: &Report,
-    outcome: &str,
-) -> u64 {
-    let mut told = 0;
-    for used in resolution.uses.iter().filter(|used| used.form == form) {
-        told += 1;
-        tracing::info!(
-            target: "audit",
-            namespace = owner.namespace,
-            deployment = owner.name,
-            container = report.subject,
-            secret = used.name,
-            key = used.key,
-            kid = used.kid,
-            fingerprint = used.fingerprint,
-            form = used.form.as_str(),
-            outcome,
-        );
-    }
-    told
 }
 
 /// The selector as text, for the scale subresource: what is written, else the template's labels.
@@ -228,85 +201,4 @@ pub(super) async fn host_away<E: Engine>(pass: &Pass<'_, E>, desired: &Desired) 
     Ok(Action::requeue(
         std::time::Duration::try_from(wait).unwrap_or_default() + std::time::Duration::from_millis(50),
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        io::{self, Write},
-        sync::{Arc, Mutex},
-    };
-
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::{
-        api::reference::SecretKind,
-        plan::Why,
-        state::{owner::Instance, resolved::Use},
-    };
-
-    #[derive(Clone, Default)]
-    struct Paper(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Paper {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn every_value_that_is_handed_over_has_a_line_for_the_audit() {
-        let used = |key: &str, form| Use {
-            kind: SecretKind::DockerSecret,
-            name: "db".to_owned(),
-            key: key.to_owned(),
-            form,
-            path: String::new(),
-            fingerprint: "00ff".to_owned(),
-            kid: Some("0123".to_owned()),
-        };
-        let resolution = Resolution {
-            uses: vec![used("a", Form::File), used("b", Form::File), used("c", Form::Env)],
-            ..Resolution::default()
-        };
-        let owner = Owner {
-            instance: Instance::new("i"),
-            namespace: "shop".to_owned(),
-            name: "web".to_owned(),
-            uid: "u".to_owned(),
-        };
-        let report = Report {
-            verb: "deliver",
-            subject: "holder".to_owned(),
-            revision: String::new(),
-            why: Why::NeededFirst,
-            image: None,
-            outcome: Outcome::Done,
-        };
-        let paper = Paper::default();
-        let into = paper.clone();
-        let writer = tracing_subscriber::fmt()
-            .json()
-            .with_writer(move || into.clone())
-            .finish();
-        let told = tracing::subscriber::with_default(writer, || {
-            audit(&owner, &resolution, Form::File, &report, "ok")
-        });
-        assert_eq!(told, 2);
-        let lines = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
-        let lines: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-        assert_eq!(lines.len(), 2);
-        for (line, key) in lines.iter().zip(["a", "b"]) {
-            assert_eq!(line["target"], "audit");
-            let expected = json!({ "namespace": "shop", "deployment": "web", "container": "holder", "secret": "db",
-                "key": key, "kid": "0123", "fingerprint": "00ff", "form": "File", "outcome": "ok" });
-            assert_eq!(line["fields"], expected);
-        }
-    }
 }

@@ -10,13 +10,13 @@ use crate::api::reference::SecretKind;
 /// An object that is named.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Named {
-    /// A secret.
-    Secret(SecretKind, String),
-    /// A ConfigMap.
+    /// A secret: its kind, namespace and name.
+    Secret(SecretKind, String, String),
+    /// A ConfigMap of the deployment's namespace.
     ConfigMap(String),
 }
 
-/// All objects of its own namespace that a deployment names. A secret of another one is not that of the same name here.
+/// All objects that a deployment of this namespace names. Core Secrets of other namespaces are never looked at.
 #[must_use]
 pub fn of(spec: &Value, namespace: &str) -> BTreeSet<Named> {
     let mut found = BTreeSet::new();
@@ -28,7 +28,6 @@ fn walk(value: &Value, namespace: &str, found: &mut BTreeSet<Named>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
-                let elsewhere = value.get("namespace").and_then(Value::as_str);
                 let text = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
                 // A volume names a secret in a field of its own, a projected source as everybody else.
                 let name = match key.as_str() {
@@ -37,9 +36,7 @@ fn walk(value: &Value, namespace: &str, found: &mut BTreeSet<Named>) {
                 };
                 match (key.as_str(), name) {
                     ("secretKeyRef" | "secretRef" | "secret", Some(name)) => {
-                        if elsewhere.is_none_or(|other| other == namespace) {
-                            found.insert(Named::Secret(kind(value), name));
-                        }
+                        found.extend(secret(value, namespace, name));
                     }
                     ("configMapKeyRef" | "configMapRef" | "configMap", Some(name)) => {
                         found.insert(Named::ConfigMap(name));
@@ -47,7 +44,7 @@ fn walk(value: &Value, namespace: &str, found: &mut BTreeSet<Named>) {
                     ("imagePullSecrets", _) => {
                         for item in value.as_array().into_iter().flatten() {
                             if let Some(name) = item.get("name").and_then(Value::as_str) {
-                                found.insert(Named::Secret(kind(item), name.to_owned()));
+                                found.extend(secret(item, namespace, name.to_owned()));
                             }
                         }
                     }
@@ -58,6 +55,13 @@ fn walk(value: &Value, namespace: &str, found: &mut BTreeSet<Named>) {
         Value::Array(items) => items.iter().for_each(|item| walk(item, namespace, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+fn secret(reference: &Value, home: &str, name: String) -> Option<Named> {
+    let kind = kind(reference);
+    let namespace = reference.get("namespace").and_then(Value::as_str).unwrap_or(home);
+    let looked_at = kind == SecretKind::DockerSecret || namespace == home;
+    looked_at.then(|| Named::Secret(kind, namespace.to_owned(), name))
 }
 
 fn kind(reference: &Value) -> SecretKind {
@@ -98,14 +102,14 @@ mod tests {
         assert_eq!(
             names,
             [
-                Named::Secret(SecretKind::DockerSecret, "db".into()),
-                Named::Secret(SecretKind::DockerSecret, "files".into()),
-                Named::Secret(SecretKind::DockerSecret, "part".into()),
-                Named::Secret(SecretKind::DockerSecret, "reg".into()),
-                Named::Secret(SecretKind::Secret, "all".into()),
-                Named::Secret(SecretKind::Secret, "core".into()),
-                Named::Secret(SecretKind::Secret, "core-files".into()),
-                Named::Secret(SecretKind::Secret, "core-part".into()),
+                Named::Secret(SecretKind::DockerSecret, "shop".into(), "db".into()),
+                Named::Secret(SecretKind::DockerSecret, "shop".into(), "files".into()),
+                Named::Secret(SecretKind::DockerSecret, "shop".into(), "part".into()),
+                Named::Secret(SecretKind::DockerSecret, "shop".into(), "reg".into()),
+                Named::Secret(SecretKind::Secret, "shop".into(), "all".into()),
+                Named::Secret(SecretKind::Secret, "shop".into(), "core".into()),
+                Named::Secret(SecretKind::Secret, "shop".into(), "core-files".into()),
+                Named::Secret(SecretKind::Secret, "shop".into(), "core-part".into()),
                 Named::ConfigMap("cm".into()),
                 Named::ConfigMap("cm2".into()),
                 Named::ConfigMap("cm3".into()),
@@ -115,20 +119,29 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_of_another_namespace_is_none_of_this_one() {
-        let named = |namespace: &str| {
-            let reference = json!({"name": "db", "namespace": namespace});
-            let volume = json!({"secretName": "db", "namespace": namespace});
+    fn a_secret_of_another_namespace_is_named_with_it_and_a_core_one_is_not_looked_at() {
+        let named = |namespace: &str, kind: &str| {
+            let reference = json!({"name": "db", "namespace": namespace, "kind": kind});
+            let volume = json!({"secretName": "db", "namespace": namespace, "kind": kind});
             let spec = json!({
+                "imagePullSecrets": [reference],
                 "env": [{"valueFrom": {"secretKeyRef": reference}}],
                 "volumes": [{"secret": volume}, {"projected": {"sources": [{"secret": reference}]}}],
             });
             of(&spec, "shop")
         };
-        assert_eq!(named("bank"), BTreeSet::new());
-        assert_eq!(
-            named("shop"),
-            [Named::Secret(SecretKind::DockerSecret, "db".into())].into()
-        );
+        for namespace in ["bank", "shop"] {
+            assert_eq!(
+                named(namespace, "DockerSecret"),
+                [Named::Secret(
+                    SecretKind::DockerSecret,
+                    namespace.into(),
+                    "db".into()
+                )]
+                .into()
+            );
+        }
+        assert_eq!(named("bank", "Secret"), BTreeSet::new());
+        assert_eq!(named("shop", "Secret").len(), 1);
     }
 }

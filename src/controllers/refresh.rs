@@ -52,6 +52,7 @@ impl<E: Engine> Pass<'_, E> {
             name = self.id.owner.name,
             "asked to look at everything again"
         );
+        self.ctx.checks.asked(&self.id.owner.uid, self.ctx.clock.now());
         self.ctx.ring.opener().forget(&self.named_secrets());
         // Without an engine nothing is known, and nothing that was known outlives the connection.
         if let Ok(views) = self.ctx.host.containers(namespace) {
@@ -68,12 +69,12 @@ impl<E: Engine> Pass<'_, E> {
             .map(|spec| references::of(spec, &self.id.owner.namespace))
             .unwrap_or_default();
         let sealed = named.into_iter().filter_map(|named| match named {
-            Named::Secret(SecretKind::DockerSecret, name) => Some(name),
-            Named::Secret(SecretKind::Secret, _) | Named::ConfigMap(_) => None,
+            Named::Secret(SecretKind::DockerSecret, namespace, name) => Some((namespace, name)),
+            Named::Secret(SecretKind::Secret, ..) | Named::ConfigMap(_) => None,
         });
         sealed
             .filter_map(
-                |name| match self.ctx.shelves.docker_secret(&self.id.owner.namespace, &name) {
+                |(namespace, name)| match self.ctx.shelves.docker_secret(&namespace, &name) {
                     Lookup::Found(secret) => secret.metadata.uid.clone(),
                     Lookup::Absent | Lookup::Denied(_) => None,
                 },

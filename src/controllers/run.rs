@@ -1,7 +1,11 @@
 //! Puts the shells together: watches, triggers, the host, the ring, and a graceful end in which reconciles under way
 //! finish. Decides nothing about objects. Called by `cli` with a client and an engine.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -11,13 +15,15 @@ use kube::{
     runtime::{
         Controller, WatchStreamExt,
         controller::Config as ControllerConfig,
-        reflector::{self, Store},
+        reflector::{self, ObjectRef, Store},
     },
 };
 use tokio::sync::{mpsc, watch};
 
 use super::{
     agents::Agents,
+    audit::{Auditor, Ending},
+    checks::Checks,
     commands::Commands,
     config_maps::ConfigMaps,
     context::{Context, Failures, Options, Ring},
@@ -27,11 +33,15 @@ use super::{
     keys::{self, Sealed},
     measured::{FIRST_LISTS, failed_deployment, measured_deployment, measured_secret, retry},
     moments::Moments,
+    neighbours::Neighbours,
     object::resource,
     references::Named,
     refresh::Asked,
     ring, secret,
-    streams::{Objects, changes_of, follow, listed, named_by, quiet, scoped, shelve, stopped, woken_objects},
+    streams::{
+        Objects, changes_of, follow, named_by, named_by_sealed, quiet, received, scoped, shelve, stopped,
+        woken_objects,
+    },
     tidy,
     users::Users,
     watched::Shelves,
@@ -69,26 +79,32 @@ pub struct Setup<E> {
     pub reporter: String,
     /// Counts.
     pub metrics: Metrics,
+    /// How often delivered files are compared with what they are to be; never when zero.
+    pub files_check_interval: Duration,
+    /// The audit file; none without.
+    pub audit_log: Option<PathBuf>,
 }
 
 type Wakes = Arc<Mutex<Vec<mpsc::UnboundedSender<WakeUp>>>>;
 
 /// An operator that is put together and not yet running.
 pub struct Operator<E> {
-    setup: Setup<E>,
-    host: Arc<Host<E>>,
-    agents: Arc<Agents<E>>,
+    pub(super) setup: Setup<E>,
+    pub(super) host: Arc<Host<E>>,
+    pub(super) agents: Arc<Agents<E>>,
     commands: Arc<Commands<E>>,
     executor: Executor<E>,
-    ring: Arc<Ring>,
+    pub(super) ring: Arc<Ring>,
     ring_changes: watch::Sender<u64>,
-    sealed: Arc<Sealed>,
+    pub(super) sealed: Arc<Sealed>,
+    auditor: Auditor,
+    neighbours: Arc<Neighbours>,
     wakes: Wakes,
-    synced: Arc<Mutex<Vec<Synced>>>,
+    pub(super) synced: Arc<Mutex<Vec<Synced>>>,
 }
 
 /// What must have been listed once before the operator is ready: its name, and whether it has.
-type Synced = (String, Box<dyn Fn() -> bool + Send + Sync>);
+pub(super) type Synced = (String, Box<dyn Fn() -> bool + Send + Sync>);
 
 fn wake_all(wakes: &Wakes, wake: &WakeUp) {
     wakes
@@ -150,55 +166,17 @@ impl<E: Engine> Operator<E> {
             ring,
             ring_changes: watch::channel(0).0,
             sealed: Arc::default(),
+            auditor: Auditor::default(),
+            neighbours: Arc::default(),
             wakes,
             synced: Arc::default(),
         }
     }
 
-    /// Answers whether everything has been seen once: the watches, and the engine.
-    #[must_use]
-    pub fn readiness(&self) -> crate::telemetry::http::Ready {
-        let connected = self.host.connected();
-        let synced = Arc::clone(&self.synced);
-        Arc::new(move || {
-            let synced = synced.lock().unwrap_or_else(PoisonError::into_inner);
-            if synced.is_empty() {
-                return Err("starting".to_owned());
-            }
-            let waiting: Vec<&str> = synced
-                .iter()
-                .filter(|(_, done)| !done())
-                .map(|(name, _)| name.as_str())
-                .collect();
-            if !waiting.is_empty() {
-                return Err(format!("not yet listed: {}", waiting.join(", ")));
-            }
-            if *connected.borrow() {
-                Ok(())
-            } else {
-                Err("the Docker Engine does not answer".to_owned())
-            }
-        })
-    }
-
-    /// Brings gauges up to date before they are read.
-    #[must_use]
-    pub fn gauges(&self) -> Arc<dyn Fn(&Metrics) + Send + Sync> {
-        let host = Arc::clone(&self.host);
-        let agents = Arc::clone(&self.agents);
-        let connected = self.host.connected();
-        let (sealed, ring) = (Arc::clone(&self.sealed), Arc::clone(&self.ring));
-        let clock = Arc::clone(&self.setup.clock);
-        Arc::new(move |metrics| {
-            keys::gauge(metrics, &sealed, &ring, &*clock);
-            metrics.agents(super::context::LOCAL_HOST, agents.expected(), agents.connected());
-            metrics.instances(host.counts().into_iter());
-            metrics.engine_connected(super::context::LOCAL_HOST, *connected.borrow());
-        })
-    }
-
     /// Runs until told to stop, and then until what is under way has finished.
-    pub async fn run(self, stop: watch::Receiver<bool>) {
+    pub async fn run(mut self, stop: watch::Receiver<bool>) {
+        // Not before: who stands by writes nothing.
+        let ending = self.start_audit();
         let scopes: Vec<Option<String>> = if self.setup.namespaces.is_empty() {
             vec![None]
         } else {
@@ -220,6 +198,33 @@ impl<E: Engine> Operator<E> {
             scope.run(&stop, &mut tasks);
         }
         while tasks.join_next().await.is_some() {}
+        ending.wait(&self.auditor).await;
+    }
+
+    fn start_audit(&mut self) -> Ending {
+        let (auditor, ending) = Auditor::start(
+            self.setup.audit_log.take(),
+            Arc::clone(&self.ring),
+            Arc::clone(&self.setup.clock),
+            self.setup.metrics.clone(),
+        );
+        self.auditor = auditor;
+        ending
+    }
+
+    /// It is ready when all of these have been listed.
+    fn wait_for(&self, shelves: &Shelves) {
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        let (one, two) = (
+            Arc::clone(&shelves.docker_secrets),
+            Arc::clone(&shelves.config_maps),
+        );
+        synced.push(("DockerSecrets".to_owned(), Box::new(move || one.is_filled())));
+        synced.push(("ConfigMaps".to_owned(), Box::new(move || two.is_filled())));
+        for (name, shelf) in &shelves.secrets {
+            let shelf = Arc::clone(shelf);
+            synced.push((format!("Secrets of {name}"), Box::new(move || shelf.is_filled())));
+        }
     }
 
     fn keep_ring(&self, stop: &watch::Receiver<bool>, tasks: &mut tokio::task::JoinSet<()>) {
@@ -264,12 +269,19 @@ impl<E: Engine> Operator<E> {
     }
 }
 
+type UsersWatch = (
+    reflector::store::Writer<DynamicObject>,
+    mpsc::UnboundedReceiver<ObjectRef<DockerSecret>>,
+);
+
 /// The watches of one namespace, or of all.
 struct Scope<E> {
     context: Arc<Context<E>>,
     namespace: Option<String>,
     wakes: Wakes,
     ring_changes: watch::Receiver<u64>,
+    /// To be filled with the deployments, and the secrets whose users elsewhere have changed.
+    users: Option<UsersWatch>,
     docker_secrets: Objects<DockerSecret>,
     config_maps: Objects<ConfigMap>,
     secrets: Vec<Objects<Secret>>,
@@ -285,6 +297,10 @@ impl<E: Engine> Scope<E> {
         };
         let (docker_secrets, shelf) = shelve(scoped(&setup.client, namespace), may_not("DockerSecrets"));
         operator.sealed.add(Arc::clone(&shelf));
+        let users = reflector::store::Writer::new(resource());
+        let looks = operator
+            .neighbours
+            .add(namespace, Arc::clone(&shelf), users.as_reader());
         let wakes = Arc::clone(&operator.wakes);
         let late = Arc::new(move || wake_all(&wakes, &WakeUp::All));
         let (config_shelves, config_maps) = ConfigMaps::new(setup.client.clone(), FIRST_LISTS, late);
@@ -299,28 +315,24 @@ impl<E: Engine> Scope<E> {
             secrets.push(watch);
             core.insert(name.clone(), shelf);
         }
-        let mut synced = operator.synced.lock().unwrap_or_else(PoisonError::into_inner);
-        let (one, two) = (Arc::clone(&shelf), Arc::clone(&config_shelves));
-        synced.push(("DockerSecrets".to_owned(), Box::new(move || one.is_filled())));
-        synced.push(("ConfigMaps".to_owned(), Box::new(move || two.is_filled())));
-        for (name, shelf) in &core {
-            let shelf = Arc::clone(shelf);
-            synced.push((format!("Secrets of {name}"), Box::new(move || shelf.is_filled())));
-        }
-        drop(synced);
+        let shelves = Arc::new(Shelves {
+            namespace: namespace.map(str::to_owned),
+            neighbours: Arc::clone(&operator.neighbours),
+            docker_secrets: shelf,
+            config_maps: config_shelves,
+            secrets: core,
+        });
+        operator.wait_for(&shelves);
         let context = Context {
             client: setup.client.clone(),
             host: Arc::clone(&operator.host),
             agents: Arc::clone(&operator.agents),
             commands: Arc::clone(&operator.commands),
             executor: operator.executor.clone(),
-            shelves: Arc::new(Shelves {
-                docker_secrets: shelf,
-                config_maps: config_shelves,
-                secrets: core,
-            }),
+            shelves,
             ring: Arc::clone(&operator.ring),
             clock: Arc::clone(&setup.clock),
+            auditor: operator.auditor.clone(),
             events: EventWriter::new(setup.client.clone(), setup.reporter.clone()),
             history: {
                 let wakes = Arc::clone(&operator.wakes);
@@ -332,6 +344,7 @@ impl<E: Engine> Scope<E> {
             written: Written::default(),
             failures: Failures::default(),
             moments: Moments::default(),
+            checks: Checks::every(setup.files_check_interval),
             asked: Asked::default(),
         };
         Self {
@@ -339,6 +352,7 @@ impl<E: Engine> Scope<E> {
             namespace: namespace.map(str::to_owned),
             wakes: Arc::clone(&operator.wakes),
             ring_changes: operator.ring_changes.subscribe(),
+            users: Some((users, looks)),
             docker_secrets,
             config_maps,
             secrets,
@@ -352,7 +366,7 @@ impl<E: Engine> Scope<E> {
         }
     }
 
-    fn run(self, stop: &watch::Receiver<bool>, tasks: &mut tokio::task::JoinSet<()>) {
+    fn run(mut self, stop: &watch::Receiver<bool>, tasks: &mut tokio::task::JoinSet<()>) {
         let (shelves, wakes) = (Arc::clone(&self.context.shelves), Arc::clone(&self.wakes));
         let mut stopping = stop.clone();
         tasks.spawn(async move {
@@ -364,15 +378,22 @@ impl<E: Engine> Scope<E> {
         });
         let revisions = scoped(&self.context.client, self.namespace.as_deref());
         tasks.spawn(Arc::clone(&self.context.history).follow(revisions, stop.clone()));
-        tasks.spawn(self.secret_controller(stop.clone()));
+        if let Some(users) = self.users.take() {
+            tasks.spawn(self.secret_controller(users, stop.clone()));
+        }
         tasks.spawn(self.deployment_controller(stop.clone()));
     }
 
-    fn secret_controller(&self, stop: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
-        let writer = reflector::store::Writer::new(resource());
-        let deployments: Store<DynamicObject> = writer.as_reader();
+    fn secret_controller(
+        &self,
+        (writer, looks): UsersWatch,
+        stop: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let store: Store<DynamicObject> = writer.as_reader();
         let changes = follow(self.deployments()).reflect(writer).touched_objects();
-        let (users, store) = (Users::default(), deployments.clone());
+        let (users, own) = (Users::default(), self.namespace.clone());
+        let neighbours = Arc::clone(&self.context.shelves.neighbours);
+        let across = Arc::clone(&neighbours);
         let controller = Controller::new(
             scoped::<DockerSecret>(&self.context.client, self.namespace.as_deref()),
             quiet(),
@@ -381,14 +402,14 @@ impl<E: Engine> Scope<E> {
         .graceful_shutdown_on(stopped(stop))
         .watches_stream_with(
             changes,
-            move |d: DynamicObject| users.concerned(&d, &store),
+            move |d: DynamicObject| across.at_home(own.as_deref(), users.concerned(&d, &store)),
             resource(),
         )
+        .reconcile_on(received(looks))
         .reconcile_all_on(changes_of(self.ring_changes.clone()));
         let context = Arc::new(secret::SecretContext {
             shared: Arc::clone(&self.context),
-            listed: listed(deployments.clone()),
-            deployments,
+            neighbours,
         });
         async move {
             controller
@@ -412,12 +433,23 @@ impl<E: Engine> Scope<E> {
             .unwrap_or_else(PoisonError::into_inner)
             .push(wakes);
         let (by_secret, by_core, by_map) = (store.clone(), store.clone(), store.clone());
+        let (neighbours, own) = (
+            Arc::clone(&self.context.shelves.neighbours),
+            self.namespace.clone(),
+        );
+        let everywhere = Arc::clone(&self.wakes);
         let mut controller = Controller::for_stream_with(objects, store.clone(), resource())
             .with_config(ControllerConfig::default().concurrency(CONCURRENCY))
             .graceful_shutdown_on(stopped(stop))
             .watches_stream(self.docker_secrets, move |s: DockerSecret| {
-                let named = Named::Secret(SecretKind::DockerSecret, s.metadata.name.unwrap_or_default());
-                named_by(&by_secret, &named, s.metadata.namespace.as_deref())
+                let namespaces = neighbours.concerned(&s);
+                for other in namespaces
+                    .iter()
+                    .filter(|n| own.as_ref().is_some_and(|own| own != *n))
+                {
+                    wake_all(&everywhere, &WakeUp::Namespace(other.clone()));
+                }
+                named_by_sealed(&by_secret, s, &namespaces)
             })
             .watches_stream(self.config_maps, move |m: ConfigMap| {
                 let named = Named::ConfigMap(m.metadata.name.unwrap_or_default());
@@ -427,8 +459,10 @@ impl<E: Engine> Scope<E> {
         for secrets in self.secrets {
             let store = by_core.clone();
             controller = controller.watches_stream(secrets, move |s: Secret| {
-                let named = Named::Secret(SecretKind::Secret, s.metadata.name.unwrap_or_default());
-                named_by(&store, &named, s.metadata.namespace.as_deref())
+                let namespace = s.metadata.namespace.unwrap_or_default();
+                let name = s.metadata.name.unwrap_or_default();
+                let named = Named::Secret(SecretKind::Secret, namespace.clone(), name);
+                named_by(&store, &named, Some(&namespace))
             });
         }
         let context = self.context;

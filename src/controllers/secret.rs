@@ -7,14 +7,11 @@ use std::{sync::Arc, time::Duration};
 use k8s_openapi::api::core::v1::{Namespace, ObjectReference};
 use kube::{
     Api, ResourceExt,
-    api::{DynamicObject, Patch, PatchParams},
-    runtime::{controller::Action, reflector::Store},
+    api::{Patch, PatchParams},
+    runtime::controller::Action,
 };
 
-use super::{
-    context::Context,
-    references::{self, Named},
-};
+use super::{context::Context, neighbours::Neighbours, references::Named, streams::names};
 use crate::{
     api::{
         DockerSecret, GROUP, VERSION,
@@ -49,9 +46,7 @@ pub struct SecretContext<E> {
     /// The shared context.
     pub shared: Arc<Context<E>>,
     /// All deployments, to find users.
-    pub deployments: Store<DynamicObject>,
-    /// Whether they have been listed once.
-    pub listed: tokio::sync::watch::Receiver<bool>,
+    pub neighbours: Arc<Neighbours>,
 }
 
 /// Publishes what is known of one secret.
@@ -63,7 +58,7 @@ pub async fn reconcile<E: Engine>(
     ctx: Arc<SecretContext<E>>,
 ) -> Result<Action, Error> {
     let shared = &ctx.shared;
-    let users = users(&secret, &ctx.deployments);
+    let users = users(&secret, &ctx.neighbours);
     if secret.metadata.deletion_timestamp.is_some() {
         return delete(&secret, &ctx, &users).await;
     }
@@ -117,19 +112,14 @@ pub async fn reconcile<E: Engine>(
     Ok(next.map_or_else(Action::await_change, Action::requeue))
 }
 
-/// Who references it, and whether that one is being deleted itself.
-fn users(secret: &DockerSecret, deployments: &Store<DynamicObject>) -> Vec<(ConsumerReference, bool)> {
-    let wanted = Named::Secret(SecretKind::DockerSecret, secret.name_any());
-    let namespace = secret.metadata.namespace.as_deref().unwrap_or_default();
-    let mut users: Vec<(ConsumerReference, bool)> = deployments
-        .state()
-        .iter()
-        .filter(|d| d.metadata.namespace == secret.metadata.namespace)
-        .filter(|d| {
-            d.data
-                .get("spec")
-                .is_some_and(|spec| references::of(spec, namespace).contains(&wanted))
-        })
+/// Who references it, of those whom it admits, and whether that one is being deleted itself. Whoever was not asked for
+/// consent cannot keep it from being deleted.
+fn users(secret: &DockerSecret, neighbours: &Neighbours) -> Vec<(ConsumerReference, bool)> {
+    let namespace = secret.metadata.namespace.clone().unwrap_or_default();
+    let wanted = Named::Secret(SecretKind::DockerSecret, namespace, secret.name_any());
+    let mut users: Vec<(ConsumerReference, bool)> = neighbours
+        .deployments()
+        .filter(|d| names(d, &wanted, |namespace| secret.admits(namespace)))
         .map(|d| {
             let user = ConsumerReference {
                 kind: "DockerDeployment".to_owned(),
@@ -154,7 +144,10 @@ async fn delete<E: Engine>(
     let staying: Vec<String> = users
         .iter()
         .filter(|(_, going)| !going)
-        .map(|(user, _)| user.name.clone())
+        .map(|(user, _)| match secret.metadata.namespace.as_ref() {
+            Some(own) if *own == user.namespace => user.name.clone(),
+            _ => format!("{}/{}", user.namespace, user.name),
+        })
         .collect();
     let forced = secret
         .annotations()

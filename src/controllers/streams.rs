@@ -1,7 +1,7 @@
 //! The streams that wake reconciles, and what turns one thing that happened into the objects that it concerns.
 //! Starts nothing and decides nothing. Called by [`super::run`].
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::{StreamExt, stream};
 use kube::{
@@ -23,27 +23,55 @@ use super::{
     references::{self, Named},
     watched::Shelf,
 };
+use crate::api::{DockerSecret, reference::SecretKind};
 
 /// Objects of one kind as a watch tells them.
 pub(super) type Objects<K> = stream::BoxStream<'static, Result<K, watcher::Error>>;
 
-/// The deployments that name an object.
+/// The deployments of a namespace that name an object.
 pub(super) fn named_by(
     store: &Store<DynamicObject>,
     wanted: &Named,
     namespace: Option<&str>,
 ) -> Vec<ObjectRef<DynamicObject>> {
+    let within = |other: &str| namespace == Some(other);
+    named_within(store, wanted, within)
+}
+
+/// The deployments of these namespaces that name a sealed secret.
+pub(super) fn named_by_sealed(
+    store: &Store<DynamicObject>,
+    secret: DockerSecret,
+    namespaces: &BTreeSet<String>,
+) -> Vec<ObjectRef<DynamicObject>> {
+    let meta = secret.metadata;
+    let (namespace, name) = (meta.namespace.unwrap_or_default(), meta.name.unwrap_or_default());
+    let wanted = Named::Secret(SecretKind::DockerSecret, namespace, name);
+    named_within(store, &wanted, |namespace| namespaces.contains(namespace))
+}
+
+/// Only in these namespaces: to walk through every deployment for every secret would be slow at a start.
+fn named_within(
+    store: &Store<DynamicObject>,
+    wanted: &Named,
+    within: impl Fn(&str) -> bool,
+) -> Vec<ObjectRef<DynamicObject>> {
     store
         .state()
         .iter()
-        .filter(|d| d.metadata.namespace.as_deref() == namespace)
-        .filter(|d| {
-            d.data
-                .get("spec")
-                .is_some_and(|spec| references::of(spec, namespace.unwrap_or_default()).contains(wanted))
-        })
+        .filter(|d| names(d, wanted, &within))
         .map(|d| ObjectRef::from_obj_with(&**d, resource()))
         .collect()
+}
+
+/// Whether a deployment of one of these namespaces names an object.
+pub(super) fn names(deployment: &DynamicObject, wanted: &Named, within: impl Fn(&str) -> bool) -> bool {
+    let namespace = deployment.metadata.namespace.as_deref().unwrap_or_default();
+    within(namespace)
+        && deployment
+            .data
+            .get("spec")
+            .is_some_and(|spec| references::of(spec, namespace).contains(wanted))
 }
 
 /// Wake-ups as objects; what does not exist (an orphan's owner) is nobody.
@@ -73,6 +101,13 @@ pub(super) fn woken_objects(
                 .collect::<Vec<_>>(),
         };
         stream::iter(objects)
+    })
+}
+
+/// What a channel brings.
+pub(super) fn received<T: Send>(from: mpsc::UnboundedReceiver<T>) -> impl futures::Stream<Item = T> + Send {
+    stream::unfold(from, |mut from| async move {
+        from.recv().await.map(|one| (one, from))
     })
 }
 

@@ -247,6 +247,7 @@ fn forget<E: Engine>(pass: &Pass<'_, E>) {
     pass.ctx.failures.clear(uid);
     pass.ctx.moments.forget(uid);
     pass.ctx.asked.forget(uid);
+    pass.ctx.checks.forget(uid);
     pass.ctx.executor.watched().forget_owner(uid);
     pass.ctx.agents.forget(&pass.subject());
 }

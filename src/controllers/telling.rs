@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
 use super::{
@@ -17,7 +18,7 @@ use crate::{
     engine::{Engine, Kind},
     execute::{Outcome, Report},
     plan::{Hold, Plan},
-    state::observed::Observed,
+    state::{files::Holder, observed::Observed},
     status::{self, Facts},
 };
 
@@ -76,11 +77,19 @@ impl<E: Engine> Pass<'_, E> {
         facts.deadline = self.ctx.moments.deadline(&self.id.owner.uid, deadline, now);
         let summary = status::summarize(&facts);
         publish::everything(self, &facts, &summary).await?;
-        let next = self.next(plan, reports, &summary);
+        let check = self.next_check(observed, now);
+        let next = self.next(plan, reports, summary.deadline.into_iter().chain(check).min());
         Ok((next, summary.status))
     }
 
-    fn next(&self, plan: &Plan, reports: &[Report], summary: &status::deployment::Summary) -> Action {
+    /// When files are to be compared. What is due and could not be compared waits for whatever hinders it to change.
+    fn next_check(&self, observed: &Observed, now: Timestamp) -> Option<Timestamp> {
+        let has_files = observed.files.holders.iter().any(Holder::runs);
+        let due = has_files.then(|| self.ctx.checks.due(&self.id.owner.uid, now));
+        due.flatten().filter(|due| *due > now)
+    }
+
+    fn next(&self, plan: &Plan, reports: &[Report], deadline: Option<Timestamp>) -> Action {
         let failed = reports
             .iter()
             .any(|r| matches!(r.outcome, Outcome::Failed(_) | Outcome::Foreign { .. }));
@@ -94,10 +103,7 @@ impl<E: Engine> Pass<'_, E> {
             None
         };
         let now = self.ctx.clock.now();
-        let until = [plan.look_again_at(), summary.deadline]
-            .into_iter()
-            .flatten()
-            .min();
+        let until = plan.look_again_at().into_iter().chain(deadline).min();
         let until = until.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
         match [pause, until].into_iter().flatten().min() {
             // A millisecond more than the moment itself, so that it has passed when we look.

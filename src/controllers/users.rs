@@ -50,14 +50,13 @@ impl Users {
             .flatten()
             .flat_map(|(named, _)| named)
             .collect();
-        let namespace = meta.namespace.clone().unwrap_or_default();
         named
             .into_iter()
             .filter_map(|named| match named {
-                Named::Secret(SecretKind::DockerSecret, name) => {
+                Named::Secret(SecretKind::DockerSecret, namespace, name) => {
                     Some(ObjectRef::new(&name).within(&namespace))
                 }
-                Named::Secret(SecretKind::Secret, _) | Named::ConfigMap(_) => None,
+                Named::Secret(SecretKind::Secret, ..) | Named::ConfigMap(_) => None,
             })
             .collect()
     }

@@ -12,7 +12,7 @@ use kube::{
 
 use tokio::sync::watch;
 
-use super::config_maps::ConfigMaps;
+use super::{config_maps::ConfigMaps, neighbours::Neighbours};
 use crate::{
     api::DockerSecret,
     secrets::source::{Lookup, Source},
@@ -76,6 +76,10 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Shelf<K> {
 
 /// All stores of one controller.
 pub struct Shelves {
+    /// The one namespace that is watched here; all when absent.
+    pub namespace: Option<String>,
+    /// The shelves of the others.
+    pub neighbours: Arc<Neighbours>,
     /// Sealed secrets.
     pub docker_secrets: Arc<Shelf<DockerSecret>>,
     /// ConfigMaps, by the namespaces in which one is named.
@@ -106,7 +110,16 @@ impl Shelves {
 
 impl Source for Shelves {
     fn docker_secret(&self, namespace: &str, name: &str) -> Lookup<DockerSecret> {
-        self.docker_secrets.get(namespace, name)
+        if self.namespace.as_deref().is_none_or(|own| own == namespace) {
+            return self.docker_secrets.get(namespace, name);
+        }
+        match self.neighbours.secrets(namespace) {
+            Some(shelf) => shelf.get(namespace, name),
+            None => Lookup::Denied(format!(
+                "namespace {namespace} is not watched; start the operator with --namespace {namespace} as well, or seal the \
+                 value for a namespace that is"
+            )),
+        }
     }
 
     fn secret(&self, namespace: &str, name: &str) -> Lookup<Secret> {

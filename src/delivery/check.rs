@@ -59,6 +59,23 @@ pub enum Unlike {
     },
 }
 
+impl Unlike {
+    /// The property that differs, in one word, for metrics.
+    #[must_use]
+    pub const fn property(&self) -> &'static str {
+        match self {
+            Self::Directory | Self::NotTmpfs => "directory",
+            Self::Generation | Self::Told => "generation",
+            Self::Missing { .. } => "missing",
+            Self::Unexpected => "unexpected",
+            Self::Size { .. } => "size",
+            Self::Mode { .. } => "mode",
+            Self::Owner { .. } => "owner",
+            Self::Content { .. } => "content",
+        }
+    }
+}
+
 /// Compares `shelf`, from a receipt for a parcel with `key`, with what `load` was to achieve for the user `uid`:`gid`.
 ///
 /// # Errors
@@ -89,7 +106,7 @@ pub fn check(load: &Load, key: &DigestKey, uid: u32, gid: u32, shelf: &Shelf) ->
             for file in files {
                 check_file(file, key, uid, gid, seen.remove(file.path.as_str()))?;
             }
-            if seen.is_empty() {
+            if seen.is_empty() && shelf.strangers == 0 {
                 Ok(())
             } else {
                 Err(Unlike::Unexpected)
@@ -174,6 +191,7 @@ mod tests {
             user: User { uid: 1000, gid: 1001 },
             mode: 0o700,
             files: FILES.map(|(path, bytes)| seen(path, bytes)).into(),
+            strangers: 0,
         }
     }
 
@@ -208,6 +226,7 @@ mod tests {
             ),
             (after(|s| s.files.push(seen("more", b""))), Unlike::Unexpected),
             (after(|s| s.files.push(s.files[1].clone())), Unlike::Unexpected),
+            (after(|s| s.strangers = 1), Unlike::Unexpected),
             (after(|s| s.files[1].size += 1), Unlike::Size { path: path() }),
             (after(|s| s.files[1].mode = 0o440), Unlike::Mode { path: path() }),
             (after(|s| s.files[1].uid = 0), Unlike::Owner { path: path() }),

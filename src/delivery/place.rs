@@ -122,11 +122,19 @@ impl Standing {
         replaced.into_iter().take(count).map(|(name, _)| name).collect()
     }
 
-    /// A name that a link needs and something has that is not one. Nobody but a delivery writes here.
+    /// What no delivery made: nobody else has anything to write here. A link of ours that leads elsewhere is among them, and
+    /// so is what is no link and has the name of one.
     #[must_use]
-    pub fn in_the_way<'a>(&self, links: &BTreeSet<&'a str>) -> Option<&'a str> {
-        let taken = |name: &&&str| matches!(self.0.get(**name), Some(None));
-        links.iter().find(taken).copied()
+    pub fn strangers(&self) -> Vec<&str> {
+        let own = |name: &str| {
+            let made = [DATA, NEXT_DATA, TOLD, NEXT_TOLD, NEXT_LINKS].contains(&name);
+            let numbered = parse(name).is_some() && self.link(name).is_none();
+            // The links to what is current and told are links.
+            let whole = self.link(name).is_some() || ![DATA, TOLD].contains(&name);
+            (made && whole) || numbered || self.leads_to_data(name)
+        };
+        let names = self.0.keys().map(String::as_str);
+        names.filter(|name| !own(name)).collect()
     }
 
     /// Links that are to be made, or lead elsewhere.
@@ -313,8 +321,11 @@ mod tests {
         ]);
         assert_eq!(there.missing(&wanted), ["tls"]);
         assert_eq!(there.stale(&wanted), ["old"]);
-        assert_eq!(there.in_the_way(&wanted), None);
-        assert_eq!(standing(&["tls"]).in_the_way(&wanted), Some("tls"));
+        assert_eq!(there.strangers(), ["b", "c", "tls"]);
+        assert_eq!(
+            standing(&["..data", "..g.1", "..x>..g.1"]).strangers(),
+            ["..data", "..x"]
+        );
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub struct Shelf {
     pub mode: u32,
     /// The files of the current generation that the directory's links lead to, sorted by path.
     pub files: Vec<SeenFile>,
+    /// How many things are there that no delivery made. A holder of an older build does not count them.
+    #[serde(default)]
+    pub strangers: u64,
 }
 
 /// An owner, by number.

@@ -29,6 +29,7 @@ pub(super) struct Pages {
     pub(super) noswap: Option<bool>,
     /// Whether the engine was found to see the operator's own directory of the host.
     pub(super) shares_host: bool,
+    pub(super) drifts: Vec<&'static str>,
 }
 
 impl Book {
@@ -91,6 +92,12 @@ impl Book {
         let found = user::knows_noswap(&engine.info().await?.kernel);
         self.pages().noswap = Some(found);
         Ok(found)
+    }
+
+    /// In what files were found changed by somebody else since this was last asked, in one word for each volume.
+    #[must_use]
+    pub fn take_drifts(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.pages().drifts)
     }
 
     /// Forgets what was found about a container.

@@ -22,6 +22,7 @@ use crate::{
         container::{ContainerId, ContainerSpec, ContainerView, RunState},
         files::{Delivered, FileUser, Holder, Shown, UserLookup, on_host},
         plaintext::SecretEnv,
+        protected,
     },
 };
 
@@ -29,6 +30,9 @@ use crate::{
 pub(super) const EXEC: Duration = Duration::from_secs(30);
 /// The longest answer of a holder.
 const LONGEST_ANSWER: usize = 4 << 20;
+/// What is told of a volume that was not filled whole, or that somebody has changed.
+const OTHER_PROGRAM: &str = "the program that sets protected variables is not whole in its volume: remove this holder and the volume \
+     of its label supercargo.dev/program, and both are made again";
 /// How many bytes go into one exec: well below what a parcel may have.
 const BATCH: usize = 3 << 20;
 
@@ -59,6 +63,7 @@ impl<E: Engine> Run<'_, E> {
             FileAction::Deliver {
                 holder, user, loads, ..
             } => self.deliver(holder, *user, loads).await,
+            FileAction::Check { holder, user, loads } => self.check(holder, *user, loads).await,
             FileAction::Look { holder, places } => {
                 let orders = places.iter().map(|place| (place.clone(), Order::Look));
                 self.exchange(holder, orders.collect()).await?;
@@ -109,6 +114,15 @@ impl<E: Engine> Run<'_, E> {
     }
 
     async fn ensure_holder(&self, spec: &ContainerSpec) -> engine::Result<Outcome> {
+        // The first one fills the volume of the program: none may come, and none may be swept, while it does.
+        let _turn = match spec.labels.get(label::PROGRAM) {
+            Some(program) => {
+                let turn = self.executor.programs.lock().await;
+                self.ensure_program(program).await?;
+                Some(turn)
+            }
+            None => None,
+        };
         let id = match self.create(spec).await {
             Ok(Ok(id)) => id,
             Ok(Err(Outcome::Foreign { id })) => match self.holder(id.as_str()).await? {
@@ -150,9 +164,13 @@ impl<E: Engine> Run<'_, E> {
         self.touch(id);
         if let Some(view) = self.holder(id.as_str()).await? {
             self.engine().remove_container(id, true).await?;
+            let has_program = !view.label(label::PROGRAM).is_empty();
             // What was seen of what it wrote says nothing about what another one will write.
             let held = Holder::of(view).volumes;
             self.book().forget_contents(|volume| held.contains_key(volume));
+            if has_program {
+                self.sweep_programs().await?;
+            }
         }
         Ok(Outcome::Done)
     }
@@ -226,7 +244,7 @@ impl<E: Engine> Run<'_, E> {
         Ok(())
     }
 
-    fn bytes_of(&self, load: &Load, holder: &str) -> engine::Result<Vec<File>> {
+    pub(super) fn bytes_of(&self, load: &Load, holder: &str) -> engine::Result<Vec<File>> {
         let file = |slot: &crate::state::files::FileSlot| {
             let bytes = self.env.get(&slot.slot).ok_or_else(|| {
                 let message = format!("the value of {} is not at hand any more", slot.path);
@@ -242,7 +260,7 @@ impl<E: Engine> Run<'_, E> {
     }
 
     /// One exec in a holder: orders in, what is there out; it is noted in the book.
-    async fn exchange(
+    pub(super) async fn exchange(
         &self,
         holder: &str,
         orders: Vec<(Place, Order)>,
@@ -401,7 +419,9 @@ impl<E: Engine> Run<'_, E> {
 /// What a failed exec complains of, in words of ours: what comes back from a call that carried values is not passed on.
 fn words(complaint: &[u8]) -> &'static str {
     let text = String::from_utf8_lossy(complaint);
-    if text.contains("No space left") || text.contains("no space left") {
+    if text.contains(protected::BROKEN) {
+        OTHER_PROGRAM
+    } else if text.contains("No space left") || text.contains("no space left") {
         "there is no room for the files"
     } else if text.is_empty() {
         "the writing of the files was cut off"

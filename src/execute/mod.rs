@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 
 use crate::{
     api::keys::label,
@@ -19,9 +19,11 @@ use crate::{
 
 mod agent;
 mod book;
+mod drift;
 mod files;
 mod host;
 pub mod program;
+mod program_volume;
 mod user;
 pub mod watched;
 
@@ -29,15 +31,19 @@ pub use crate::plan::outcome::{Outcome, Report, Skipped};
 pub use book::Book;
 pub use host::{HostFiles, apart};
 pub use program::Program;
+pub use user::knows_noswap;
 pub use watched::{Remember, Wake, Watched};
+
+/// The credential for a registry, if there is one, or why that is not known.
+pub type Login = BoxFuture<'static, engine::Result<Option<RegistryCredential>>>;
 
 /// The bytes that a plan's slots stand for, wiped when the run is over.
 #[derive(Default)]
 pub struct Supplies {
     /// Environment values.
     pub env: SecretEnv,
-    /// The credential for the image's registry.
-    pub credential: Option<RegistryCredential>,
+    /// Gives the credential for the image's registry. Asked when a pull begins, and then beside everything else.
+    pub credential: Option<Login>,
     /// Fingerprints of the secrets that the credential came from; see [`pull_key`].
     pub credentials: String,
 }
@@ -49,6 +55,8 @@ pub struct Executor<E> {
     program: Arc<Program>,
     /// One agent at a time is looked after: all deployments of a namespace want theirs at the same moment.
     agents: Arc<tokio::sync::Mutex<()>>,
+    /// One at a time fills or sweeps volumes of the program.
+    programs: Arc<tokio::sync::Mutex<()>>,
     files: Arc<Book>,
     host: Option<HostFiles>,
 }
@@ -60,6 +68,7 @@ impl<E> Clone for Executor<E> {
             watched: Arc::clone(&self.watched),
             program: Arc::clone(&self.program),
             agents: Arc::clone(&self.agents),
+            programs: Arc::clone(&self.programs),
             files: Arc::clone(&self.files),
             host: self.host.clone(),
         }
@@ -71,7 +80,7 @@ struct Run<'a, E> {
     executor: &'a Executor<E>,
     owner: &'a Owner,
     env: &'a SecretEnv,
-    credential: Mutex<Option<RegistryCredential>>,
+    credential: Mutex<Option<Login>>,
     credentials: &'a str,
     touched: Mutex<Vec<ContainerId>>,
 }
@@ -85,6 +94,7 @@ impl<E: Engine> Executor<E> {
             watched,
             program,
             agents: Arc::default(),
+            programs: Arc::default(),
             files: Arc::default(),
             host: None,
         }
@@ -172,11 +182,12 @@ impl<E: Engine> Run<'_, E> {
         let mut reports = Vec::new();
         let mut made = None;
         for action in chain {
+            let began = tokio::time::Instant::now();
             let outcome = match self.act(action, &mut made).await {
                 Ok(outcome) => outcome,
                 Err(error) => Outcome::Failed(error),
             };
-            let report = Report::of(action, outcome);
+            let report = Report::of(action, outcome, began.elapsed());
             let end = report.ends_chain();
             reports.push(report);
             if end {
@@ -324,7 +335,13 @@ impl<E: Engine> Run<'_, E> {
             pull_key(self.owner, image, self.credentials),
             self.owner.clone(),
             Remember::Outcome,
-            async move { engine.pull_image(&reference, credential.as_ref()).await },
+            async move {
+                let credential = match credential {
+                    Some(login) => login.await?,
+                    None => None,
+                };
+                engine.pull_image(&reference, credential.as_ref()).await
+            },
         );
         begun(began)
     }

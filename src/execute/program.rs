@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
+use tar::{EntryType, Header};
 use tokio::io::AsyncReadExt;
 
 use crate::{
@@ -147,7 +148,8 @@ fn fingerprint(path: &Path) -> io::Result<String> {
     Ok(hex(&[env!("CARGO_PKG_VERSION"), &seen], VERSION))
 }
 
-/// An archive of the program as `/supercargo`, read as it is sent.
+/// An archive of the program, read as it is sent: in a directory of its own, of which the engine fills volumes, and as
+/// `/supercargo`, a second name of the same file.
 async fn archive(path: &Path) -> io::Result<Archive> {
     let file = tokio::fs::File::open(path).await?;
     let length = file.metadata().await?.len();
@@ -170,18 +172,28 @@ async fn archive(path: &Path) -> io::Result<Archive> {
             Err(error) => Some((Err(error), (file, 0))),
         }
     });
-    let end = vec![0; usize::try_from(padding).unwrap_or_default() + 2 * BLOCK];
-    let head = stream::iter([Ok(Bytes::copy_from_slice(header(length)?.as_bytes()))]);
-    Ok(head
-        .chain(content)
-        .chain(stream::iter([Ok(Bytes::from(end))]))
-        .boxed())
+    let padding = usize::try_from(padding).unwrap_or_default();
+    let piece = |bytes: &[u8]| Ok(Bytes::copy_from_slice(bytes));
+    let directory = header("program/", EntryType::Directory, 0)?;
+    let file = header("program/supercargo", EntryType::Regular, length)?;
+    let mut link = header("supercargo", EntryType::Link, 0)?;
+    link.set_link_name("program/supercargo")?;
+    link.set_cksum();
+    let (padding, end) = (vec![0; padding], vec![0; 2 * BLOCK]);
+    let head = stream::iter([piece(directory.as_bytes()), piece(file.as_bytes())]);
+    let tail = [
+        Ok(Bytes::from(padding)),
+        piece(link.as_bytes()),
+        Ok(Bytes::from(end)),
+    ];
+    Ok(head.chain(content).chain(stream::iter(tail)).boxed())
 }
 
-/// The header of an executable file of root's.
-fn header(length: u64) -> io::Result<tar::Header> {
-    let mut header = tar::Header::new_ustar();
-    header.set_path("supercargo")?;
+/// The header of something of root's that everybody may execute.
+fn header(path: &str, kind: EntryType, length: u64) -> io::Result<Header> {
+    let mut header = Header::new_ustar();
+    header.set_path(path)?;
+    header.set_entry_type(kind);
     header.set_mode(0o755);
     header.set_uid(0);
     header.set_gid(0);
@@ -211,12 +223,13 @@ mod tests {
             .output()
             .unwrap();
         let listed = String::from_utf8(out.stdout).unwrap();
+        assert!(out.status.success(), "{listed}");
+        let lines: Vec<&str> = listed.lines().collect();
+        assert!(lines[0].starts_with("drwxr-xr-x 0/0") && lines[0].ends_with(" program/"));
+        assert!(lines[1].starts_with("-rwxr-xr-x 0/0") && lines[1].contains("300001"));
+        assert!(lines[1].ends_with(" program/supercargo"), "{listed}");
         assert!(
-            out.status.success() && listed.starts_with("-rwxr-xr-x 0/0"),
-            "{listed}"
-        );
-        assert!(
-            listed.contains("300001") && listed.trim_end().ends_with(" supercargo"),
+            lines[2].ends_with(" supercargo link to program/supercargo"),
             "{listed}"
         );
         assert_eq!(pieces.concat().len() % BLOCK, 0);

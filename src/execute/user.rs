@@ -38,7 +38,8 @@ pub(super) fn numbers(text: &str, passwd: &[u8], group: &[u8]) -> Option<FileUse
 }
 
 /// Whether a kernel of this version has the tmpfs option `noswap` (6.4 and newer).
-pub(super) fn knows_noswap(kernel: &str) -> bool {
+#[must_use]
+pub fn knows_noswap(kernel: &str) -> bool {
     let mut parts = kernel.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     match (parts.next(), parts.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (6, 4),

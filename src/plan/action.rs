@@ -330,13 +330,13 @@ impl Plan {
         self.actions().next().is_none()
     }
 
-    /// Whether it makes a container or writes files, so that bytes are needed.
+    /// Whether it makes a container or writes or compares files, so that bytes are needed.
     #[must_use]
     pub fn needs_bytes(&self) -> bool {
         let needs = |a: &Action| {
             matches!(
                 a,
-                Action::Create { .. } | Action::Files(FileAction::Deliver { .. })
+                Action::Create { .. } | Action::Files(FileAction::Deliver { .. } | FileAction::Check { .. })
             )
         };
         self.actions().any(needs)

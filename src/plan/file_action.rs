@@ -119,6 +119,15 @@ pub enum FileAction {
         /// Where to look.
         places: Vec<Place>,
     },
+    /// Compares what stands there with what is to stand there, and changes nothing.
+    Check {
+        /// The holder's name.
+        holder: String,
+        /// Whose the files are.
+        user: FileUser,
+        /// What is to stand where.
+        loads: Vec<Load>,
+    },
     /// Looks whether a container sees what has been delivered.
     Confirm {
         /// The container; absent for the one that the action before it in the chain made.
@@ -159,6 +168,7 @@ impl FileAction {
             Self::RemoveVolumes { .. } => "remove-volumes",
             Self::Deliver { .. } => "deliver",
             Self::Look { .. } => "look",
+            Self::Check { .. } => "check",
             Self::Confirm { .. } => "confirm",
             Self::Signal { .. } => "signal",
             Self::NoteTold { .. } => "note-told",
@@ -176,9 +186,10 @@ impl FileAction {
                 name
             }
             Self::RemoveVolumes { volumes } => volumes.first().map_or("", String::as_str),
-            Self::Deliver { holder, .. } | Self::Look { holder, .. } | Self::NoteTold { holder, .. } => {
-                holder
-            }
+            Self::Deliver { holder, .. }
+            | Self::Look { holder, .. }
+            | Self::Check { holder, .. }
+            | Self::NoteTold { holder, .. } => holder,
             Self::Signal { target, .. } => &target.name,
         }
     }
@@ -193,7 +204,7 @@ impl FileAction {
             | Self::EnsureRecord { .. }
             | Self::StartHolder { .. } => Why::NeededFirst,
             Self::RemoveVolumes { .. } => Why::NeededNoMore,
-            Self::Look { .. } | Self::Confirm { .. } => Why::FilesUnknown,
+            Self::Look { .. } | Self::Check { .. } | Self::Confirm { .. } => Why::FilesUnknown,
             Self::Signal { .. } | Self::NoteTold { .. } => Why::FilesChanged,
         }
     }
@@ -212,6 +223,7 @@ impl FileAction {
             | Self::RemoveVolumes { .. }
             | Self::Deliver { .. }
             | Self::Look { .. }
+            | Self::Check { .. }
             | Self::NoteTold { .. } => None,
         }
     }

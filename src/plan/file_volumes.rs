@@ -14,6 +14,7 @@ use crate::{
         names,
         observed::Observed,
         owner::namespace_labels,
+        protected,
         volume::{Memory, Volume},
     },
 };
@@ -37,17 +38,26 @@ pub(super) enum Keeping<'a> {
 }
 
 impl<'a> Keeping<'a> {
-    /// As new volumes are.
-    pub(super) fn new_ones(observed: &'a Observed) -> Self {
+    /// As new volumes are. With protected variables among them they are the engine's, whatever directory of the host there
+    /// is: the program that sets them comes into a container from a volume that the engine fills as it makes the holder, and
+    /// that a holder verifies at each delivery.
+    pub(super) fn new_ones(desired: &Desired, observed: &'a Observed) -> Self {
         let noswap = observed.files.noswap;
         let host = observed.files.host.as_deref();
+        let host = host.filter(|_| !is_protected(desired));
         host.map_or(Self::Engine { noswap }, Keeping::Host)
     }
 
-    /// As those may be that came before the operator had a directory of the host.
-    pub(super) fn earlier(observed: &'a Observed) -> Option<Self> {
+    /// As those may be that came before the operator had a directory of the host, or before the deployment's variables
+    /// were protected.
+    pub(super) fn earlier(desired: &Desired, observed: &'a Observed) -> Option<Self> {
         let noswap = observed.files.noswap;
-        observed.files.host.as_ref().map(|_| Self::Engine { noswap })
+        let host = observed.files.host.as_deref()?;
+        Some(if is_protected(desired) {
+            Self::Host(host)
+        } else {
+            Self::Engine { noswap }
+        })
     }
 
     /// As those may be that came with another kernel.
@@ -55,6 +65,11 @@ impl<'a> Keeping<'a> {
         let noswap = !observed.files.noswap;
         Self::Engine { noswap }
     }
+}
+
+/// Whether variables are among a deployment's files.
+fn is_protected(desired: &Desired) -> bool {
+    desired.files().iter().any(|file| file.entry == protected::ENTRY)
 }
 
 /// The wanted volumes with files, on the engine.
@@ -77,7 +92,7 @@ impl<'a> Wanted<'a> {
 
     /// For a container that is to be made; `None` while nothing is wanted, or nobody knows yet whose the files are.
     pub(super) fn new_ones(desired: &'a Desired, observed: &Observed) -> Option<(FileUser, Self)> {
-        Self::of_kind(desired, observed, Keeping::new_ones(observed))
+        Self::of_kind(desired, observed, Keeping::new_ones(desired, observed))
     }
 
     /// The same, kept so.
@@ -93,8 +108,11 @@ impl<'a> Wanted<'a> {
     /// For those that are there as well: an image is asked whose they are when a container is to be made, not before. And
     /// what is known of the kernel, and where the operator keeps them, may have changed since they came.
     pub(super) fn all(desired: &'a Desired, observed: &Observed) -> Self {
-        let kinds = [Keeping::other_kernel(observed), Keeping::new_ones(observed)];
-        let kinds = kinds.into_iter().chain(Keeping::earlier(observed));
+        let kinds = [
+            Keeping::other_kernel(observed),
+            Keeping::new_ones(desired, observed),
+        ];
+        let kinds = kinds.into_iter().chain(Keeping::earlier(desired, observed));
         Self {
             volumes: kinds
                 .flat_map(|keeping| Self::for_users(desired, observed, keeping).volumes)
@@ -181,6 +199,12 @@ pub(super) fn labels(desired: &Desired) -> BTreeMap<String, String> {
     labels
 }
 
+/// The volume with the program that starts what has protected variables: of the version of the image that its holder is made
+/// of. A container has that of its holder, so that an upgrade changes nothing for those that run.
+fn program(desired: &Desired) -> String {
+    names::program(&desired.owner.instance, &desired.agent.version)
+}
+
 /// A container that does nothing, with these volumes: of the operator's own image, of whoever is to own the files.
 pub(super) fn holder(desired: &Desired, user: FileUser, wanted: &Wanted<'_>) -> ContainerSpec {
     let volumes = wanted.volumes.iter();
@@ -195,12 +219,22 @@ pub(super) fn holder(desired: &Desired, user: FileUser, wanted: &Wanted<'_>) -> 
         read_only: false,
         source: MountSource::Files(name.clone()),
     };
+    let program = is_protected(desired).then(|| program(desired));
+    if let Some(program) = &program {
+        labels.insert(label::PROGRAM.to_owned(), program.clone());
+    }
+    // The engine fills it from the image when the first holder is made; from then on nobody can write it.
+    let program = program.map(|volume| Mount {
+        target: protected::SOURCE_DIRECTORY.to_owned(),
+        read_only: true,
+        source: MountSource::Volume(volume),
+    });
     ContainerSpec {
         name: wanted.plain_name(desired),
         image: desired.agent.image.clone(),
         entrypoint: Some(["/supercargo", "hold"].map(str::to_owned).to_vec()),
         user: Some(user.to_string()),
-        mounts: volumes.clone().map(mount).collect(),
+        mounts: volumes.clone().map(mount).chain(program).collect(),
         restarts: true,
         limits: Limits {
             memory: Some(volumes.fold(MEMORY, |all, _| all.saturating_add_unsigned(SIZE))),
@@ -288,6 +322,16 @@ pub(super) fn place(desired: &Desired, observed: &Observed, spec: &mut Container
                 mount.read_only = true;
             }
         }
+    }
+    if is_protected(desired) {
+        let name = wanted.plain_name(desired);
+        let held = observed.files.holders.iter().find(|held| held.name == name);
+        let program = held.map_or_else(|| program(desired), |held| held.program.clone());
+        let files = &observed.files;
+        let template = (spec.entrypoint.as_deref(), spec.cmd.as_deref());
+        spec.entrypoint = protected::entrypoint(template, (&files.entrypoint, &files.cmd));
+        spec.cmd = None;
+        spec.mounts.push(protected::program_mount(&program));
     }
     spec.labels.insert(
         label::FILES.to_owned(),

@@ -58,7 +58,7 @@ pub(super) fn keep(desired: &Desired, observed: &Observed, creating: bool) -> Fi
         Wanted::all(desired, observed),
         Wanted::new_ones(desired, observed),
     );
-    let keeping = Keeping::new_ones(observed);
+    let keeping = Keeping::new_ones(desired, observed);
     let name = new_ones
         .as_ref()
         .map(|(_, wanted)| wanted.holder_name(desired, keeping));
@@ -124,16 +124,16 @@ fn is_kept(desired: &Desired, observed: &Observed, held: &Holder, in_use: &BTree
     let wanted = || {
         let blocked = matches!(desired.template, Template::Blocked(_));
         let users = observed.files.user.is_none_or(|user| user == held.user);
-        let now = Wanted::by(desired, held.user, Keeping::new_ones(observed));
+        let now = Wanted::by(desired, held.user, Keeping::new_ones(desired, observed));
         let current = held.volumes.keys().all(|volume| now.volumes.contains_key(volume));
         desired.replicas > 0 && !held.volumes.is_empty() && (blocked || (users && current))
     };
     held.volumes.keys().any(|volume| in_use.contains(volume)) || wanted()
 }
 
-/// Makes the holder anew that those need who came before the operator had a directory of the host.
+/// Makes anew what those need whose volumes are of the other kind: see [`Keeping::earlier`].
 fn make_earlier(desired: &Desired, observed: &Observed, in_use: &BTreeSet<String>) -> Option<Chain> {
-    let keeping = Keeping::earlier(observed)?;
+    let keeping = Keeping::earlier(desired, observed)?;
     let set = Wanted::of_kind(desired, observed, keeping)?;
     let name = set.1.holder_name(desired, keeping);
     let used = set.1.volumes.keys().any(|volume| in_use.contains(volume));
@@ -221,7 +221,7 @@ impl Work<'_> {
         if held.runs() && self.astray_since(held) {
             return vec![remove(held, Why::FilesLost)];
         }
-        let (mut loads, mut places) = (Vec::new(), Vec::new());
+        let (mut loads, mut places, mut checks) = (Vec::new(), Vec::new(), Vec::new());
         for (volume, entry) in &held.volumes {
             let wanted = self.wanted.volumes.get(volume);
             let needed = self.in_use.contains(volume) || (self.creating && wanted.is_some());
@@ -238,10 +238,19 @@ impl Work<'_> {
                     volume: volume.clone(),
                     directory: Holder::directory(volume, entry),
                 }),
-                (Some(_), _) => {}
+                (Some(_), Some((file, _))) => checks.push(load(self.observed, file, volume)),
+                (Some(_), None) => {}
             }
         }
         let holder = held.name.clone();
+        // What is known to be something else is not compared first.
+        if self.observed.files.check && !checks.is_empty() && places.is_empty() && loads.is_empty() {
+            chain.push(Action::Files(FileAction::Check {
+                holder: holder.clone(),
+                user: held.user,
+                loads: checks,
+            }));
+        }
         if !places.is_empty() {
             chain.push(Action::Files(FileAction::Look {
                 holder: holder.clone(),

@@ -10,9 +10,10 @@ use super::{
 use crate::{
     api::keys::label,
     state::{
-        container::{ContainerView, ExitInfo, Mount, MountSource, RunState, SlotId},
+        container::{ContainerSpec, ContainerView, ExitInfo, Mount, MountSource, RunState, SlotId},
         desired::{Blocked, Desired, Template},
         files::{FileSlot, FileVolume, OnChange, is_holder},
+        protected,
     },
 };
 
@@ -487,4 +488,90 @@ fn a_directory_of_the_host_is_no_reason_to_replace_who_has_a_holder_and_its_loss
         done.iter().any(|line| line.contains(&Why::FilesLost.to_string())),
         "{done:#?}"
     );
+}
+
+#[test]
+fn what_is_due_is_compared_once_and_only_what_is_known_and_wanted() {
+    let (mut world, desired) = started(2, "v1", OnChange::Update);
+    world.files.check = true;
+    let done = settle(&mut world, &desired);
+    assert_eq!((done.len(), count(&done, "check")), (1, 1), "{done:#?}");
+    world.files.check = true;
+    assert!(
+        world.plan(&blocked(&desired)).is_empty(),
+        "nobody knows what it should be"
+    );
+    let changed = wish(2, "v2", OnChange::Update);
+    let plan = world.plan(&changed);
+    let words: Vec<&str> = plan.actions().map(Action::verb).collect();
+    assert_eq!(words, ["deliver"], "what is known to be another is written first");
+    world.forget();
+    let plan = world.plan(&desired);
+    assert!(plan.actions().all(|a| a.verb() == "look"), "{plan}");
+}
+
+/// The same volume, as protected variables.
+fn protected(replicas: u32, fingerprint: &str) -> Desired {
+    let mut desired = wish(replicas, fingerprint, OnChange::Restart);
+    if let Template::Known(prototype) = &mut desired.template {
+        let files = prototype.files[0].files.clone();
+        prototype.spec.entrypoint = Some(vec!["serve".into()]);
+        prototype.spec.mounts = vec![protected::mount()];
+        prototype.files = protected::volume(&files).into_iter().collect();
+    }
+    desired
+}
+
+fn created(plan: &super::Plan) -> Vec<ContainerSpec> {
+    let spec = |action: &Action| match action {
+        Action::Create { spec, .. } => Some((**spec).clone()),
+        _ => None,
+    };
+    plan.actions().filter_map(spec).collect()
+}
+
+fn program_of(spec: &ContainerSpec) -> &Mount {
+    spec.mounts
+        .iter()
+        .find(|m| m.target == protected::PROGRAM_DIRECTORY)
+        .unwrap()
+}
+
+#[test]
+fn a_container_with_protected_variables_starts_through_the_program_of_its_holder() {
+    let mut desired = protected(1, "v1");
+    let mut world = World::of(Vec::new());
+    settle(&mut world, &desired);
+    let held = holders(&world)[0].label(label::PROGRAM).to_owned();
+    assert_eq!(held, "supercargo_program_1_010a51");
+    // After an upgrade of the operator nothing is done, and one more has the program that its holder has.
+    desired.agent.version = "2".into();
+    desired.agent.image = "supercargo/agent:2".into();
+    let done = settle(&mut world, &desired);
+    assert!(done.iter().all(|line| line.contains("agent")), "{done:#?}");
+    desired.replicas = 2;
+    let more = created(&world.plan(&desired));
+    assert_eq!(program_of(&more[0]).source, MountSource::Files(held));
+    assert!(more[0].mounts.iter().all(|mount| mount.read_only));
+    assert_eq!(
+        more[0].entrypoint.as_deref().unwrap(),
+        ["/run/supercargo/bin/supercargo", "run", "--", "serve"]
+    );
+    // Another value is another holder, of the new version.
+    let mut next = protected(2, "v2");
+    next.agent = desired.agent.clone();
+    let next = created(&world.plan(&next));
+    assert_ne!(program_of(&next[0]).source, program_of(&more[0]).source);
+}
+
+#[test]
+fn protected_variables_of_before_stay_with_those_who_have_them_while_others_come() {
+    let (first, second) = (protected(2, "v1"), protected(2, "v2"));
+    let mut world = World::of(Vec::new());
+    settle(&mut world, &first);
+    let before: Vec<String> = world.files.content.keys().cloned().collect();
+    settle(&mut world, &second);
+    let after: Vec<String> = world.files.content.keys().cloned().collect();
+    assert!(before.len() == 1 && after.len() == 1 && before != after);
+    assert_eq!(holders(&world).len(), 1);
 }

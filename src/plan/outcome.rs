@@ -1,6 +1,8 @@
 //! What became of one action: vocabulary of the plan, so that whoever reads it need not know who acted.
 //! Built by `execute`; read by `status` (what people are told) and `controllers` (when to look again).
 
+use std::time::Duration;
+
 use super::{Action, Why, file_action::FileAction};
 use crate::state::{container::ContainerId, fault};
 
@@ -50,10 +52,12 @@ pub struct Report {
     pub image: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
 }
 
 impl Report {
-    pub(crate) fn of(action: &Action, outcome: Outcome) -> Self {
+    pub(crate) fn of(action: &Action, outcome: Outcome, took: Duration) -> Self {
         let (image, revision) = match action {
             Action::Pull { image, .. } => (Some(image.clone()), String::new()),
             Action::Create { spec, .. } => {
@@ -81,6 +85,7 @@ impl Report {
             why,
             image,
             outcome,
+            took,
         }
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Shelves {
     shown: BTreeMap<ContainerId, Shown>,
     /// Whose the files are, once somebody has looked.
     pub(super) user: Option<FileUser>,
+    /// Whether what stands there is due to be compared.
+    pub(super) check: bool,
     /// Containers that do not see what is written, as after a restart of an engine with live restore.
     pub(super) blind: BTreeSet<ContainerId>,
     /// The operator's own directory of the host, and the records in it. What stands in it stays while nobody has it.
@@ -50,6 +52,7 @@ impl Shelves {
             .with_host(self.host.clone(), records)
             .with_files(&self.delivered, &self.shown);
         observed.files.user = self.user;
+        observed.files.check = self.check;
         observed.files.lookup = Some(crate::state::files::UserLookup {
             image: "sha256:1".into(),
             user: "app".into(),
@@ -206,6 +209,10 @@ impl World {
             }
             FileAction::Look { holder, places } => {
                 self.note(holder, places.iter().map(|Place { volume, .. }| volume.clone()))
+            }
+            FileAction::Check { .. } => {
+                self.files.check = false;
+                Did::Done
             }
             FileAction::NoteTold {
                 holder,

@@ -1,7 +1,7 @@
 //! Owns keyed fingerprints: how two values are told apart without keeping or showing either.
 //! HMAC-SHA256, first 8 bytes, under a key per namespace: HMAC-SHA256(root, label and namespace as u16-length fields).
 //! The root is a random member of the ring of its own and is never renewed. A plain hash of a secret exists nowhere.
-//! Called by `ring`.
+//! Called by `ring`; `chain` uses its MAC.
 
 use std::str::FromStr;
 
@@ -10,6 +10,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::chain::ChainKey;
 use super::entropy::{Entropy, NoEntropy};
 use super::hex;
 use super::keys::{decode_32, encode_32};
@@ -17,6 +18,7 @@ use super::scope::field;
 
 const PREFIX: &[u8] = b"scroot1";
 const ID_LABEL: &[u8] = b"supercargo/fingerprint-root/id";
+const CHAIN_LABEL: &[u8] = b"supercargo/audit-chain";
 const NAMESPACE_LABEL: &str = "supercargo/fingerprint";
 
 /// Eight bytes of keyed hash, shown as 16 hex digits. Comparable only under one root and namespace.
@@ -80,6 +82,12 @@ impl FingerprintRoot {
         Fingerprint(hex::first_eight(mac(&namespace_key, bytes).as_ref()))
     }
 
+    /// The key that chains records of the audit file.
+    #[must_use]
+    pub fn chain_key(&self) -> ChainKey {
+        ChainKey::new(mac(&self.key, CHAIN_LABEL))
+    }
+
     /// Appends `scroot1.<id>.<base64url>`.
     pub(super) fn write_text(&self, out: &mut Zeroizing<Vec<u8>>) {
         out.extend_from_slice(PREFIX);
@@ -123,7 +131,7 @@ impl std::fmt::Debug for FingerprintRoot {
 }
 
 /// HMAC-SHA256 as HKDF-Extract (RFC 5869 section 2.2: they are the same function), which cannot fail.
-fn mac(key: &[u8; 32], bytes: &[u8]) -> Zeroizing<[u8; 32]> {
+pub(super) fn mac(key: &[u8; 32], bytes: &[u8]) -> Zeroizing<[u8; 32]> {
     let (mut extracted, _) = Hkdf::<Sha256>::extract(Some(key), bytes);
     let out = Zeroizing::new(extracted.into());
     extracted.as_mut_slice().zeroize();

@@ -145,6 +145,8 @@ impl FromStr for PublicKey {
 /// What opens values: a 256-bit seed, wiped when dropped.
 pub struct PrivateKey {
     seed: Zeroizing<[u8; 32]>,
+    /// Derived once, since that costs as much as a third of opening a value; it wipes itself, too.
+    private: HpkePrivate,
     public: PublicKey,
 }
 
@@ -152,9 +154,10 @@ impl PrivateKey {
     /// A key pair from a seed of 32 unpredictable bytes (`DeriveKeyPair`, RFC 9180 section 7.1.3).
     #[must_use]
     pub fn from_seed(seed: Zeroizing<[u8; 32]>) -> Self {
-        let (_, public) = X25519HkdfSha256::derive_keypair(seed.as_ref());
+        let (private, public) = X25519HkdfSha256::derive_keypair(seed.as_ref());
         Self {
             public: PublicKey::from_bytes(public.to_bytes().into()),
+            private,
             seed,
         }
     }
@@ -181,8 +184,8 @@ impl PrivateKey {
         self.public.kid
     }
 
-    pub(super) fn to_hpke(&self) -> HpkePrivate {
-        X25519HkdfSha256::derive_keypair(self.seed.as_ref()).0
+    pub(super) const fn as_hpke(&self) -> &HpkePrivate {
+        &self.private
     }
 
     /// The ring key of suite g: HKDF-Extract(salt = label, input = seed), 32 bytes (RFC 5869).

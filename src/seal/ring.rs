@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::chain::ChainKey;
 use super::entropy::{Entropy, NoEntropy};
 use super::envelope::{self, Envelope, Suite};
 use super::error::{Error, OpenError};
@@ -273,6 +274,12 @@ impl Ring {
     #[must_use]
     pub const fn fingerprint_root_id(&self) -> Fingerprint {
         self.root.id()
+    }
+
+    /// The key that chains records of the audit file: of the root, so that no renewal breaks a chain.
+    #[must_use]
+    pub fn chain_key(&self) -> ChainKey {
+        self.root.chain_key()
     }
 
     /// Makes a pending key and returns its id. It seals nothing until it is promoted.

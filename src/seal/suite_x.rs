@@ -79,7 +79,7 @@ pub(super) fn open(key: &PrivateKey, data: &[u8], payload: &[u8]) -> Result<Plai
     let encapsulated = Encapsulated::from_bytes(encapsulated).map_err(|_| foreign())?;
     let mut receiver = setup_receiver::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
         &OpModeR::Base,
-        &key.to_hpke(),
+        key.as_hpke(),
         &encapsulated,
         data,
     )

@@ -63,7 +63,7 @@ pub(super) fn item(
         return Err(key_not_found(keys.iter(), "add it to the Secret"));
     };
     let plaintext = Plaintext::new(value.0.clone());
-    let known = match opener.assume(&reference(SecretKind::Secret, name, key), None) {
+    let known = match opener.assume(&reference(SecretKind::Secret, None, name, key), None) {
         Some(assumed) => assumed,
         None => Known::of(opener.ring()?, namespace, &plaintext, None),
     };

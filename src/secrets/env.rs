@@ -112,18 +112,25 @@ pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'=')
 }
 
+const NEXT: &str = "deliver it as a file, or seal a text value";
+
 /// Whether a value can be an environment variable at all. Says nothing about the value.
-pub(super) fn check_value(value: &Plaintext) -> Result<(), Closed> {
-    let next = "deliver it as a file, or seal a text value";
+pub(super) fn check_bytes(value: &Plaintext) -> Result<(), Closed> {
     if value.expose().contains(&0) {
-        let advice = format!("the value contains a NUL byte and cannot be an environment variable; {next}");
+        let advice = format!("the value contains a NUL byte and cannot be an environment variable; {NEXT}");
         return Err(Closed {
             cause: Cause::InvalidEnvValue,
             advice,
         });
     }
+    Ok(())
+}
+
+/// Whether a value can be one in a container's configuration, which is text.
+pub(super) fn check_value(value: &Plaintext) -> Result<(), Closed> {
+    check_bytes(value)?;
     if std::str::from_utf8(value.expose()).is_err() {
-        let advice = format!("the value is not UTF-8 text and cannot be an environment variable; {next}");
+        let advice = format!("the value is not UTF-8 text and cannot be an environment variable; {NEXT}");
         return Err(Closed {
             cause: Cause::InvalidEnvValue,
             advice,

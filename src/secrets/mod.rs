@@ -1,8 +1,10 @@
 //! References -> plaintext: looks up, opens, and says why not. Owns the words of a failed reference and the key ring at
 //! rest; does not decide what follows from a failure. Called by `controllers` and `cli`.
 
+mod consent;
 mod core;
 mod env;
+pub mod host;
 pub mod keyring;
 pub mod keyring_backup;
 pub mod keyring_file;

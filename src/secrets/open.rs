@@ -27,6 +27,7 @@ impl Known {
             fingerprint,
             kid,
             as_env: super::env::check_value(plaintext),
+            as_protected: super::env::check_bytes(plaintext),
             size: plaintext.len(),
         }
     }
@@ -40,7 +41,8 @@ const REMEMBERED: usize = 20_000;
 /// Opens items with one state of the key ring. A changed ring is a new opener, so nothing remembered outlives it.
 pub struct Opener {
     ring: Result<Arc<Ring>, String>,
-    assumed: Option<Fingerprints>,
+    /// For whom and what.
+    assumed: Option<(String, Fingerprints)>,
     memory: Mutex<Memory>,
 }
 
@@ -65,12 +67,12 @@ impl Opener {
         }
     }
 
-    /// Without one, and for a preview only: every value that could be opened is taken to be what these fingerprints say.
-    /// It gives out no bytes.
+    /// Without one, and for a preview only: every value that could be opened is taken to be what these fingerprints of a
+    /// deployment of this namespace say. It gives out no bytes.
     #[must_use]
-    pub fn assuming(fingerprints: Fingerprints) -> Self {
+    pub fn assuming(namespace: &str, fingerprints: Fingerprints) -> Self {
         Self {
-            assumed: Some(fingerprints),
+            assumed: Some((namespace.to_owned(), fingerprints)),
             ..Self::without_ring("no key ring: values are assumed, not opened")
         }
     }
@@ -83,12 +85,13 @@ impl Opener {
 
     /// What is taken for known of an item that is not opened.
     pub(super) fn assume(&self, reference: &str, kid: Option<String>) -> Option<Known> {
-        let assumed = self.assumed.as_ref()?;
+        let (_, assumed) = self.assumed.as_ref()?;
         let fingerprint = assumed.values.get(reference).cloned();
         Some(Known {
             fingerprint: fingerprint.unwrap_or_else(|| UNKNOWN.to_owned()),
             kid,
             as_env: Ok(()),
+            as_protected: Ok(()),
             size: 0,
         })
     }
@@ -107,7 +110,7 @@ impl Opener {
     /// Id of the fingerprint root, empty without a ring.
     #[must_use]
     pub fn root(&self) -> String {
-        if let Some(assumed) = &self.assumed {
+        if let Some((_, assumed)) = &self.assumed {
             return assumed.root.clone();
         }
         self.ring
@@ -179,7 +182,9 @@ impl Opener {
         let (envelope, context) = header(secret, key, text)?;
         envelope.check_scope(&context).map_err(closed)?;
         let name = secret.metadata.name.as_deref().unwrap_or_default();
-        let reference = reference(SecretKind::DockerSecret, name, key);
+        let home = self.assumed.as_ref().map(|(home, _)| home.as_str());
+        let elsewhere = Some(namespace_of(secret)).filter(|namespace| home != Some(namespace));
+        let reference = reference(SecretKind::DockerSecret, elsewhere, name, key);
         let kid = Some(envelope.kid().to_string());
         self.assume(&reference, kid).ok_or_else(|| Closed {
             cause: Cause::KeyRingUnavailable,

@@ -9,15 +9,17 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{
+    consent::{self, Named},
     core,
-    open::{Closed, Opener, in_date},
-    source::{Lookup, Source},
+    open::{Closed, Opener},
+    source::Source,
 };
 use crate::{
-    api::{DockerDeployment, condition::Cause, pod::ImagePullSecret, reference::SecretKind},
+    api::{DockerDeployment, condition::Cause, reference::SecretKind},
     seal::Plaintext,
     state::{
-        plaintext::RegistryCredential,
+        container::SlotId,
+        plaintext::{IDENTITY_TOKEN, RegistryCredential},
         resolved::{Failure, Form, Use},
     },
 };
@@ -56,25 +58,33 @@ pub fn credentials(
         .enumerate()
     {
         let path = format!("spec.template.spec.imagePullSecrets[{index}]");
-        let kind = secret.kind.unwrap_or_default();
-        match one(namespace, secret, source, opener, now) {
+        let named = Named {
+            kind: secret.kind.unwrap_or_default(),
+            namespace: secret.namespace.as_deref(),
+            name: &secret.name,
+        };
+        let (kind, elsewhere) = (named.kind, named.elsewhere(namespace));
+        match one(deployment, named, source, opener, now) {
             Ok((fingerprint, kid, config)) => {
+                let taken = config.matching(registry).filter(|_| out.credential.is_none());
                 out.uses.push(Use {
                     kind,
+                    namespace: elsewhere.map(str::to_owned),
                     name: secret.name.clone(),
                     key: CONFIG_KEY.to_owned(),
                     form: Form::PullCredential,
                     path,
                     fingerprint,
                     kid,
+                    slot: taken.is_some().then(|| SlotId(registry.to_owned())),
                 });
-                if out.credential.is_none() {
-                    out.credential = config.matching(registry);
+                if taken.is_some() {
+                    out.credential = taken;
                 }
             }
             Err(closed) => out.failures.push(Failure {
                 kind,
-                namespace: namespace.to_owned(),
+                namespace: elsewhere.unwrap_or(namespace).to_owned(),
                 name: secret.name.clone(),
                 key: Some(CONFIG_KEY.to_owned()),
                 path,
@@ -87,32 +97,25 @@ pub fn credentials(
 }
 
 fn one(
-    namespace: &str,
-    secret: &ImagePullSecret,
+    deployment: &DockerDeployment,
+    named: Named<'_>,
     source: &dyn Source,
     opener: &Opener,
     now: Timestamp,
 ) -> Result<(String, Option<String>, Config), Closed> {
-    let (known, plaintext) = match secret.kind.unwrap_or_default() {
-        SecretKind::DockerSecret => match source.docker_secret(namespace, &secret.name) {
-            Lookup::Found(found) => {
-                in_date(&found, now)?;
-                if opener.assumes() {
-                    let known = opener.look(&found, CONFIG_KEY)?;
-                    return Ok((known.fingerprint, known.kid, Config::default()));
-                }
-                opener.open(&found, CONFIG_KEY)?
+    let home = deployment.metadata.namespace.as_deref().unwrap_or_default();
+    let (known, plaintext) = match named.kind {
+        SecretKind::DockerSecret => {
+            let found = consent::find(deployment, named, source, now)?.ok_or_else(absent)?;
+            if opener.assumes() {
+                let known = opener.look(&found, CONFIG_KEY)?;
+                return Ok((known.fingerprint, known.kid, Config::default()));
             }
-            Lookup::Absent => return Err(absent()),
-            Lookup::Denied(advice) => {
-                return Err(Closed {
-                    cause: Cause::AccessDenied,
-                    advice,
-                });
-            }
-        },
+            opener.open(&found, CONFIG_KEY)?
+        }
         SecretKind::Secret => {
-            core::item(source, opener, namespace, &secret.name, CONFIG_KEY)?.ok_or_else(absent)?
+            consent::core_at_home(home, named)?;
+            core::item(source, opener, home, named.name, CONFIG_KEY)?.ok_or_else(absent)?
         }
     };
     Ok((known.fingerprint, known.kid, Config::parse(&plaintext)?))
@@ -134,14 +137,17 @@ struct Config {
     auths: BTreeMap<String, Auth>,
 }
 
+/// One login of it.
 #[derive(Deserialize)]
-struct Auth {
+pub(super) struct Auth {
     #[serde(default)]
     auth: Option<Zeroizing<String>>,
     #[serde(default)]
     username: Option<String>,
     #[serde(default)]
     password: Option<Zeroizing<String>>,
+    #[serde(default)]
+    identitytoken: Option<Zeroizing<String>>,
 }
 
 impl Config {
@@ -170,8 +176,17 @@ impl Config {
 }
 
 impl Auth {
-    fn credential(&self, server: &str) -> Option<RegistryCredential> {
+    /// The login to this server; `None` when there is none in it.
+    pub(super) fn credential(&self, server: &str) -> Option<RegistryCredential> {
+        let token = self.identitytoken.as_ref().filter(|token| !token.is_empty());
         let (username, password) = match (&self.username, &self.password, &self.auth) {
+            _ if token.is_some() => {
+                let token = token.map(|token| token.as_bytes().to_vec());
+                (
+                    IDENTITY_TOKEN.to_owned(),
+                    Zeroizing::new(token.unwrap_or_default()),
+                )
+            }
             (Some(username), Some(password), _) => {
                 (username.clone(), Zeroizing::new(password.as_bytes().to_vec()))
             }
@@ -193,12 +208,12 @@ impl Auth {
 }
 
 /// The host of an entry such as `https://index.docker.io/v1/`.
-fn host(server: &str) -> &str {
+pub(super) fn host(server: &str) -> &str {
     let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
     canonical(rest.split('/').next().unwrap_or_default())
 }
 
-fn canonical(host: &str) -> &str {
+pub(super) fn canonical(host: &str) -> &str {
     match host {
         "index.docker.io" | "registry-1.docker.io" => "docker.io",
         other => other,

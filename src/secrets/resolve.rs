@@ -10,18 +10,21 @@ use crate::{
     api::{
         DockerDeployment,
         condition::Cause,
+        files::{MAX_VOLUME_BYTES, path_problem},
         reference::{EnvFromSource, EnvVar, EnvVarSource, SecretKind},
     },
     secrets::{
+        consent::Named,
         env::Environment,
         open::{Closed, Known, Opener},
         source::Source,
     },
     state::{
-        container::SlotId,
-        files::VolumeFiles,
+        container::{self, EnvValue, SlotId},
+        files::{FileSlot, VolumeFiles},
         plaintext::SecretEnv,
-        resolved::{Form, Problem, REPLICA_NAME, Resolution, Resolved, Use, reference},
+        protected,
+        resolved::{Form, Problem, REPLICA_NAME, Resolution, Resolved, Use},
         revision::Fingerprints,
     },
 };
@@ -29,6 +32,9 @@ use crate::{
 mod config;
 mod files;
 mod secret;
+
+/// Where the variables are written.
+const CONTAINER: &str = "spec.template.spec.containers[0]";
 
 /// Whether bytes are wanted or only what is known about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +65,7 @@ pub fn resolve(
         now,
         out: Resolution::default(),
         fingerprints: BTreeMap::new(),
+        variables: BTreeMap::new(),
         env: Environment::default(),
         files: Vec::new(),
         filled: Vec::new(),
@@ -80,6 +87,8 @@ struct Walk<'a> {
     now: Timestamp,
     out: Resolution,
     fingerprints: BTreeMap<String, String>,
+    /// Fingerprint and size of what variables hold.
+    variables: BTreeMap<SlotId, (String, usize)>,
     env: Environment,
     files: Vec<VolumeFiles>,
     filled: Vec<files::Filled<'a>>,
@@ -94,6 +103,31 @@ struct Reference<'a> {
     key: Option<&'a str>,
     optional: bool,
     path: String,
+}
+
+impl<'a> Reference<'a> {
+    fn named(&self) -> Named<'a> {
+        Named {
+            kind: self.kind,
+            namespace: self.namespace,
+            name: self.name,
+        }
+    }
+
+    /// What is told of a use of one key; the namespace where it is another one than `home`.
+    fn used(&self, home: &str, key: &str, (form, slot): (Form, SlotId), known: Known) -> Use {
+        Use {
+            kind: self.kind,
+            namespace: self.named().elsewhere(home).map(str::to_owned),
+            name: self.name.to_owned(),
+            key: key.to_owned(),
+            form,
+            path: self.path.clone(),
+            fingerprint: known.fingerprint,
+            kid: known.kid,
+            slot: Some(slot),
+        }
+    }
 }
 
 impl Walk<'_> {
@@ -213,28 +247,29 @@ impl Walk<'_> {
     }
 
     fn secret_key(&mut self, reference: &Reference<'_>, key: &str, variable: &str) {
+        let protected = self.deployment.spec.is_protected();
+        let fits = |known: &Known| {
+            let fits = if protected {
+                &known.as_protected
+            } else {
+                &known.as_env
+            };
+            fits.clone()
+        };
         let found = self.item(reference, key).and_then(|found| match &found {
-            Some((
-                Known {
-                    as_env: Err(closed), ..
-                },
-                _,
-            )) => Err(closed.clone()),
-            Some(_) | None => Ok(found),
+            Some((known, _)) => fits(known).map(|()| found),
+            None => Ok(found),
         });
         match found {
             Ok(Some((known, plaintext))) => {
-                let name = reference_name(reference, key);
-                self.fingerprints.insert(name, known.fingerprint.clone());
-                self.out.uses.push(Use {
-                    kind: reference.kind,
-                    name: reference.name.to_owned(),
-                    key: key.to_owned(),
-                    form: Form::Env,
-                    path: reference.path.clone(),
-                    fingerprint: known.fingerprint,
-                    kid: known.kid,
-                });
+                let form = if protected { Form::ProtectedEnv } else { Form::Env };
+                let slot = SlotId(variable.to_owned());
+                self.variables
+                    .insert(slot.clone(), (known.fingerprint.clone(), known.size));
+                let used = reference.used(self.namespace, key, (form, slot), known);
+                self.fingerprints
+                    .insert(used.reference(), used.fingerprint.clone());
+                self.out.uses.push(used);
                 self.env
                     .set_slot(variable, SlotId(variable.to_owned()), plaintext);
             }
@@ -273,6 +308,49 @@ impl Walk<'_> {
         })
     }
 
+    /// Takes the secrets out of the environment: each becomes a file, sorted by name.
+    fn protect(&mut self, env: Vec<container::EnvVar>) -> (Vec<container::EnvVar>, Vec<FileSlot>) {
+        let mut size = 0_usize;
+        let (mut plain, mut protected) = (Vec::new(), Vec::new());
+        for var in env {
+            let EnvValue::Slot(slot) = &var.value else {
+                plain.push(var);
+                continue;
+            };
+            // What failed is told.
+            let Some((fingerprint, bytes)) = self.variables.get(slot) else {
+                continue;
+            };
+            size = size.saturating_add(*bytes);
+            let path = protected::file_name(&var.name);
+            if let Some(problem) = path_problem(&path) {
+                self.out.invalid.push(Problem {
+                    path: CONTAINER.to_owned(),
+                    message: format!(
+                        "the variable {:?} cannot be protected, as its file {problem}; rename it, or set secretEnv to Plain",
+                        var.name
+                    ),
+                });
+            }
+            protected.push(FileSlot {
+                path,
+                mode: protected::MODE,
+                slot: slot.clone(),
+                fingerprint: fingerprint.clone(),
+            });
+        }
+        if size > MAX_VOLUME_BYTES {
+            self.out.invalid.push(Problem {
+                path: CONTAINER.to_owned(),
+                message: "protected variables are larger than 1 MiB together, and no program can be started with them; use \
+                          files for some"
+                    .to_owned(),
+            });
+        }
+        protected.sort();
+        (plain, protected)
+    }
+
     fn finish(mut self) -> (Resolution, SecretEnv) {
         let (mut command, mut args) = (Vec::new(), Vec::new());
         if let Some(container) = self.deployment.spec.template.spec.container() {
@@ -291,6 +369,12 @@ impl Walk<'_> {
                 }
             }
         }
+        let (env, mut bytes) = std::mem::take(&mut self.env).into_parts();
+        let (env, protected) = if self.deployment.spec.is_protected() {
+            self.protect(env)
+        } else {
+            (env, Vec::new())
+        };
         self.out.failures.sort();
         self.out.config.sort();
         if !self.out.failures.is_empty() || !self.out.config.is_empty() || !self.out.invalid.is_empty() {
@@ -299,7 +383,6 @@ impl Walk<'_> {
         // All that is used up to here is keyed, in a variable or in a file.
         let keyed = !self.out.uses.is_empty();
         let root = if keyed { self.opener.root() } else { String::new() };
-        let (env, mut bytes) = self.env.into_parts();
         bytes.append(&mut self.file_bytes);
         let fingerprints = Fingerprints {
             root,
@@ -310,12 +393,9 @@ impl Walk<'_> {
             command,
             args,
             files: self.files,
+            protected,
             fingerprints,
         });
         (self.out, bytes)
     }
-}
-
-fn reference_name(at: &Reference<'_>, key: &str) -> String {
-    reference(at.kind, at.name, key)
 }

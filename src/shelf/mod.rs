@@ -75,6 +75,7 @@ pub fn carry_out(load: &Load, key: &DigestKey, now: Timestamp, owner: Option<Use
         },
         mode: found.mode() & 0o7777,
         files: seen::seen(at, &standing, key).with_context(|| format!("in {}", load.directory))?,
+        strangers: seen::strangers(at, &standing).with_context(|| format!("in {}", load.directory))?,
     })
 }
 
@@ -132,16 +133,16 @@ fn place(
     owner: Option<User>,
 ) -> Result<()> {
     let links = place::links(files);
-    if let Some(name) = standing.in_the_way(&links) {
-        let what = format!("{name} is in the way: it is not a link, and no delivery made it");
-        return Err(Fault::new(what));
-    }
     for name in standing.left_over() {
         remove(at, name)?;
     }
     let number = standing.next();
     let missing = standing.missing(&links);
     let (unfinished, finished) = (place::unfinished(number), place::directory(generation, number));
+    // A directory that somebody made in the place of the link; an exchange goes over anything else.
+    if standing.0.contains_key(place::DATA) && standing.link(place::DATA).is_none() {
+        remove(at, place::DATA)?;
+    }
     if let Err(error) = prepare(at, &unfinished, files, owner)
         .and_then(|()| prepare_links(at, &missing, &finished))
         .and_then(|()| exchange(at, &unfinished, &finished))
@@ -154,6 +155,10 @@ fn place(
     }
     // From here on the new files are current, and nothing needs space.
     for name in missing {
+        // What somebody put in its place; over a link or a file the new one is moved.
+        if at.join(name).symlink_metadata().is_ok_and(|found| found.is_dir()) {
+            remove(at, name)?;
+        }
         let made = at.join(place::NEXT_LINKS).join(name);
         fs::rename(made, at.join(name)).with_context(|| format!("cannot make the link {name}"))?;
     }
@@ -161,7 +166,8 @@ fn place(
     for name in standing.stale(&links) {
         remove(at, name)?;
     }
-    for name in read(at)?.outlived() {
+    let standing = read(at)?;
+    for name in standing.outlived().into_iter().chain(standing.strangers()) {
         remove(at, name)?;
     }
     Ok(())

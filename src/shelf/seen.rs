@@ -53,6 +53,24 @@ pub(super) fn seen(at: &Path, standing: &Standing, key: &DigestKey) -> Result<Ve
     Ok(files)
 }
 
+/// How many things are there that no delivery made: in the directory, and in the current generation without a link.
+///
+/// # Errors
+/// What the system said.
+pub(super) fn strangers(at: &Path, standing: &Standing) -> Result<u64> {
+    let mut count = standing.strangers().len();
+    if let Some((_, current)) = standing.current() {
+        for entry in fs::read_dir(at.join(current)).context("cannot read what is there")? {
+            let name = entry
+                .context("cannot read what is there")?
+                .file_name()
+                .into_string();
+            count += usize::from(!name.is_ok_and(|name| standing.leads_to_data(&name)));
+        }
+    }
+    Ok(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
 fn look(root: &Path, path: &str, key: &DigestKey) -> io::Result<SeenFile> {
     let file = OpenOptions::new()
         .read(true)

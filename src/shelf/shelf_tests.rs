@@ -309,12 +309,12 @@ fn what_fails_says_where_and_leaves_the_old_files_as_they_were() {
     let at = dir.path();
     let old = files(at, "g1", &[("a", "1")]);
     done(&old);
-    fs::create_dir(at.join("taken")).unwrap();
     let before = names(at);
-    let said = run(&files(at, "g2", &[("a", "hunter2"), ("taken/x", "hunter2")])).unwrap_err();
+    let long = "n".repeat(300);
+    let said = run(&files(at, "g2", &[("a", "hunter2"), (&long, "hunter2")])).unwrap_err();
     let said = format!("{said:#}");
     assert!(
-        said.contains("taken is in the way") && !said.contains("hunter2"),
+        said.contains("cannot write file nnn") && !said.contains("hunter2"),
         "{said}"
     );
     assert_eq!(names(at), before);
@@ -324,6 +324,74 @@ fn what_fails_says_where_and_leaves_the_old_files_as_they_were() {
         run(&load(Path::new("/nowhere/at/all"), Order::Look)).unwrap_err()
     );
     assert!(said.contains("/nowhere/at/all: No such file"), "{said}");
+}
+
+#[test]
+fn what_somebody_did_to_delivered_files_is_found_by_a_look_and_mended_by_a_delivery() {
+    let cases: [(Change, Unlike); 9] = [
+        (
+            |at| fs::write(at.join("..data/a"), "2").unwrap(),
+            Unlike::Content { path: "a".to_owned() },
+        ),
+        (
+            |at| fs::write(at.join("..data/a"), "22").unwrap(),
+            Unlike::Size { path: "a".to_owned() },
+        ),
+        (
+            |at| fs::set_permissions(at.join("..data/a"), Permissions::from_mode(0o666)).unwrap(),
+            Unlike::Mode { path: "a".to_owned() },
+        ),
+        (
+            |at| fs::remove_file(at.join("..data")).unwrap(),
+            Unlike::Generation,
+        ),
+        (
+            |at| {
+                fs::remove_file(at.join("..data")).unwrap();
+                fs::create_dir(at.join("..data")).unwrap();
+                fs::write(at.join("..data/a"), "evil").unwrap();
+            },
+            Unlike::Generation,
+        ),
+        (
+            |at| {
+                fs::remove_file(at.join("a")).unwrap();
+                fs::write(at.join("a"), "1").unwrap();
+            },
+            Unlike::Missing { path: "a".to_owned() },
+        ),
+        (
+            |at| {
+                fs::remove_file(at.join("t")).unwrap();
+                fs::create_dir(at.join("t")).unwrap();
+                fs::write(at.join("t/b"), "1").unwrap();
+            },
+            Unlike::Missing {
+                path: "t/b".to_owned(),
+            },
+        ),
+        (|at| fs::write(at.join("more"), "").unwrap(), Unlike::Unexpected),
+        (
+            |at| fs::write(at.join("..data/more"), "").unwrap(),
+            Unlike::Unexpected,
+        ),
+    ];
+    for (harm, unlike) in cases {
+        let dir = memory();
+        let at = dir.path();
+        let wanted = files(at, "g1", &[("a", "1"), ("t/b", "1")]);
+        done(&wanted);
+        let shelf = run(&load(at, Order::Look)).unwrap();
+        assert_eq!(judge(&wanted, &shelf), Ok(()));
+        harm(at);
+        let shelf = run(&load(at, Order::Look)).unwrap();
+        assert_eq!(judge(&wanted, &shelf), Err(unlike.clone()));
+        done(&wanted);
+        let shelf = run(&load(at, Order::Look)).unwrap();
+        assert_eq!(judge(&wanted, &shelf), Ok(()), "after {unlike}");
+        assert_eq!(fs::read_to_string(at.join("a")).unwrap(), "1");
+        assert!(!at.join("more").exists() && fs::read_link(at.join("..data")).is_ok());
+    }
 }
 
 #[test]

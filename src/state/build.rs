@@ -14,6 +14,7 @@ use super::{
     names,
     network::NetworkJoin,
     owner::{Owner, namespace_labels},
+    protected,
     resolved::{Resolution, Resolved},
     revision::TemplateHash,
     volume::Volume,
@@ -120,7 +121,12 @@ pub fn template_hash(object: &DockerDeployment) -> TemplateHash {
     }
     let annotations = object.metadata.annotations.as_ref();
     let restarted = annotations.and_then(|a| a.get(keys::annotation::RESTARTED_AT));
-    TemplateHash::of(&template, restarted.map(String::as_str))
+    let hash = TemplateHash::of(&template, restarted.map(String::as_str));
+    if object.spec.is_protected() {
+        hash.protected()
+    } else {
+        hash
+    }
 }
 
 fn canonical_quantity(name: &str, value: &Value) -> Option<Value> {
@@ -213,7 +219,8 @@ impl Parts<'_> {
             .map(|m| m.labels.clone())
             .unwrap_or_default();
         labels.insert(keys::label::CONTAINER.to_owned(), self.container.name.clone());
-        labels.extend(super::probes::label(self.container));
+        let protected = !resolved.protected.is_empty();
+        labels.extend(super::probes::label(self.container, protected));
         let mut spec = ContainerSpec {
             name: String::new(),
             image: self.container.image.clone(),
@@ -232,7 +239,11 @@ impl Parts<'_> {
             limits: self.limits(),
             pids: None,
             ports: self.ports(),
-            mounts: self.mounts(),
+            mounts: self
+                .mounts()
+                .into_iter()
+                .chain(protected.then(protected::mount))
+                .collect(),
             network: None,
             dns: Vec::new(),
             restarts: false,
@@ -281,7 +292,8 @@ impl Parts<'_> {
                 files: entry.files.clone(),
             })
         };
-        resolved.files.iter().filter_map(volume).collect()
+        let volumes = resolved.files.iter().filter_map(volume);
+        volumes.chain(protected::volume(&resolved.protected)).collect()
     }
 
     fn volume(&self, name: &str) -> Volume {

@@ -114,6 +114,9 @@ pub struct Holder {
     pub volumes: BTreeMap<String, String>,
     /// Whose the files are.
     pub user: FileUser,
+    /// The volume of the engine with the program that sets protected variables, where it has one.
+    #[serde(default)]
+    pub program: String,
     /// Containers, in the run that began then, that have mounted a directory of the host which is gone.
     #[serde(default)]
     pub blind: BTreeMap<ContainerId, Timestamp>,
@@ -126,6 +129,7 @@ impl Holder {
         Self {
             volumes: serde_json::from_str(view.label(label::HOLDS)).unwrap_or_default(),
             user: FileUser::parse(view.label(label::FILE_USER)).unwrap_or_default(),
+            program: view.label(label::PROGRAM).to_owned(),
             id: view.id,
             name: view.name,
             state: view.state,
@@ -147,6 +151,7 @@ impl Holder {
             started_at: Some(made_at),
             volumes: BTreeMap::new(),
             user: user.unwrap_or_default(),
+            program: String::new(),
             blind: BTreeMap::new(),
         }
     }

@@ -32,6 +32,8 @@ impl Snapshot {
         if let Some(annotations) = &mut bare.metadata.annotations {
             annotations.remove(annotation::RESTARTED_AT);
         }
+        // Nor is it another template when its variables are protected.
+        bare.spec.secret_env = None;
         without_restart(&mut bare.spec.template);
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let uid = object.metadata.uid.as_deref().unwrap_or_default();

@@ -16,6 +16,7 @@ pub mod owner;
 pub mod plaintext;
 pub mod probe;
 mod probes;
+pub mod protected;
 pub mod resolved;
 pub mod revision;
 pub mod volume;

@@ -1,12 +1,12 @@
-//! Names of Docker objects: deterministic, so that a repeated create answers 409; never the truth, which labels are.
+//! Names of Docker objects: deterministic, so that a repeated create answers 409; labels are the truth. Kubernetes names have no `_`.
 //! ```text
 //! container  <namespace>_<deployment>_<replica>_<instance 6>_<owner and revision 8>
 //! network    <namespace>_<instance 6>
 //! agent      <namespace>_agent_<instance 6>
 //! volume     <namespace>_<volume>_<instance 6>
+//! program    supercargo_program_<version>_<instance 6>
 //! files      <namespace>_<deployment>_files_<instance 6>_<owner and content 8>
 //! ```
-//! Kubernetes names have no `_`, so the parts cannot run into each other.
 
 use super::{
     hash::hex,
@@ -44,6 +44,15 @@ pub fn agent(instance: &Instance, namespace: &str) -> String {
 pub fn volume(instance: &Instance, namespace: &str, volume: &str) -> String {
     fit(
         &format!("{namespace}_{volume}"),
+        &format!("_{}", instance.short()),
+    )
+}
+
+/// The name of the volume with the program of this version that sets protected variables.
+#[must_use]
+pub fn program(instance: &Instance, version: &str) -> String {
+    fit(
+        &format!("supercargo_program_{version}"),
         &format!("_{}", instance.short()),
     )
 }

@@ -118,11 +118,20 @@ pub struct ObservedFiles {
     pub user: Option<FileUser>,
     /// What the image says about its user, to be looked up in its own list of users.
     pub lookup: Option<UserLookup>,
+    /// The image's entrypoint and command, of which a program with protected variables is started.
+    #[serde(default)]
+    pub entrypoint: Vec<String>,
+    /// See above.
+    #[serde(default)]
+    pub cmd: Vec<String>,
     /// Whether memory can be kept out of swap.
     pub noswap: bool,
     /// The operator's own directory of the host, in which new volumes are then made, such as `/run/files/1b671a`.
     #[serde(default)]
     pub host: Option<String>,
+    /// Whether what stands there is to be compared with what is wanted, although it has the right name.
+    #[serde(default)]
+    pub check: bool,
     /// What stands in each volume, as the present run of its holder said; absent when nobody has looked.
     pub delivered: BTreeMap<String, Delivered>,
     /// What the present run of a container was found to see.
@@ -140,6 +149,8 @@ impl ObservedFiles {
         let (Template::Known(prototype), Some(image)) = (&desired.template, image) else {
             return;
         };
+        self.entrypoint.clone_from(&image.entrypoint);
+        self.cmd.clone_from(&image.cmd);
         match user_of(prototype.spec.user.as_deref(), image) {
             Ok(user) => self.user = Some(user),
             Err(lookup) => {

@@ -4,12 +4,23 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::probe::{Check, Probe, Probes, Role};
+use super::{
+    probe::{Check, Probe, Probes, Role},
+    protected::wrapped,
+};
 use crate::api::{self, Container, Scheme, keys};
 
-/// The label of a container with these probes; none without.
-pub(super) fn label(container: &Container) -> Option<(String, String)> {
-    let probes = probes(container);
+/// The label of a container with these probes; none without. Commands get `protected` variables as the program does.
+pub(super) fn label(container: &Container, protected: bool) -> Option<(String, String)> {
+    let mut probes = probes(container);
+    if protected {
+        let all = [&mut probes.startup, &mut probes.readiness, &mut probes.liveness];
+        for probe in all.into_iter().flatten() {
+            if let Check::Exec { command } = &mut probe.check {
+                *command = wrapped(std::mem::take(command));
+            }
+        }
+    }
     if probes.is_empty() {
         return None;
     }
@@ -101,7 +112,7 @@ mod tests {
             "livenessProbe": { "exec": { "command": ["true"] }, "terminationGracePeriodSeconds": 3 },
         }))
         .unwrap();
-        let (key, text) = label(&container).unwrap();
+        let (key, text) = label(&container, false).unwrap();
         assert_eq!(key, keys::label::PROBES);
         let probes = from_label(&text);
         let readiness = probes.readiness.unwrap();
@@ -119,8 +130,24 @@ mod tests {
     }
 
     #[test]
+    fn a_command_gets_the_protected_variables_that_the_program_has() {
+        let container: Container = serde_json::from_value(json!({
+            "name": "web", "image": "a", "livenessProbe": { "exec": { "command": ["check", "-x"] } },
+        }))
+        .unwrap();
+        let probes = from_label(&label(&container, true).unwrap().1);
+        let Check::Exec { command } = probes.liveness.unwrap().check else {
+            panic!("a command")
+        };
+        assert_eq!(
+            command,
+            ["/run/supercargo/bin/supercargo", "run", "--", "check", "-x"]
+        );
+    }
+
+    #[test]
     fn a_container_without_probes_has_no_label_and_a_broken_label_no_probes() {
-        assert_eq!(label(&Container::default()), None);
+        assert_eq!(label(&Container::default(), true), None);
         assert!(from_label("{").is_empty());
     }
 }

@@ -3,7 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{container::EnvVar, files::VolumeFiles, revision::Fingerprints};
+use super::{
+    container::{EnvVar, SlotId},
+    files::{FileSlot, VolumeFiles},
+    revision::Fingerprints,
+};
 use crate::api::{condition::Cause, reference::SecretKind};
 
 /// Stands in plain text for the name of the replica, which is known only when its container is made. Manifests cannot
@@ -19,6 +23,8 @@ pub struct Known {
     pub kid: Option<String>,
     /// Whether it can be an environment variable.
     pub as_env: Result<(), Closed>,
+    /// Whether it can be one that is not in the container's configuration, which need not be text.
+    pub as_protected: Result<(), Closed>,
     /// How many bytes the value has. That is part of the secret: for bounds only, and never shown.
     pub size: usize,
 }
@@ -97,6 +103,8 @@ impl std::fmt::Display for Problem {
 pub enum Form {
     /// A plain environment variable: whoever may inspect the container can read it.
     Env,
+    /// An environment variable that is set as the process starts, which no inspection shows.
+    ProtectedEnv,
     /// A file on a tmpfs, which no inspection shows.
     File,
     /// A registry credential, used for pulls only.
@@ -109,6 +117,7 @@ impl Form {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Env => "Env (inspectable)",
+            Self::ProtectedEnv => "Env (protected)",
             Self::File => "File",
             Self::PullCredential => "PullCredential",
         }
@@ -121,6 +130,9 @@ impl Form {
 pub struct Use {
     /// Kind of the secret.
     pub kind: SecretKind,
+    /// Its namespace, where it is another one than the deployment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// Its name.
     pub name: String,
     /// Its key.
@@ -133,22 +145,38 @@ pub struct Use {
     pub fingerprint: String,
     /// The key that it is sealed to; absent for core Secrets.
     pub kid: Option<String>,
+    /// The variable or file that it is for; absent for a credential that no pull of this image sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<SlotId>,
 }
 
 impl Use {
     /// The name of this reference on the label of fingerprints.
     #[must_use]
     pub fn reference(&self) -> String {
-        reference(self.kind, &self.name, &self.key)
+        reference(self.kind, self.namespace.as_deref(), &self.name, &self.key)
+    }
+
+    /// The secret's name, with its namespace where that is another one than the deployment's.
+    #[must_use]
+    pub fn secret(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{namespace}/{}", self.name),
+            None => self.name.clone(),
+        }
     }
 }
 
-/// The name of a reference on the label of fingerprints.
+/// The name of a reference on the label of fingerprints; with a namespace where it is another one than the deployment's.
 #[must_use]
-pub fn reference(kind: SecretKind, name: &str, key: &str) -> String {
-    match kind {
+pub fn reference(kind: SecretKind, namespace: Option<&str>, name: &str, key: &str) -> String {
+    let name = match kind {
         SecretKind::DockerSecret => format!("{name}/{key}"),
         SecretKind::Secret => format!("Secret:{name}/{key}"),
+    };
+    match namespace {
+        Some(namespace) => format!("{namespace}/{name}"),
+        None => name,
     }
 }
 
@@ -165,6 +193,10 @@ pub struct Resolved {
     /// The files of each volume that has some, in the pod's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<VolumeFiles>,
+    /// The variables that are not in the environment above, because nobody who inspects the container is to see them:
+    /// each is a file that is named after it. See [`super::protected`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protected: Vec<FileSlot>,
     /// What a revision depends on.
     pub fingerprints: Fingerprints,
 }

@@ -29,6 +29,12 @@ impl TemplateHash {
         };
         Self(format!("{VERSION}-{digest}"))
     }
+
+    /// That of the same template with its secret variables protected, which is another container.
+    #[must_use]
+    pub fn protected(&self) -> Self {
+        Self(format!("{VERSION}-{}", hex(&[VERSION, &self.0, "Protected"], 16)))
+    }
 }
 
 /// Drops nulls at every depth; the map of `serde_json` sorts by key.
@@ -128,6 +134,12 @@ mod tests {
         assert_eq!(TemplateHash::of(&template, None).0, FROZEN);
     }
     const FROZEN: &str = "t1-7f44b6ca6b4a901c";
+
+    #[test]
+    fn the_hash_of_protected_variables_is_frozen_too() {
+        assert_eq!(TemplateHash(FROZEN.to_owned()).protected().0, PROTECTED);
+    }
+    const PROTECTED: &str = "t1-efbecc257e5bcf99";
 
     #[test]
     fn null_is_absent_and_order_of_keys_is_nothing() {

@@ -163,7 +163,9 @@ pub fn sentence(error: &fault::Error) -> String {
             "remove networks that are not used, or give the operator another --network-pool"
         }
         Kind::NetworkInUse => "it is tried again; `docker network inspect` shows who is on it",
-        Kind::RegistryDenied => "check imagePullSecrets and the credentials in them; it is tried again",
+        Kind::RegistryDenied => {
+            "check imagePullSecrets and the credentials in them, or those of the host with useHostCredentials; it is tried again"
+        }
         Kind::ImageNotFound => "correct the image, or push it to its registry; it is tried again",
         Kind::RegistryUnavailable => "check that the host reaches the registry; it is tried again",
         Kind::CommandNotRunnable => "correct command, args or the image",

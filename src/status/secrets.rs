@@ -15,6 +15,10 @@ use crate::{
     state::{container::RunState, desired::Template, observed::Replica, resolved::Form},
 };
 
+/// What is told where the host's kernel refuses to keep a tmpfs out of swap.
+const SWAPPED: &str =
+    "; the host cannot keep them out of swap (noswap needs Linux 6.4): use no swap there, or encrypt it";
+
 /// Whether every reference resolves.
 pub(super) fn secrets_resolved(facts: &Facts<'_>, made: &mut Conditions<'_>) {
     let resolved = facts.resolution.failures.is_empty();
@@ -68,11 +72,14 @@ pub(super) fn secrets_delivered(facts: &Facts<'_>, problems: &[Problem], made: &
         && running
             .filter(|r| is_current(facts.desired, r))
             .all(|r| sees_all(facts.desired, facts.observed, r));
-    let message = if delivered {
-        "every instance sees the files as they are written"
+    let mut message = if delivered {
+        "every instance sees the files as they are written".to_owned()
     } else {
-        "files are being delivered"
+        "files are being delivered".to_owned()
     };
+    if !facts.observed.files.noswap {
+        message.push_str(SWAPPED);
+    }
     made.set(kind, delivered, Reason::SecretsDelivered, message);
 }
 
@@ -86,7 +93,7 @@ pub(super) fn secrets(facts: &Facts<'_>) -> Vec<SecretUse> {
             let reference = u.reference();
             let given = |r: &&Replica| match u.form {
                 Form::File => sees_all(facts.desired, facts.observed, r),
-                Form::Env | Form::PullCredential => {
+                Form::Env | Form::ProtectedEnv | Form::PullCredential => {
                     r.fingerprints.values.get(&reference) == Some(&u.fingerprint)
                 }
             };
@@ -95,6 +102,7 @@ pub(super) fn secrets(facts: &Facts<'_>) -> Vec<SecretUse> {
                 name: u.name.clone(),
                 key: u.key.clone(),
                 kind: u.kind,
+                namespace: u.namespace.clone(),
                 form: Some(u.form.as_str().to_owned()),
                 fingerprint: Some(u.fingerprint.clone()),
                 kid: u.kid.clone(),

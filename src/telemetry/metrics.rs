@@ -22,6 +22,10 @@ struct Inner {
     reconcile_seconds: Family<Vec<(&'static str, &'static str)>, Histogram>,
     resolutions: Family<Vec<(&'static str, &'static str)>, Counter>,
     deliveries: Family<Vec<(&'static str, &'static str)>, Counter>,
+    delivery_seconds: Family<Vec<(&'static str, &'static str)>, Histogram>,
+    drifts: Family<Vec<(&'static str, &'static str)>, Counter>,
+    audit_records: Family<Vec<(&'static str, &'static str)>, Counter>,
+    audit_breaks: Counter,
     values: Family<Vec<(&'static str, String)>, Gauge>,
     not_after: Family<Vec<(&'static str, String)>, Gauge>,
     key_age: Family<Vec<(&'static str, String)>, Gauge>,
@@ -57,6 +61,10 @@ impl Default for Metrics {
             reconcile_seconds: Family::new_with_constructor(seconds),
             resolutions: Family::default(),
             deliveries: Family::default(),
+            delivery_seconds: Family::new_with_constructor(seconds),
+            drifts: Family::default(),
+            audit_records: Family::default(),
+            audit_breaks: Counter::default(),
             values: Family::default(),
             not_after: Family::default(),
             key_age: Family::default(),
@@ -94,21 +102,49 @@ impl Default for Metrics {
             inner.resolutions.clone(),
         );
         registry.register(
-            "secret_deliveries",
-            "Values handed to containers, by form and outcome",
-            inner.deliveries.clone(),
-        );
-        registry.register(
             "instances",
             "Containers of ours by state",
             inner.instances.clone(),
         );
+        register_deliveries(&mut inner);
         register_keys(&mut inner);
         register_engine(&mut inner);
         register_agents(&mut inner);
         register_admission(&mut inner);
         register_apiserver(&mut inner);
         Self(Arc::new(inner))
+    }
+}
+
+fn register_deliveries(inner: &mut Inner) {
+    let registry = &mut inner.registry;
+    registry.register(
+        "secret_deliveries",
+        "Values handed to containers, by form and outcome",
+        inner.deliveries.clone(),
+    );
+    registry.register(
+        "secret_delivery_duration_seconds",
+        "Time of the call that hands values over, by form",
+        inner.delivery_seconds.clone(),
+    );
+    registry.register(
+        "secret_file_drifts",
+        "Volumes in which delivered files were found changed, by what had changed",
+        inner.drifts.clone(),
+    );
+    registry.register(
+        "audit_records",
+        "Records for the audit file, by whether they were written or lost",
+        inner.audit_records.clone(),
+    );
+    registry.register(
+        "audit_chain_breaks",
+        "How often the audit file was found other than it was left, and a new chain begun",
+        inner.audit_breaks.clone(),
+    );
+    for outcome in ["written", "lost"] {
+        let _zero_is_told = inner.audit_records.get_or_create(&vec![("outcome", outcome)]);
     }
 }
 
@@ -259,6 +295,31 @@ impl Metrics {
             .deliveries
             .get_or_create(&vec![("form", form), ("outcome", outcome)])
             .inc_by(values);
+    }
+
+    /// A call that hands values over has ended.
+    pub fn delivery_took(&self, form: &'static str, took: Duration) {
+        let labels = vec![("form", form)];
+        self.0
+            .delivery_seconds
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+    }
+
+    /// The files of a volume were found changed.
+    pub fn drifted(&self, property: &'static str) {
+        self.0.drifts.get_or_create(&vec![("property", property)]).inc();
+    }
+
+    /// Records for the audit file were written, or lost.
+    pub fn audited(&self, outcome: &'static str, records: u64) {
+        let labels = vec![("outcome", outcome)];
+        self.0.audit_records.get_or_create(&labels).inc_by(records);
+    }
+
+    /// The audit file is not as it was left.
+    pub fn audit_broken(&self) {
+        self.0.audit_breaks.inc();
     }
 
     /// How many values are sealed to each key, by its id and its state.

@@ -22,6 +22,8 @@ fn exported() -> BTreeMap<String, BTreeSet<String>> {
     metrics.reconciled("DockerDeployment", "ok", moment);
     metrics.resolved("error", "SecretNotFound");
     metrics.delivered("env", "ok", 1);
+    metrics.drifted("content");
+    metrics.secrets_not_after([(("shop".to_owned(), "db".to_owned()), 1)].into_iter());
     metrics.sealed_values([(("0".to_owned(), "primary"), 1)].into_iter());
     metrics.key_ages([("0".to_owned(), 1)].into_iter());
     metrics.key_backup_ages([("0".to_owned(), 1)].into_iter());

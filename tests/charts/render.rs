@@ -17,7 +17,8 @@ pub const LEAST: &str = "docker.host=tcp://docker.example:2376,docker.tls.secret
 const EVERYTHING: &str = "networkPolicy.enabled=true,serviceMonitor.enabled=true,prometheusRule.enabled=true,\
     dashboard.enabled=true,rbac.aggregate=true,coreSecretNamespaces={a,b},podDisruptionBudget.maxUnavailable=50%,\
     priorityClassName=system-cluster-critical,policy.allowHostPaths={/srv},policy.allowPrivileged=true,\
-    policy.allowCapabilities={NET_ADMIN},policy.networkPool=10.9.0.0/16,policy.publishAddress=127.0.0.1";
+    policy.allowCapabilities={NET_ADMIN},policy.networkPool=10.9.0.0/16,policy.publishAddress=127.0.0.1,\
+    policy.defaultSecretEnv=Protected";
 
 pub fn template(major: &str, values: &[&str]) -> Said {
     let mut command = Command::new(helm(major));

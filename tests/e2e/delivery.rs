@@ -66,6 +66,8 @@ pub fn private_registry() {
 
     let mut manifest = deployment("app", 1, json!([]));
     container(&mut manifest)["image"] = json!(image);
+    // So that each instance asks the registry, as after a change of the tag.
+    container(&mut manifest)["imagePullPolicy"] = json!("Always");
     case.apply_json(&manifest);
     let message = case.not_ready("app", "ImagePullError");
     assert!(message.contains("imagePullSecrets"), "{message}");
@@ -76,25 +78,57 @@ pub fn private_registry() {
     assert!(message.contains("pull"), "{message}");
     let wrong = crate::harness::word();
     case.watch_for(&wrong);
-    let seal = |password: &str| {
+    let seal = |password: &str, dates: &str| {
         let sealed = case.sealed(
             "pull",
             &[(".dockerconfigjson", &login(&address, "supercargo", password))],
         );
-        case.apply(&sealed.replace("spec:\n", "spec:\n  type: kubernetes.io/dockerconfigjson\n"));
+        let spec = format!("spec:\n  type: kubernetes.io/dockerconfigjson\n{dates}");
+        case.apply(&sealed.replace("spec:\n", &spec));
     };
-    seal(&wrong);
+    seal(&wrong, "");
     let message = case.not_ready("app", "ImagePullError");
     assert!(message.contains("credentials"), "{message}");
-    seal("correct horse");
+    seal("correct horse", "");
     case.ready("app");
     assert_eq!(
         case.inspect(&case.one("app")).unwrap()["Config"]["Image"],
         json!(image)
     );
+    rotated_and_expired(&case, seal);
     case.kubectl(&["delete", "ddep", "app", "--timeout=60s"]);
     drop(registry);
     case.finish();
+}
+
+/// The registry knows another password: the old one makes nothing new and stops nothing, and the new one does at once what
+/// waited. An end of use does the same without the registry.
+fn rotated_and_expired(case: &Case, seal: impl Fn(&str, &str)) {
+    let first = case.one("app");
+    let scale = |count: &str| case.kubectl(&["scale", "ddep/app", &format!("--replicas={count}")]);
+    // bcrypt of "battery staple", as in the script.
+    let entry = "supercargo:$2b$04$6LP3j.d0B9Ixkxcm4/ck9.oiyU7.rMOfolARM9cEbrBtqO2V/1DDS\n";
+    std::fs::write(case.dir.join("registry/htpasswd"), entry).unwrap();
+    scale("2");
+    case.not_ready("app", "ImagePullError");
+    assert_eq!(case.one("app"), first, "what runs keeps running");
+    seal("battery staple", "");
+    case.ready("app");
+    seal(
+        "battery staple",
+        "  notAfter: 2020-01-01T00:00:00Z\n  stopUse: true\n",
+    );
+    scale("3");
+    let message = case.not_ready("app", "SecretResolutionError");
+    assert!(message.contains("Expired"), "{message}");
+    assert_eq!(case.containers("app").len(), 2, "what runs keeps running");
+    seal(
+        "battery staple",
+        "  notAfter: 2999-01-01T00:00:00Z\n  stopUse: true\n",
+    );
+    case.ready("app");
+    let all = case.containers("app");
+    assert!(all.len() == 3 && all.contains(&first), "nothing rolls: {all:?}");
 }
 
 fn with_volume(name: &str, volume: Value) -> Value {
@@ -215,18 +249,27 @@ pub fn examples() {
     let case = Case::start("examples", &[]);
     let (session, password) = (case.value(), case.value());
     let (other_password, token, next_token) = (case.file_value(), case.file_value(), case.file_value());
+    let hidden = case.file_value();
     case.secret("web", &[("session-key", &session)]);
+    case.secret("shop-front", &[("session-key", &hidden)]);
     case.secret("postgres", &[("password", &password)]);
     case.secret("database", &[("password", &other_password)]);
     case.secret("scrape", &[("token", &token)]);
     let dir = project().join("examples");
-    for file in ["web", "postgres", "postgres-file", "prometheus"] {
+    for file in ["web", "web-protected", "postgres", "postgres-file", "prometheus"] {
         case.kubectl(&["apply", "-f", dir.join(format!("{file}.yaml")).to_str().unwrap()]);
     }
-    let all = ["web", "postgres", "database", "prometheus"];
+    let all = ["web", "shop-front", "postgres", "database", "prometheus"];
     all.iter().for_each(|name| case.ready(name));
     case.all_have("web", 2, "SESSION_KEY", &session);
     case.all_have("postgres", 1, "POSTGRES_PASSWORD", &password);
+    let front = case.one_of("shop-front");
+    let through = "/run/supercargo/bin/supercargo run -- sh -c 'printf %s \"$SESSION_KEY\"'";
+    assert!(
+        case.exec(&front, through).unwrap() == hidden,
+        "the program's own variable"
+    );
+    assert_eq!(case.exec(&front, "echo $SESSION_KEY").unwrap(), "");
     let client = case.containers("web").remove(0);
     let page = until("the page", SOON, || {
         case.exec(&client, "timeout 5 wget -q -O - http://web:8080/")

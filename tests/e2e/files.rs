@@ -11,6 +11,9 @@ use crate::harness::{
     docker, docker_ok, same, until,
 };
 
+/// An engine takes some seconds to begin.
+pub const LONG: std::time::Duration = std::time::Duration::from_secs(120);
+
 /// `app` of uid 1000, which is in the image's own list with its group, mounting `volume`.
 pub fn with_volume(name: &str, replicas: u32, volume: Value) -> Value {
     let mut manifest = deployment(name, replicas, json!([]));
@@ -166,6 +169,76 @@ pub fn reboot() {
         before,
         "they are the same containers, started again"
     );
+    case.finish();
+}
+
+/// Root on the host does what it likes to delivered files; whoever asks gets them as they were, and nobody is restarted.
+pub fn tampered() {
+    let case = Case::start("files-tampered", &[]);
+    let value = case.file_value();
+    case.secret("db", &[("password", &value)]);
+    case.apply_json(&with_volume(
+        "web",
+        1,
+        json!({"name": "db", "secret": {"secretName": "db"}}),
+    ));
+    case.ready("web");
+    all_read(&case, "web", 1, PASSWORD, &value);
+    let before = runs(&case, "web");
+    let found = case.inspect(&case.one("web")).unwrap();
+    let mounts = found["Mounts"].as_array().unwrap();
+    let mount = mounts
+        .iter()
+        .find(|m| m["Destination"] == "/run/secrets/db")
+        .unwrap();
+    let volume = format!("{}:/v", mount["Name"].as_str().unwrap());
+    let image = found["Image"].as_str().unwrap();
+    let harms = [
+        ("printf changed > /v/..data/password", "another size"),
+        ("chmod 444 /v/..data/password", "another mode"),
+        ("chown 0:0 /v/..data/password", "another owner"),
+        ("touch /v/more", "a file that was not placed"),
+        ("rm /v/..data", "not the current ones"),
+        ("rm /v/password && printf changed > /v/password", "is missing"),
+    ];
+    for (number, (harm, words)) in harms.into_iter().enumerate() {
+        docker_ok(&[
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "-u",
+            "0",
+            "-v",
+            &volume,
+            "--entrypoint",
+            "sh",
+            image,
+            "-c",
+            harm,
+        ]);
+        let ask = format!("supercargo.dev/reconcile-at={number}");
+        case.kubectl(&["annotate", "--overwrite", "ddep", "web", &ask]);
+        all_read(&case, "web", 1, PASSWORD, &value);
+        until(&format!("an event about {words}"), SOON, || {
+            let events = case.get("events")?["items"].clone();
+            let told = |e: &Value| {
+                let note = e["message"].as_str().or(e["note"].as_str()).unwrap_or_default();
+                e["reason"] == "SecretDeliveryError" && note.contains(words)
+            };
+            same(events.as_array().unwrap().iter().any(told), true)
+        });
+        let line = "cd /run/secrets/db && ls && stat -L -c '%a %u' password";
+        until(&format!("all to be as it was after {harm}"), SOON, || {
+            let seen = case.exec(&case.one("web"), line)?;
+            same(
+                seen.split_whitespace().collect::<Vec<_>>(),
+                vec!["password", "400", "1000"],
+            )
+        });
+    }
+    assert_eq!(runs(&case, "web"), before, "nobody was restarted");
+    case.ready("web");
     case.finish();
 }
 

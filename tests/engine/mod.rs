@@ -102,7 +102,8 @@ contract! {
         a_link_is_told_by_its_end_and_followed_to_a_file;
     volumes:
         a_volume_is_made_once_and_listed_by_label
-        a_volume_in_use_is_not_removed;
+        a_volume_in_use_is_not_removed
+        an_empty_volume_is_filled_from_the_first_image_also_read_only_and_never_as_files;
     delivery:
         a_volume_in_memory_is_its_users_and_keeps_its_first_options
         content_is_seen_by_all_who_mount_it_and_gone_with_the_last_of_them

@@ -27,6 +27,7 @@ pub fn admission(bytes: &[u8]) {
             one: "shop/web".to_owned(),
             others: 1,
         }),
+        keys: [("db".to_owned(), None)].into(),
         now: jiff::Timestamp::MAX,
     };
     let policy = Policy::default();

@@ -136,9 +136,9 @@ pub fn sees(value: &str) {
 /// Files below the run's directory (etcd or the stores of standalone, all logs, sealed manifests), Docker's root and the
 /// runtime's state; all files of the case's own engine.
 fn files(own: Option<std::path::PathBuf>, patterns: &[String]) -> Vec<String> {
-    let root = &world().docker_root;
-    let mut places = vec![world().dir.path().to_owned(), root.clone()];
-    places.extend(own);
+    let roots: Vec<_> = std::iter::once(world().docker_root.clone()).chain(own).collect();
+    let mut places = vec![world().dir.path().to_owned()];
+    places.extend(roots.iter().cloned());
     places.extend(
         [
             "/run/docker",
@@ -162,7 +162,8 @@ fn files(own: Option<std::path::PathBuf>, patterns: &[String]) -> Vec<String> {
         .lines()
         .filter_map(|line| {
             let fields: Vec<&str> = line.split(' ').collect();
-            let held = fields[1].starts_with(root.to_str().unwrap()) && fields[1].ends_with("/_data");
+            let below = |root: &std::path::PathBuf| fields[1].starts_with(root.to_str().unwrap());
+            let held = roots.iter().any(below) && fields[1].ends_with("/_data");
             (held && fields[2] == "tmpfs").then(|| format!("{}/", fields[1]))
         })
         .collect();

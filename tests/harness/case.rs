@@ -114,8 +114,18 @@ impl Case {
     }
 
     fn how_to_start(&self) -> Start {
-        let docker = format!("unix://{}", self.proxy.path.display());
+        let mut docker = format!("unix://{}", self.proxy.path.display());
+        let mut certificates = None;
+        if let Some(remote) = self.engine.as_ref().and_then(|engine| engine.remote.as_ref()) {
+            docker.clone_from(&remote.address);
+            certificates = Some(remote.client.display().to_string());
+        }
         let mut args: Vec<&str> = vec!["--docker-host", &docker, "--metrics-addr", "127.0.0.1:0"];
+        args.extend(
+            certificates
+                .iter()
+                .flat_map(|dir| ["--docker-cert-path", dir.as_str()]),
+        );
         let data = self.dir.join("data").display().to_string();
         let listen = self.listen.lock().unwrap().clone();
         if world().cluster.is_some() {

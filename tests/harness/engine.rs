@@ -14,7 +14,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{IMAGE, IMAGE_2, docker_at, docker_ok, run, until};
+use super::{IMAGE, IMAGE_2, docker_at, docker_ok, remote::Remote, run, until};
 
 /// What becomes of containers while their engine is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Engine {
     /// Holds the network namespace while no engine runs.
     namespace: Child,
     daemon: Mutex<Option<Child>>,
+    /// How operators reach it, where that is not its socket.
+    pub remote: Option<Remote>,
 }
 
 /// A process that ends with the thread that starts it.
@@ -55,6 +57,15 @@ fn bound(program: &str) -> Command {
 impl Engine {
     /// Runs, and has the test images.
     pub fn start() -> Self {
+        Self::begin(|_, _| None)
+    }
+
+    /// The same, and operators come over TCP and TLS.
+    pub fn start_remote() -> Self {
+        Self::begin(|dir, namespace| Some(Remote::new(dir, namespace)))
+    }
+
+    fn begin(remote: impl FnOnce(&std::path::Path, u32) -> Option<Remote>) -> Self {
         let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
         assert!(root, "this case starts a dockerd of its own: run it as root");
         let dir = tempfile::Builder::new().prefix("supercargo-engine").tempdir();
@@ -67,8 +78,10 @@ impl Engine {
         let out = namespace.stdout.as_mut().unwrap();
         out.read_exact(&mut said)
             .expect("unshare and ip make a network namespace");
+        let dir = dir.unwrap();
         let engine = Self {
-            dir: dir.unwrap(),
+            remote: remote(dir.path(), namespace.id()),
+            dir,
             namespace,
             daemon: Mutex::default(),
         };
@@ -135,6 +148,7 @@ impl Engine {
         if live_restore == LiveRestore::On {
             command.arg("--live-restore");
         }
+        command.args(self.remote.iter().flat_map(Remote::flags));
         let command = command
             .env_remove("DOCKER_HOST")
             .stdout(log.try_clone().unwrap())

@@ -18,6 +18,7 @@ pub mod cluster;
 pub mod controller;
 pub mod engine;
 pub mod proxy;
+pub mod remote;
 pub mod rights;
 
 pub const INSTANCE: &str = "supercargo.dev/instance";

@@ -12,7 +12,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use supercargo::{
-    api::validate::Policy,
+    api::{SecretEnv, validate::Policy},
     clock::Clock,
     controllers::{
         context::Options,
@@ -22,7 +22,7 @@ use supercargo::{
     engine::{Engine, fake::Fake},
     execute::{HostFiles, Program},
     seal::{Context, Plaintext, Ring, ScopeKind, SystemEntropy, seal},
-    secrets::{keyring::KEYRING_SECRET, keyring_file},
+    secrets::{host::HostCredentials, keyring::KEYRING_SECRET, keyring_file},
     state::{
         build::Settings,
         container::{ContainerId, ContainerView, RunState},
@@ -89,7 +89,16 @@ pub struct Bench {
     pub namespaces: Vec<String>,
     /// Where it keeps files itself.
     pub host_files: Option<HostFiles>,
+    /// The flag `--default-secret-env`.
+    pub secret_env: SecretEnv,
+    /// The file that is the program: another one is another version.
+    pub program: &'static str,
+    /// Those whose core Secrets it reads.
+    pub core_secrets: Vec<String>,
+    pub policy: Policy,
     pub metrics: Metrics,
+    pub audit_log: Option<std::path::PathBuf>,
+    pub files_check_interval: Duration,
     gauges: Option<Gauges>,
     running: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
@@ -129,7 +138,13 @@ impl Bench {
             new_cluster: false,
             namespaces: Vec::new(),
             host_files: None,
+            secret_env: SecretEnv::Plain,
+            program: "Cargo.toml",
+            core_secrets: Vec::new(),
+            policy: Policy::default(),
             metrics: Metrics::default(),
+            audit_log: None,
+            files_check_interval: Duration::from_secs(600),
             gauges: None,
             running: None,
         };
@@ -170,13 +185,16 @@ impl Bench {
 
     fn setup<E: Engine>(&self, engine: E) -> Setup<E> {
         // To the fake engine any file is a program.
-        let program = Program::of_file(std::path::Path::new("Cargo.toml")).unwrap();
+        let program = Program::of_file(std::path::Path::new(self.program)).unwrap();
         Setup {
             client: self.cluster.client(),
             engine: Arc::new(engine),
             options: Options {
                 instance: Instance::new(self.instance.clone()),
-                policy: Policy::default(),
+                policy: Policy {
+                    secret_env: self.secret_env,
+                    ..self.policy.clone()
+                },
                 settings: Settings {
                     publish_address: "127.0.0.1".to_owned(),
                     agent: program.image().clone(),
@@ -187,6 +205,7 @@ impl Bench {
                 host_routes: Vec::new(),
                 operator_namespace: "supercargo-system".to_owned(),
                 host_files: self.host_files.clone(),
+                host_credentials: HostCredentials::new(self.dir.path().join("config.json")),
             },
             keyring: if self.ring_is_in_secret {
                 Place::Secret(KEYRING_SECRET.to_owned())
@@ -195,10 +214,12 @@ impl Bench {
             },
             new_cluster: self.new_cluster,
             namespaces: self.namespaces.clone(),
-            core_secrets: Vec::new(),
+            core_secrets: self.core_secrets.clone(),
             clock: Arc::<VirtualClock>::clone(&self.clock),
             reporter: "test".to_owned(),
             metrics: self.metrics.clone(),
+            audit_log: self.audit_log.clone(),
+            files_check_interval: self.files_check_interval,
         }
     }
 
@@ -386,11 +407,16 @@ impl Bench {
     }
 
     pub fn sealed(&self, name: &str, values: &[(&str, &[u8])]) -> Value {
+        self.sealed_in(NS, name, values)
+    }
+
+    /// A secret of any namespace.
+    pub fn sealed_in(&self, namespace: &str, name: &str, values: &[(&str, &[u8])]) -> Value {
         let key = self.ring.public_keys()[0].public().clone();
         let data: BTreeMap<&str, String> = values
             .iter()
             .map(|(item, value)| {
-                let context = Context::at(ScopeKind::Strict, NS, name, item).unwrap();
+                let context = Context::at(ScopeKind::Strict, namespace, name, item).unwrap();
                 let value = Plaintext::new(value.to_vec());
                 let envelope = seal(&key, &context, &value, &mut SystemEntropy).unwrap();
                 (*item, envelope.to_string())
@@ -398,7 +424,7 @@ impl Bench {
             .collect();
         json!({
             "apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerSecret",
-            "metadata": { "name": name, "namespace": NS }, "spec": { "encryptedData": data },
+            "metadata": { "name": name, "namespace": namespace }, "spec": { "encryptedData": data },
         })
     }
 

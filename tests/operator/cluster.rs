@@ -260,6 +260,14 @@ impl Cluster {
         written.now_or_never().unwrap().unwrap();
     }
 
+    /// Server-side apply, as controllers of others do it.
+    pub fn apply_as(&self, manager: &str, plural: &str, object: &Value) {
+        let at = path(plural, object::namespace(object), object::name(object));
+        let at = format!("{at}?force=true&fieldManager={manager}");
+        let (code, answer) = self.send(Method::PATCH, &at, "application/apply-patch+yaml", object);
+        assert!(code.is_success(), "{at}: {answer}");
+    }
+
     /// One object as it is.
     pub fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
         let api = self.0.server.api();
@@ -345,6 +353,10 @@ impl Cluster {
 
     /// Asks as people do. With a store in memory everything is done when it is first looked at.
     fn ask(&self, method: Method, path: &str, body: &Value) -> (StatusCode, Value) {
+        self.send(method, path, "application/json", body)
+    }
+
+    fn send(&self, method: Method, path: &str, what: &str, body: &Value) -> (StatusCode, Value) {
         let body = if body.is_null() {
             String::new()
         } else {
@@ -353,7 +365,7 @@ impl Cluster {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, what)
             .body(Full::new(Bytes::from(body)))
             .unwrap();
         let mut people = self.0.people.clone();

@@ -23,6 +23,7 @@ pub(super) const POD: Table = Table {
         f("restartPolicy", Used),
         f("terminationGracePeriodSeconds", Used),
         f("volumes", Used),
+        f("useHostCredentials", Ours),
         f("os", Nested),
         f("securityContext", Nested),
         f("enableServiceLinks", Ignored(Bool)),

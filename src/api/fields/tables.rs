@@ -122,7 +122,7 @@ pub const TABLES: &[Table] = &[
     Table {
         at: "spec.template.spec.imagePullSecrets[]",
         definition: "io.k8s.api.core.v1.LocalObjectReference",
-        fields: &[f("name", Used), f("kind", Ours)],
+        fields: &[f("name", Used), f("kind", Ours), f("namespace", Ours)],
     },
     VOLUME,
     Table {

@@ -87,12 +87,4 @@ pub(in crate::api) const SECRET_TABLES: &[Table] = &[
         definition: "",
         fields: &[plaintext("data"), plaintext("stringData")],
     },
-    Table {
-        at: "spec.allowedConsumers",
-        definition: "",
-        fields: &[Field {
-            name: "namespaces",
-            treatment: Treatment::ToCome(Shape::Texts, "make a secret in each namespace"),
-        }],
-    },
 ];

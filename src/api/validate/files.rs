@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use super::super::container::OWN_DIRECTORY;
+use super::super::deployment::DockerDeploymentSpec;
 use super::super::files::{
     FileMount, FileRef, FileSource, FileVolume, MAX_MODE, OnChange, file_mounts, in_the_way, path_problem,
 };
@@ -169,6 +171,32 @@ fn places(pod: &PodSpec, mounts: &[FileMount<'_>], report: &mut Report) {
                 format!(
                     "{} is not free: {} stands in {}, and one of them holds files; mount one elsewhere with volumeMounts",
                     within.path, around.place, around.path
+                ),
+            );
+        }
+    }
+}
+
+/// What is mounted where the operator's own mounts stand would hide them, and where nothing can be written above them there
+/// is no directory to put them on.
+pub(super) fn own_directory(spec: &DockerDeploymentSpec, report: &mut Report) {
+    let pod = &spec.template.spec;
+    let Some(container) = pod.container() else { return };
+    let mounts = file_mounts(pod);
+    let is_files = |index| mounts.iter().any(|mount| mount.written == Some(index));
+    for (index, mount) in container.volume_mounts.iter().enumerate() {
+        let path = format!("{CONTAINER}.volumeMounts[{index}].mountPath");
+        let read_only = mount.read_only == Some(true) || is_files(index);
+        if syntax::is_below(&mount.mount_path, OWN_DIRECTORY) {
+            let message = format!("{OWN_DIRECTORY} is the operator's own: mount elsewhere");
+            report.invalid(path, message);
+        } else if spec.is_protected() && read_only && syntax::is_below(OWN_DIRECTORY, &mount.mount_path) {
+            report.invalid(
+                path,
+                format!(
+                    "with secretEnv Protected {OWN_DIRECTORY} stands in {}, which can only be read: mount elsewhere, or \
+                     below it",
+                    mount.mount_path
                 ),
             );
         }

@@ -41,7 +41,7 @@ pub(super) fn check(pod: &PodSpec, policy: &Policy, report: &mut Report) -> Opti
         }
     }
     files::check(pod, report);
-    pull_secrets(pod, report);
+    pull_secrets(pod, policy, report);
     let Some((first, others)) = pod.containers.split_first() else {
         report.invalid(
             format!("{PATH}.containers"),
@@ -72,7 +72,14 @@ pub(super) fn check(pod: &PodSpec, policy: &Policy, report: &mut Report) -> Opti
     })
 }
 
-fn pull_secrets(pod: &PodSpec, report: &mut Report) {
+fn pull_secrets(pod: &PodSpec, policy: &Policy, report: &mut Report) {
+    if pod.use_host_credentials == Some(true) && !policy.allow_host_credentials {
+        report.policy(
+            format!("{PATH}.useHostCredentials"),
+            "the host's credentials are not permitted: use imagePullSecrets, or have the operator started with \
+             --allow-host-credentials",
+        );
+    }
     let mut names = BTreeSet::new();
     for (index, secret) in pod.image_pull_secrets.iter().enumerate() {
         let path = format!("{PATH}.imagePullSecrets[{index}].name");

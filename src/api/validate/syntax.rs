@@ -12,7 +12,7 @@ pub(super) const QUALIFIED_NAME_HINT: &str =
 pub(super) const LABEL_VALUE_HINT: &str = "use at most 63 letters, digits and - _ . (not first or last)";
 pub(super) const ENV_NAME_HINT: &str = "use printable ASCII without =";
 
-pub(super) fn is_dns_label(text: &str) -> bool {
+pub(in crate::api) fn is_dns_label(text: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=63).contains(&text.len())
         && text.bytes().all(is_inner)

@@ -1,7 +1,7 @@
 //! One request: read, its facts looked up, judged, counted, answered. What could not be found out is no verdict but a
 //! failure of the webhook, so that the `failurePolicy` of the configuration says what follows.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use serde_json::Value;
@@ -17,6 +17,9 @@ use crate::{
     clock::Clock,
     telemetry::metrics::Metrics,
 };
+
+/// How long is looked up what only a warning depends on.
+const FOR_WARNINGS: Duration = Duration::from_secs(1);
 
 /// Answers requests.
 pub(super) struct Answerer<L> {
@@ -58,6 +61,11 @@ impl<L: Lookup> Answerer<L> {
         let review = request.review();
         let facts = match deletion::need(&review) {
             Need::Nothing => Ok(Facts::default()),
+            // A warning is not worth a wait, and its absence no failure.
+            need @ Need::Keys { .. } => {
+                let known = tokio::time::timeout(FOR_WARNINGS, self.lookup.facts(need)).await;
+                Ok(known.ok().and_then(Result::ok).unwrap_or_default())
+            }
             need => self.lookup.facts(need).await,
         };
         let count = |outcome| {

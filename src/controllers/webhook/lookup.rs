@@ -7,10 +7,15 @@ use kube::{
     api::{DynamicObject, ListParams, PartialObjectMeta},
     core::{ApiResource, GroupVersionKind},
 };
+use serde_json::Value;
 
 use crate::{
-    admission::{Facts, Need, Objects, User, deletion::KINDS},
-    api::{GROUP, VERSION, reference::SecretKind},
+    admission::{
+        Facts, Need, Objects, User,
+        deletion::{self, KINDS},
+        references::wanted,
+    },
+    api::{DockerSecret, GROUP, VERSION, reference::SecretKind},
     controllers::{
         describe::describe,
         object::resource,
@@ -34,7 +39,15 @@ impl Lookup for Cluster {
     async fn facts(&self, need: Need<'_>) -> Result<Facts, String> {
         let found = match need {
             Need::Nothing => Ok(Facts::default()),
-            Need::Users { namespace, secret } => self.users(namespace, secret).await,
+            Need::Users {
+                namespace,
+                secret,
+                object,
+            } => {
+                let wanted = Named::Secret(SecretKind::DockerSecret, namespace.to_owned(), secret.to_owned());
+                self.users(namespace, &wanted, deletion::admitted(object)).await
+            }
+            Need::Keys { object } => self.keys(object).await,
             Need::Objects { plural } => self.objects(plural).await,
         };
         found.map_err(|error| describe(&error))
@@ -42,23 +55,19 @@ impl Lookup for Cluster {
 }
 
 impl Cluster {
-    async fn users(&self, namespace: &str, secret: &str) -> kube::Result<Facts> {
-        let wanted = Named::Secret(SecretKind::DockerSecret, secret.to_owned());
-        let api: Api<DynamicObject> = Api::namespaced_with(self.0.clone(), namespace, &resource());
+    async fn users(&self, namespace: &str, wanted: &Named, admitted: Vec<&str>) -> kube::Result<Facts> {
         let mut users = Vec::new();
-        let mut how = ListParams::default().limit(PAGE);
-        loop {
-            let page = api.list(&how).await?;
-            users.extend(page.items.iter().filter_map(|deployment| {
-                let named = references::of(deployment.data.get("spec")?, namespace);
-                named.contains(&wanted).then(|| User {
-                    name: deployment.name_any(),
-                    going: deployment.metadata.deletion_timestamp.is_some(),
-                })
-            }));
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => how = how.continue_token(&token),
-                None => break,
+        for at in admitted {
+            match self.users_in(at, wanted).await {
+                Ok(found) => users.extend(found.into_iter().map(|mut user| {
+                    if at != namespace {
+                        user.name = format!("{at}/{}", user.name);
+                    }
+                    user
+                })),
+                // Where this operator has no rights it runs nothing either.
+                Err(kube::Error::Api(status)) if status.is_forbidden() && at != namespace => {}
+                Err(error) => return Err(error),
             }
         }
         // Asked only when the answer matters.
@@ -68,6 +77,38 @@ impl Cluster {
             namespace_ends,
             ..Facts::default()
         })
+    }
+
+    async fn users_in(&self, namespace: &str, wanted: &Named) -> kube::Result<Vec<User>> {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.0.clone(), namespace, &resource());
+        let mut users = Vec::new();
+        let mut how = ListParams::default().limit(PAGE);
+        loop {
+            let page = api.list(&how).await?;
+            users.extend(page.items.iter().filter_map(|deployment| {
+                let named = references::of(deployment.data.get("spec")?, namespace);
+                named.contains(wanted).then(|| User {
+                    name: deployment.name_any(),
+                    going: deployment.metadata.deletion_timestamp.is_some(),
+                })
+            }));
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => how = how.continue_token(&token),
+                None => return Ok(users),
+            }
+        }
+    }
+
+    async fn keys(&self, deployment: &Value) -> kube::Result<Facts> {
+        let (namespace, names) = wanted(deployment);
+        let api: Api<DockerSecret> = Api::namespaced(self.0.clone(), &namespace);
+        let mut facts = Facts::default();
+        for name in names {
+            let found = api.get_opt(&name).await?;
+            let keys = found.map(|secret| secret.spec.encrypted_data.into_keys().collect());
+            facts.keys.insert(name, keys);
+        }
+        Ok(facts)
     }
 
     async fn ends(&self, namespace: &str) -> kube::Result<bool> {

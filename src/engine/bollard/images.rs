@@ -15,7 +15,10 @@ use zeroize::Zeroizing;
 use super::{Docker, Failure, classify, limit, quoted, streams};
 use crate::{
     engine::{Archive, Error, Images, Kind, Op, RegistryCredential, Result},
-    state::image::{ImageTag, ImageView},
+    state::{
+        image::{ImageTag, ImageView},
+        plaintext::IDENTITY_TOKEN,
+    },
 };
 
 /// One line of a pull's progress: a failure after the first byte comes as 200 and a line with an error.
@@ -148,8 +151,12 @@ fn with_tag(reference: &str) -> String {
 
 #[derive(Serialize)]
 struct Login<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
     username: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     password: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    identitytoken: &'a str,
     serveraddress: &'a str,
 }
 
@@ -157,13 +164,19 @@ struct Login<'a> {
 fn login(credential: &RegistryCredential) -> std::result::Result<HeaderValue, String> {
     let password = std::str::from_utf8(credential.password.expose())
         .map_err(|_| "the registry's password is not UTF-8 text".to_owned())?;
+    let (username, password, identitytoken) = match credential.username.as_str() {
+        IDENTITY_TOKEN => ("", "", password),
+        username => (username, password, ""),
+    };
     let login = Login {
-        username: &credential.username,
+        username,
         password,
+        identitytoken,
         serveraddress: &credential.server,
     };
     // Six bytes hold any escaped byte, so neither buffer grows and leaves a copy behind.
-    let longest = 64 + 6 * (login.username.len() + login.password.len() + login.serveraddress.len());
+    let given = credential.password.len() + login.username.len() + login.serveraddress.len();
+    let longest = 80 + 6 * given;
     let mut json = Zeroizing::new(Vec::with_capacity(longest));
     serde_json::to_writer(&mut *json, &login)
         .map_err(|_| "the registry's login cannot be written".to_owned())?;
@@ -222,6 +235,15 @@ mod tests {
         assert_eq!(
             parsed,
             serde_json::json!({"username": "u", "password": password, "serveraddress": "h:5"})
+        );
+        let token = RegistryCredential {
+            username: IDENTITY_TOKEN.into(),
+            ..credential
+        };
+        let json = Base64Url::decode_vec(login(&token).unwrap().to_str().unwrap()).unwrap();
+        assert_eq!(
+            serde_json::from_slice::<serde_json::Value>(&json).unwrap(),
+            serde_json::json!({"identitytoken": password, "serveraddress": "h:5"})
         );
     }
 

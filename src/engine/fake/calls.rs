@@ -306,6 +306,7 @@ impl Volumes for Fake {
         }
         world.volumes.remove(name);
         world.contents.remove(name);
+        world.disks.remove(name);
         Ok(())
     }
 }

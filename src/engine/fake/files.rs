@@ -1,10 +1,15 @@
 //! Files in the fake engine's containers: what a test says is in an image or was put into a container, and signals, which
 //! are the other thing that reaches a program without its help. Delivered files are in `holder`. Part of `world`'s rules.
 
-use super::world::{World, absent, is_up};
+use std::collections::BTreeMap;
+
+use super::{
+    holder::volume_of,
+    world::{World, absent, is_up},
+};
 use crate::{
     engine::{Error, Kind, Op, Result},
-    state::container::{ContainerId, RunState},
+    state::container::{ContainerId, ContainerSpec, MountSource, RunState},
 };
 
 /// Links that are followed to a file.
@@ -57,6 +62,33 @@ impl World {
         container.files.get(path).or_else(of_image)
     }
 
+    /// Copies what the image has where a container mounts an empty volume of the disk, unless it is one of files.
+    pub(super) fn fill_volumes(&mut self, spec: &ContainerSpec) {
+        for mount in &spec.mounts {
+            let MountSource::Volume(name) = &mount.source else {
+                continue;
+            };
+            let in_memory = self.volumes.get(name).is_some_and(|v| v.memory.is_some());
+            if in_memory || self.disks.contains_key(name) {
+                continue;
+            }
+            let files = self.image_files.get(&spec.image).into_iter().flatten();
+            let below = |(path, node): (&String, &Node)| {
+                let rest = path.strip_prefix(&mount.target)?.strip_prefix('/')?;
+                Some((rest.to_owned(), node.clone()))
+            };
+            let copied: BTreeMap<String, Node> = files.filter_map(below).collect();
+            if !copied.is_empty() {
+                self.disks.insert(name.clone(), copied);
+            }
+        }
+    }
+
+    fn on_disk(&self, id: &ContainerId, path: &str) -> Option<&Node> {
+        let (mount, rest) = self.mounted(id, path)?;
+        self.disks.get(volume_of(mount)?)?.get(rest)
+    }
+
     pub(super) fn read_link(&self, id: &ContainerId, path: &str) -> Result<Option<String>> {
         if !self.containers.contains_key(id) {
             return Err(absent(Op::ReadLink, id.as_str()));
@@ -83,6 +115,9 @@ impl World {
     pub(super) fn read_file(&self, id: &ContainerId, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         if !self.containers.contains_key(id) {
             return Err(absent(Op::ReadFile, id.as_str()));
+        }
+        if let Some(Node::File(bytes)) = self.on_disk(id, path) {
+            return Ok(Some(bytes.clone()));
         }
         if self.delivered_link(id, path).is_some() {
             let message = "fake: delivered files are not handed out";

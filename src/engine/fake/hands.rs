@@ -88,6 +88,12 @@ impl Fake {
         }
     }
 
+    /// As what a container was made, by id or name.
+    #[must_use]
+    pub fn spec_of(&self, id_or_name: &str) -> Option<ContainerSpec> {
+        self.inside().find(id_or_name).map(|c| c.spec.clone())
+    }
+
     /// The signals that it was sent so far, by number.
     #[must_use]
     pub fn signals(&self, id: &ContainerId) -> Vec<u8> {

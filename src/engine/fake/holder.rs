@@ -3,7 +3,7 @@
 //! A test breaks a delivery by [`Breakage`]. Shows what was delivered by digest, never its bytes. Part of `world`'s rules.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -27,6 +27,7 @@ use crate::{
     state::{
         container::{ContainerId, ContainerSpec, Mount, MountSource},
         files::FileUser,
+        protected,
         volume::{Memory, Volume},
     },
 };
@@ -58,6 +59,8 @@ pub enum Breakage {
     WrongDigest,
     /// The first file is another user's.
     WrongOwner,
+    /// The program in the holder's own volume is another one: a message on standard error, and nothing has changed.
+    OtherProgram,
     /// The directory is not on a tmpfs, so nothing is put there.
     NotMemory,
     /// The holder has other memory than those who read the volume, as after a restart of 20.10 with live-restore: they
@@ -81,12 +84,16 @@ pub struct Delivered {
 pub(super) struct Content {
     /// Names of generations have it, so that none comes twice.
     number: u64,
-    generation: Option<String>,
+    pub(super) generation: Option<String>,
     told: Option<String>,
-    files: Vec<File>,
+    pub(super) files: Vec<File>,
     /// The generations that are kept, the newest last.
     kept: Vec<Kept>,
     astray: bool,
+    /// What somebody else put there.
+    pub(super) strangers: u64,
+    /// Files whose link somebody replaced.
+    pub(super) hidden: BTreeSet<String>,
 }
 
 /// What a generation takes.
@@ -135,7 +142,13 @@ impl Content {
         self.number += 1;
         self.generation = Some(generation.to_owned());
         self.files = files;
+        self.strangers = 0;
+        self.hidden.clear();
         Ok(())
+    }
+
+    pub(super) fn generations(&self) -> usize {
+        self.kept.len()
     }
 
     /// Lets go of what was replaced some time ago.
@@ -156,7 +169,9 @@ impl Content {
             size: u64::try_from(file.bytes.len()).unwrap_or(u64::MAX),
             digest: key.digest(&file.path, file.bytes.expose()),
         };
-        let mut files: Vec<_> = self.files.iter().map(seen).collect();
+        let current = self.files.iter().filter(|_| self.generation.is_some());
+        let linked = current.filter(|file| !self.hidden.contains(&file.path));
+        let mut files: Vec<_> = linked.map(seen).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         files
     }
@@ -276,7 +291,7 @@ impl World {
     }
 
     /// The mount that a path is in, and what is left of the path.
-    fn mounted<'a>(&'a self, id: &ContainerId, path: &'a str) -> Option<(&'a Mount, &'a str)> {
+    pub(super) fn mounted<'a>(&'a self, id: &ContainerId, path: &'a str) -> Option<(&'a Mount, &'a str)> {
         let mounts = &self.containers.get(id)?.spec.mounts;
         let within = |mount: &'a Mount| {
             let rest = path.strip_prefix(mount.target.as_str())?.strip_prefix('/')?;
@@ -371,6 +386,7 @@ impl World {
             user: owner,
             mode,
             files: content.seen(key, writer),
+            strangers: content.strangers,
         })
     }
 
@@ -385,6 +401,7 @@ impl World {
         match breakage {
             Some(Breakage::CutOff) => return None,
             Some(Breakage::Fails) => return failed("Input/output error (os error 5)".to_owned()),
+            Some(Breakage::OtherProgram) => return failed(protected::BROKEN.to_owned()),
             _ => {}
         }
         let other = parcel.key.digest("", b"");

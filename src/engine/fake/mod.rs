@@ -21,10 +21,12 @@ mod holder;
 mod networks;
 mod registry;
 mod snapshot;
+mod tamper;
 mod world;
 
 pub use holder::{Breakage, Delivered};
 pub use snapshot::{ContainerSnapshot, Snapshot};
+pub use tamper::Tamper;
 
 use world::World;
 

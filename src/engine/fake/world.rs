@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) volumes: BTreeMap<String, Volume>,
     /// What is in them, where something was delivered.
     pub(super) contents: BTreeMap<String, Content>,
+    /// What the engine copied from an image into them, by volume and path.
+    pub(super) disks: BTreeMap<String, BTreeMap<String, Node>>,
     /// How deliveries go wrong, if they do.
     pub(super) breakage: Option<Breakage>,
     /// The version of the host's kernel.
@@ -85,6 +87,7 @@ impl World {
             networks: BTreeMap::new(),
             volumes: BTreeMap::new(),
             contents: BTreeMap::new(),
+            disks: BTreeMap::new(),
             breakage: None,
             kernel: "6.12.0".to_owned(),
             registry: Registry::default(),
@@ -154,6 +157,7 @@ impl World {
         }
         let image_id = image.id.clone();
         self.make_volumes(spec);
+        self.fill_volumes(spec);
         let id = ContainerId::new(self.next_id());
         let view = self.created(&id, spec, image_id);
         let container = Container {

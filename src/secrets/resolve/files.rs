@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use super::{Reference, Walk, Want, reference_name};
+use super::{Reference, Walk, Want};
 use crate::{
     api::{
         condition::Cause,
@@ -22,7 +22,7 @@ use crate::{
         container::SlotId,
         files::{FileSlot, VolumeFiles},
         hash,
-        resolved::{Form, Problem, Use},
+        resolved::{Form, Problem},
         revision::CONFIG_MAP_PREFIX,
     },
 };
@@ -161,24 +161,22 @@ impl<'a> Walk<'a> {
             };
             match self.item(&one, &file.key) {
                 Ok(Some((known, bytes))) => {
-                    if into.revises {
-                        let name = reference_name(&one, &file.key);
-                        self.fingerprints.insert(name, known.fingerprint.clone());
-                    }
-                    self.out.uses.push(Use {
-                        kind: one.kind,
-                        name: one.name.to_owned(),
-                        key: file.key.clone(),
-                        form: Form::File,
-                        path: file.at.clone(),
-                        fingerprint: known.fingerprint.clone(),
-                        kid: known.kid,
-                    });
                     let content = Content {
-                        fingerprint: known.fingerprint,
+                        fingerprint: known.fingerprint.clone(),
                         size: known.size,
                         bytes,
                     };
+                    let used = one.used(
+                        self.namespace,
+                        &file.key,
+                        (Form::File, SlotId::of_file(into.volume, &file.path)),
+                        known,
+                    );
+                    if into.revises {
+                        self.fingerprints
+                            .insert(used.reference(), used.fingerprint.clone());
+                    }
+                    self.out.uses.push(used);
                     self.put(into, file, content);
                 }
                 Ok(None) if one.optional => {}

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::{Value, json};
 
 use super::super::{Want, resolve};
+use crate::api::SecretEnv as Secrecy;
 use crate::{
     api::{DockerDeployment, DockerSecret, condition::Cause},
     seal::{Context, Plaintext, Ring, ScopeKind, SystemEntropy, seal},
@@ -37,8 +38,13 @@ fn found<T: Clone>(shelf: &BTreeMap<String, T>, name: &str) -> Lookup<T> {
 }
 
 impl Source for Shop {
-    fn docker_secret(&self, _: &str, name: &str) -> Lookup<DockerSecret> {
-        found(&self.sealed, name)
+    fn docker_secret(&self, namespace: &str, name: &str) -> Lookup<DockerSecret> {
+        match found(&self.sealed, name) {
+            Lookup::Found(secret) if secret.metadata.namespace.as_deref() != Some(namespace) => {
+                Lookup::Absent
+            }
+            other => other,
+        }
     }
 
     fn secret(&self, _: &str, name: &str) -> Lookup<Secret> {
@@ -62,9 +68,13 @@ impl Shop {
     }
 
     fn seal(&mut self, name: &str, values: &[(&str, &[u8])]) {
+        self.seal_in("shop", name, values);
+    }
+
+    fn seal_in(&mut self, namespace: &str, name: &str, values: &[(&str, &[u8])]) {
         let key = self.ring.public_keys()[0].public().clone();
         let sealed = |(item, value): &(&str, &[u8])| {
-            let context = Context::at(ScopeKind::Strict, "shop", name, item).unwrap();
+            let context = Context::at(ScopeKind::Namespace, namespace, name, item).unwrap();
             let value = Plaintext::new(value.to_vec());
             let envelope = seal(&key, &context, &value, &mut SystemEntropy).unwrap();
             ((*item).to_owned(), envelope.to_string())
@@ -72,7 +82,7 @@ impl Shop {
         let data: BTreeMap<String, String> = values.iter().map(sealed).collect();
         let object = json!({
             "apiVersion": "supercargo.dev/v1alpha1", "kind": "DockerSecret",
-            "metadata": { "name": name, "namespace": "shop" }, "spec": { "encryptedData": data },
+            "metadata": { "name": name, "namespace": namespace }, "spec": { "encryptedData": data },
         });
         let object = serde_json::from_value(object).unwrap();
         self.sealed.insert(name.to_owned(), object);
@@ -274,6 +284,72 @@ fn only_those_whom_a_secret_allows_get_its_files_and_no_other_namespace() {
     assert_eq!(
         causes(secret(json!({ "namespace": "bank" }))),
         [Cause::ConsentMissing]
+    );
+}
+
+#[test]
+fn a_secret_of_another_namespace_gives_its_values_to_whom_it_names_and_opens_at_its_own_place() {
+    let mut shop = Shop::new();
+    shop.seal_in("bank", "db", &[("a", b"1")]);
+    let volume = || secret(json!({ "namespace": "bank", "onChange": "Restart" }));
+    let allow = |shop: &mut Shop, allowed: Value| {
+        let db = shop.sealed.get_mut("db").unwrap();
+        db.spec.allowed_consumers = serde_json::from_value(allowed).unwrap();
+    };
+    for allowed in [
+        json!({ "namespaces": ["shop"] }),
+        json!({ "namespaces": ["mail", "shop"], "names": ["other", "web"] }),
+    ] {
+        allow(&mut shop, allowed);
+        let (resolved, resolution, bytes) = shop.resolved(volume(), json!({}));
+        let names: Vec<String> = resolved.fingerprints.values.into_keys().collect();
+        assert_eq!(names, ["bank/db/a"], "it is not the secret of that name here");
+        assert_eq!(resolution.uses[0].namespace.as_deref(), Some("bank"));
+        assert_eq!(bytes.values().next().unwrap().expose(), b"1");
+    }
+    for (allowed, word) in [
+        (json!(null), "ConsentMissing"),
+        (json!({ "names": ["web"] }), "ConsentMissing"),
+        (json!({ "namespaces": ["mail"] }), "ConsentMissing"),
+        (
+            json!({ "namespaces": ["shop"], "names": ["other"] }),
+            "ConsumerNotAllowed",
+        ),
+    ] {
+        allow(&mut shop, allowed);
+        let wrong = shop.wrong(volume(), json!({}));
+        assert!(
+            wrong[0].starts_with(&format!("{word}: DockerSecret bank/db, ")),
+            "{wrong:?}"
+        );
+    }
+}
+
+#[test]
+fn without_consent_a_secret_that_exists_and_one_that_does_not_are_the_same_answer() {
+    let mut shop = Shop::new();
+    shop.seal_in("bank", "db", &[("a", b"1")]);
+    for more in [
+        json!({ "namespace": "bank" }),
+        json!({ "namespace": "bank", "optional": true }),
+        json!({ "namespace": "bank", "items": [{ "key": "a", "path": "a" }] }),
+        json!({ "namespace": "bank", "items": [{ "key": "no", "path": "a" }], "optional": true }),
+    ] {
+        let there = shop.wrong(secret(more.clone()), json!({}));
+        let hidden = shop.sealed.remove("db").unwrap();
+        assert_eq!(shop.wrong(secret(more.clone()), json!({})), there, "{more}");
+        shop.sealed.insert("db".to_owned(), hidden);
+        assert!(there[0].starts_with("ConsentMissing: "), "{there:?}");
+    }
+    // Nor does one that is expired, or a core Secret, which cannot consent.
+    shop.core("db", json!({ "a": "MQ==" }));
+    let core = shop.wrong(
+        secret(json!({ "namespace": "bank", "kind": "Secret" })),
+        json!({}),
+    );
+    assert!(
+        core[0].starts_with("ConsentMissing: Secret bank/db") && core[0].contains("cannot consent"),
+        "{core:?}"
     );
 }
 
@@ -555,4 +631,47 @@ fn nothing_that_can_be_printed_has_a_value_or_its_length() {
         !printed.contains("hunter2") && !printed.contains("7007"),
         "{printed}"
     );
+}
+
+#[test]
+fn protected_variables_are_no_environment_but_files_of_any_bytes_but_nul() {
+    let mut shop = Shop::new();
+    shop.seal(
+        "db",
+        &[("password", b"a\xff"), ("tls.key", b"k"), ("nul", b"a\0b")],
+    );
+    let env = |key: &str| json!({ "name": "PASSWORD", "valueFrom": { "secretKeyRef": { "name": "db", "key": key } } });
+    let look = |shop: &Shop, variables: Value, protected: bool| {
+        let mut deployment = deployment(json!([]), variables);
+        deployment.spec.secret_env = protected.then_some(Secrecy::Protected);
+        let opener = Opener::new(Arc::clone(&shop.ring));
+        let now = "2030-01-01T00:00:00Z".parse().unwrap();
+        resolve(&deployment, "local", shop, &opener, Want::Bytes, now)
+    };
+    let variables = |key: &str| json!({ "env": [{ "name": "PLAIN", "value": "p" }, env(key)] });
+    let (resolution, bytes) = look(&shop, variables("password"), true);
+    assert_eq!(resolution.uses[0].form, Form::ProtectedEnv);
+    let resolved = resolution.resolved.unwrap();
+    let names: Vec<&str> = resolved.env.iter().map(|var| var.name.as_str()).collect();
+    assert_eq!(names, ["PLAIN"]);
+    let file = &resolved.protected[0];
+    assert_eq!((file.path.as_str(), file.mode), ("PASSWORD", 0o400));
+    assert_eq!(bytes[&file.slot].expose(), b"a\xff");
+    assert_eq!(resolved.fingerprints.values["db/password"], file.fingerprint);
+    for (key, protected) in [("password", false), ("nul", true)] {
+        let (resolution, _) = look(&shop, variables(key), protected);
+        assert_eq!(resolution.failures[0].cause, Cause::InvalidEnvValue, "{key}");
+    }
+    // A plain variable of the same name wins, and with it nothing is protected.
+    shop.seal("db", &[("password", b"x"), ("tls.key", b"k")]);
+    let (resolution, bytes) = look(
+        &shop,
+        json!({ "envFrom": [{ "prefix": "P/", "secretRef": { "name": "db" } }],
+            "env": [{ "name": "P/password", "value": "plain" }] }),
+        true,
+    );
+    let resolved = resolution.resolved.unwrap();
+    let paths: Vec<&str> = resolved.protected.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths, ["P%2Ftls.key"]);
+    assert_eq!((resolved.env.len(), bytes.len()), (1, 1));
 }

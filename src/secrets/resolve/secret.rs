@@ -1,4 +1,4 @@
-//! The look-up of one referenced secret: who may use it, which keys it has, what one of them is, and why not.
+//! The look-up of one referenced secret: which keys it has, what one of them is, and why not. Who may use it is `consent.rs`.
 //! Decides nothing about where a value goes. Called by [`super`] for variables and by `files.rs`.
 
 use super::{Reference, Walk, Want};
@@ -6,9 +6,8 @@ use crate::{
     api::{DockerSecret, condition::Cause, reference::SecretKind},
     seal::Plaintext,
     secrets::{
-        core,
-        open::{Closed, Known, in_date},
-        source::Lookup,
+        consent, core,
+        open::{Closed, Known},
     },
     state::resolved::Failure,
 };
@@ -16,12 +15,13 @@ use crate::{
 impl Walk<'_> {
     /// The keys of a referenced secret; `None` when it failed or is optional and absent.
     pub(super) fn keys(&mut self, reference: &Reference<'_>) -> Option<Vec<String>> {
-        let result = self.permitted(reference).and_then(|()| match reference.kind {
+        let result = match reference.kind {
             SecretKind::DockerSecret => self
                 .docker_secret(reference)
                 .map(|s| s.map(|s| s.spec.encrypted_data.keys().cloned().collect())),
-            SecretKind::Secret => core::keys(self.source, self.namespace, reference.name),
-        });
+            SecretKind::Secret => consent::core_at_home(self.namespace, reference.named())
+                .and_then(|()| core::keys(self.source, self.namespace, reference.name)),
+        };
         match result {
             Ok(Some(keys)) => Some(keys),
             Ok(None) if reference.optional => None,
@@ -43,7 +43,6 @@ impl Walk<'_> {
         reference: &Reference<'_>,
         key: &str,
     ) -> Result<Option<(Known, Option<Plaintext>)>, Closed> {
-        self.permitted(reference)?;
         let bytes = self.want == Want::Bytes;
         let (known, plaintext) = match reference.kind {
             SecretKind::DockerSecret => {
@@ -58,6 +57,7 @@ impl Walk<'_> {
                 }
             }
             SecretKind::Secret => {
+                consent::core_at_home(self.namespace, reference.named())?;
                 let found = core::item(self.source, self.opener, self.namespace, reference.name, key)?;
                 let Some((known, plaintext)) = found else {
                     return Ok(None);
@@ -68,57 +68,11 @@ impl Walk<'_> {
         Ok(Some((known, plaintext)))
     }
 
-    fn permitted(&self, reference: &Reference<'_>) -> Result<(), Closed> {
-        match reference.namespace {
-            Some(other) if other != self.namespace => Err(Closed {
-                cause: Cause::ConsentMissing,
-                advice: format!(
-                    "secrets of namespace {other} cannot be used here; seal the value for namespace {}",
-                    self.namespace
-                ),
-            }),
-            Some(_) | None => Ok(()),
-        }
-    }
-
     fn docker_secret(
         &self,
         reference: &Reference<'_>,
     ) -> Result<Option<std::sync::Arc<DockerSecret>>, Closed> {
-        let secret = match self.source.docker_secret(self.namespace, reference.name) {
-            Lookup::Found(secret) => secret,
-            Lookup::Absent => return Ok(None),
-            Lookup::Denied(advice) => {
-                return Err(Closed {
-                    cause: Cause::AccessDenied,
-                    advice,
-                });
-            }
-        };
-        self.allowed(&secret)?;
-        in_date(&secret, self.now)?;
-        Ok(Some(secret))
-    }
-
-    fn allowed(&self, secret: &DockerSecret) -> Result<(), Closed> {
-        let Some(allowed) = &secret.spec.allowed_consumers else {
-            return Ok(());
-        };
-        let name = self.deployment.metadata.name.as_deref().unwrap_or_default();
-        let labels = self.deployment.metadata.labels.clone().unwrap_or_default();
-        let by_name = allowed.names.iter().any(|allowed| allowed == name);
-        if by_name
-            || allowed
-                .selector
-                .as_ref()
-                .is_some_and(|selector| selector.matches(&labels))
-        {
-            return Ok(());
-        }
-        Err(Closed {
-            cause: Cause::ConsumerNotAllowed,
-            advice: format!("add {name} to spec.allowedConsumers of the secret, or use another secret"),
-        })
+        consent::find(self.deployment, reference.named(), self.source, self.now)
     }
 
     pub(super) fn not_found(&self, reference: &Reference<'_>) -> Closed {

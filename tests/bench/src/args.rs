@@ -7,7 +7,9 @@ use anyhow::{Context as _, Result, bail};
 use crate::{peers::Found, plane, server::Program};
 
 /// The parts of the table of deployments.
-pub const DEPLOYMENTS: [&str; 6] = ["starts", "fifty", "rollout", "probes", "crowd", "thousand"];
+pub const DEPLOYMENTS: [&str; 9] = [
+    "starts", "files", "rotation", "values", "fifty", "rollout", "probes", "crowd", "thousand",
+];
 
 /// See the file's header.
 pub struct Args {

@@ -7,6 +7,7 @@ mod client;
 mod crowd;
 mod engine;
 mod fifty;
+mod files;
 mod floor;
 mod load;
 mod page;
@@ -16,10 +17,19 @@ mod plane_report;
 mod probes;
 mod proxy;
 mod rollout;
+mod rotation;
+#[path = "../../../src/seal/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "what opens and seals is used here, and nothing else"
+)]
+mod seal;
 mod server;
 mod starts;
 mod subject;
 mod table;
+mod values;
 mod watching;
 
 use std::{collections::BTreeSet, fs, time::Instant};
@@ -130,7 +140,7 @@ async fn parts(
     (floor, peers): (&Floor, Option<&Peers>),
     rows: &mut Vec<Row>,
 ) -> Result<()> {
-    let begin = async |name: &str| Subject::start(&args.ours, &args.dir.join(name), engine).await;
+    let begin = async |name: &str| Subject::start(&args.ours, &args.dir.join(name), engine, &[]).await;
     if let Some(peers) = peers.filter(|_| args.wants("starts")) {
         let subject = begin("starts").await?;
         let rounds = starts::Rounds {
@@ -147,6 +157,18 @@ async fn parts(
         subject.end().await?;
         floor.clear().await?;
         rows.extend(measured?);
+    }
+    if args.wants("files") {
+        rows.extend(files::run(&args.ours, &args.dir, engine, events, args.rounds).await?);
+    }
+    if args.wants("rotation") {
+        let subject = begin("rotation").await?;
+        let measured = rotation::run(&subject, engine, events).await;
+        subject.end().await?;
+        rows.extend(measured?);
+    }
+    if args.wants("values") {
+        rows.extend(tokio::task::spawn_blocking(values::run).await??);
     }
     if let Some(peers) = peers.filter(|_| args.wants("fifty")) {
         let (subject, theirs, measured) = fifty::start(begin, events, floor, peers, args.idle).await?;

@@ -124,6 +124,11 @@ more, which is not in it. The floor of the *rollout* is waves as large as the su
 they answer, then as many old ones stopped and removed four at a time, until the last old one has ended. The thousand *probes*
 are asked by the agent, under the orders of this program, of a thousand addresses on loopback. A change among *300 containers*
 is one more replica; the time ends when the first call that acts reaches the counting socket.
+A secret *as a file* is a deployment that mounts it, beside the same deployment that has it as a variable, one after the other
+in each round, on an operator of its own for each way of delivery. *A new value* begins when the sealed secret is sent; it is seen
+when this program reads it through the container's own mount (`/proc/PID/root`), as the readers do, half of whose reads are of
+both files of one set. *Sealed values* are opened by the program's own code, built into this one as it is into the program; RSA is
+what `openssl speed` says of one private operation, without the padding and the AES that a hybrid needs besides.
 *Engine time* in it is that in which at least one read was under way there.
 Compose gets its secret from a file and joins the floor's network; Swarm is one manager on an engine of its own, whose
 services are on that engine's bridge; a peer's `never` is what its manual says. Ring runs with its defaults, which look every

@@ -39,8 +39,8 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Starts one with a store of its own.
-    pub async fn start(program: &Program, dir: &Path, engine: &Engine) -> Result<Self> {
+    /// Starts one with a store of its own, and with more flags.
+    pub async fn start(program: &Program, dir: &Path, engine: &Engine, more: &[String]) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let instance = fs::read_to_string("/proc/sys/kernel/random/uuid")?
             .trim()
@@ -49,7 +49,7 @@ impl Subject {
         let docker = format!("unix://{}", proxy.path.display());
         // A pool of its own: other control planes on this host choose theirs at the same time.
         let flags = ["--docker-host", &docker, "--network-pool", "10.217.0.0/16"];
-        let flags = flags.map(str::to_owned).to_vec();
+        let flags = [&flags.map(str::to_owned), more].concat();
         let mut server = Server::with(program, dir.to_owned(), &instance, flags)?;
         server.start().await?;
         let made = Self {
@@ -147,6 +147,24 @@ impl Subject {
         stdin.write_all(b"correct horse battery staple").await?;
         drop(stdin);
         let said = child.wait_with_output().await?;
+        if !said.status.success() {
+            bail!("seal: {}", String::from_utf8_lossy(&said.stderr));
+        }
+        Ok(String::from_utf8(said.stdout)?)
+    }
+
+    /// The manifest of a sealed secret with these values, which are nobody's.
+    pub async fn seal_files(&self, namespace: &str, name: &str, values: &[(&str, &str)]) -> Result<String> {
+        let mut command = self.command();
+        command.args(["seal", "--name", name, "--namespace", namespace]);
+        for (key, value) in values {
+            let path = self.dir.join(format!("value-{key}"));
+            fs::write(&path, value)?;
+            command
+                .arg("--from-file")
+                .arg(format!("{key}={}", path.display()));
+        }
+        let said = command.output().await?;
         if !said.status.success() {
             bail!("seal: {}", String::from_utf8_lossy(&said.stderr));
         }
