@@ -79,9 +79,11 @@ pub(super) struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    /// For files of this user.
+    /// For files of this user. Protected variables are never kept in a directory of the host: see [`Keeping::new_ones`].
     pub(super) fn by(desired: &'a Desired, user: FileUser, keeping: Keeping<'_>) -> Self {
-        let files = desired.files().iter().map(|file| {
+        let on_host = matches!(keeping, Keeping::Host(_));
+        let kept_so = |file: &&FileVolume| !(on_host && file.entry == protected::ENTRY);
+        let files = desired.files().iter().filter(kept_so).map(|file| {
             let volume = volume(desired, file, user, keeping);
             (volume.name.clone(), (file, volume))
         });

@@ -14,6 +14,7 @@ use crate::{
         desired::{Blocked, Desired, Template},
         files::{FileSlot, FileVolume, OnChange, is_holder},
         protected,
+        revision::TemplateHash,
     },
 };
 
@@ -574,4 +575,76 @@ fn protected_variables_of_before_stay_with_those_who_have_them_while_others_come
     let after: Vec<String> = world.files.content.keys().cloned().collect();
     assert!(before.len() == 1 && after.len() == 1 && before != after);
     assert_eq!(holders(&world).len(), 1);
+}
+
+/// The volume as files, and the same value as a protected variable beside it.
+fn both(replicas: u32, fingerprint: &str) -> Desired {
+    let mut desired = wish(replicas, fingerprint, OnChange::Update);
+    desired.template_hash = Some(TemplateHash("t2-both".into()));
+    if let Template::Known(prototype) = &mut desired.template {
+        let files = prototype.files[0].files.clone();
+        prototype.spec.entrypoint = Some(vec!["serve".into()]);
+        prototype.spec.mounts.push(protected::mount());
+        prototype.files.extend(protected::volume(&files));
+    }
+    desired
+}
+
+#[test]
+fn protected_variables_need_a_holder_whatever_directory_of_the_host_there_is() {
+    let mut world = World::of(Vec::new());
+    world.files.host = Some(HOST.into());
+    let desired = both(1, "v1");
+    let spec = loop {
+        let plan = world.plan(&desired);
+        if let Some(spec) = created(&plan).pop() {
+            break spec;
+        }
+        world.carry_out(&plan, usize::MAX, &mut |_, _| ());
+        world.pass(1);
+    };
+    settle(&mut world, &desired);
+    assert_eq!((holders(&world).len(), records(&world)), (1, 0));
+    let program = holders(&world)[0].label(label::PROGRAM).to_owned();
+    assert!(!program.is_empty());
+    assert_eq!(program_of(&spec).source, MountSource::Files(program));
+    assert_eq!(world.files.content.len(), 2);
+    assert!(!world.files.content.keys().any(|volume| volume.starts_with('/')));
+}
+
+#[test]
+fn who_has_files_on_the_host_keeps_them_and_their_changes_until_its_variables_are_protected() {
+    let mut world = World::of(Vec::new());
+    world.files.host = Some(HOST.into());
+    settle(&mut world, &wish(2, "v1", OnChange::Update));
+    assert_eq!((holders(&world).len(), records(&world)), (0, 1));
+    // Nobody is replaced while the rollout is paused, and files change all the same.
+    let paused = Desired {
+        paused: true,
+        ..both(2, "v2")
+    };
+    settle(&mut world, &paused);
+    let wanted = generation(&paused);
+    let on_host = |world: &World| {
+        let content = world.files.content.clone().into_iter();
+        content
+            .filter(|(volume, _)| volume.starts_with(HOST))
+            .collect::<Vec<_>>()
+    };
+    let found = on_host(&world);
+    assert_eq!(
+        (found.len(), &found[0].1.0),
+        (1, &wanted),
+        "and no variable is there"
+    );
+    settle(&mut world, &both(2, "v2"));
+    assert_eq!((holders(&world).len(), records(&world)), (1, 0));
+    assert!(on_host(&world).is_empty());
+    assert_eq!(world.replicas().filter(|c| is_alive(c)).count(), 2);
+    // And back.
+    let mut plain = wish(2, "v3", OnChange::Update);
+    plain.template_hash = Some(TemplateHash("t3-plain".into()));
+    settle(&mut world, &plain);
+    assert_eq!((holders(&world).len(), records(&world)), (0, 1));
+    assert_eq!((on_host(&world).len(), world.files.content.len()), (1, 1));
 }

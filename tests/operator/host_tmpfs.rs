@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 use supercargo::{
     api::keys::label,
-    engine::{Containers, Term},
+    engine::{Containers, Term, fake::Fake},
     execute::HostFiles,
     state::{container::ContainerView, owner::Instance},
 };
@@ -357,4 +357,133 @@ async fn without_the_flag_or_with_another_directory_who_has_files_there_is_repla
         })
         .await;
     assert_eq!((bench.live("web"), holders(&bench).len()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_changed_in_the_directory_is_found_told_and_written_again() {
+    type Harm = fn(&Path);
+    let cases: [(Harm, &str, &str); 4] = [
+        (
+            |at| fs::write(at.join("..data/password"), "hunter3").unwrap(),
+            "content",
+            "file password has another content",
+        ),
+        (
+            |at| {
+                let open = Permissions::from_mode(0o666);
+                fs::set_permissions(at.join("..data/password"), open).unwrap();
+            },
+            "mode",
+            "file password has another mode",
+        ),
+        (
+            |at| std::os::unix::fs::chown(at.join("..data/password"), Some(7), None).unwrap(),
+            "owner",
+            "file password has another owner",
+        ),
+        (
+            |at| fs::write(at.join("more"), "").unwrap(),
+            "unexpected",
+            "a file that was not placed",
+        ),
+    ];
+    for (harm, property, words) in cases {
+        let dir = memory();
+        let bench = settled(dir.path(), json!({})).await;
+        // The comparison that follows the first delivery is over.
+        sleep(Duration::from_secs(120)).await;
+        let (at, before) = (volumes(&bench, dir.path()).remove(0), runs(&bench));
+        let told = |b: &Bench| b.told("SecretDeliveryError");
+        assert_eq!(told(&bench), 0);
+        harm(&at);
+        let line = format!("supercargo_secret_file_drifts_total{{property=\"{property}\"}} 1");
+        bench.within(700, property, |b| b.scrape().contains(&line)).await;
+        bench
+            .eventually("written again", |b| {
+                let file = fs::metadata(at.join("password"));
+                let whole = file.is_ok_and(|f| (f.mode() & 0o7777, f.uid()) == (0o400, 0));
+                whole && !at.join("more").exists() && is_seen(b, dir.path(), SECRET)
+            })
+            .await;
+        let mut events = bench.cluster.all("events");
+        events.retain(|e| e["reason"] == "SecretDeliveryError");
+        assert!(
+            events.iter().any(|e| e["note"].as_str().unwrap().contains(words)),
+            "{events:?}"
+        );
+        assert_eq!(runs(&bench), before, "nothing is restarted");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn protected_variables_have_a_holder_and_files_go_with_them_and_come_back() {
+    let dir = memory();
+    let bench = settled(dir.path(), json!({})).await;
+    bench.edit("web", |o| {
+        o["spec"]["secretEnv"] = json!("Protected");
+        container(o)["env"] = json!([{
+            "name": "PASSWORD",
+            "valueFrom": { "secretKeyRef": { "name": "db", "key": "password" } },
+        }]);
+    });
+    let has = |b: &Bench, value: &str| {
+        let shelves = b.fake.world().delivered;
+        let found = |path: &str| {
+            let mut digests = shelves.values().filter_map(|shelf| shelf.files.get(path));
+            digests.any(|(_, digest)| *digest == Fake::digest(value.as_bytes()))
+        };
+        let through_program = |id: &String| {
+            let command = b.fake.spec_of(id).unwrap().entrypoint.unwrap_or_default();
+            command.first().map(String::as_str) == Some("/run/supercargo/bin/supercargo")
+        };
+        b.is_ready("web")
+            && b.ids("web").iter().all(|id| through_program(&id.to_string()))
+            && b.env("web", "PASSWORD").iter().all(String::is_empty)
+            && found("password")
+            && found("PASSWORD")
+    };
+    bench
+        .eventually("protected", |b| has(b, SECRET) && on_host(b) == 0)
+        .await;
+    assert_eq!(holders(&bench).len(), 1);
+    bench
+        .eventually("nothing is left there", |b| volumes(b, dir.path()).is_empty())
+        .await;
+    bench.seal("db", &[("password", NEXT.as_bytes())]);
+    bench.eventually("the next", |b| has(b, NEXT)).await;
+    assert!(volumes(&bench, dir.path()).is_empty());
+    bench.edit("web", |o| o["spec"]["secretEnv"] = json!("Plain"));
+    bench
+        .eventually("back", |b| {
+            on_host(b) == 2 && b.of("web").len() == 2 && is_seen(b, dir.path(), NEXT)
+        })
+        .await;
+    bench
+        .eventually("no holder and no program", |b| {
+            holders(b).is_empty() && b.fake.world().volumes.is_empty()
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_audit_file_names_the_directory_that_got_a_value() {
+    let dir = memory();
+    let mut bench = Bench::still();
+    bench.host_files = Some(flag(dir.path()));
+    bench.audit_log = Some(bench.dir.path().join("audit"));
+    bench.start();
+    bench.seal("db", &[("password", SECRET.as_bytes())]);
+    bench.settle(with_files(1, &json!({}))).await;
+    bench.eventually("seen", |b| is_seen(b, dir.path(), SECRET)).await;
+    bench.stop().await;
+    let text = fs::read_to_string(bench.audit_log.as_ref().unwrap()).unwrap();
+    assert!(!text.contains(SECRET));
+    let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let told = lines.iter().find(|l| l["form"] == "File").unwrap();
+    let at = volumes(&bench, dir.path()).remove(0);
+    assert_eq!(told["volume"].as_str(), at.to_str());
+    assert_eq!(
+        [&told["secret"], &told["key"], &told["file"], &told["outcome"]],
+        ["db", "password", "password", "delivered"]
+    );
 }
