@@ -17,6 +17,7 @@ pub mod agent;
 pub mod engine;
 pub mod plan;
 pub mod secrets;
+pub mod shelf;
 
 pub mod execute;
 pub mod status;

@@ -26,10 +26,13 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
     ("plan", 2, &["api", "state"]),
     ("engine", 2, &["clock", "delivery", "seal", "state"]),
     ("secrets", 2, &["api", "clock", "seal", "state"]),
+    ("shelf", 2, &["clock", "delivery", "seal"]),
     (
         "execute",
         3,
-        &["api", "clock", "delivery", "engine", "plan", "seal", "state"],
+        &[
+            "api", "clock", "delivery", "engine", "plan", "seal", "shelf", "state",
+        ],
     ),
     ("status", 3, &["api", "plan", "state"]),
     (
@@ -71,6 +74,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
             "plan",
             "seal",
             "secrets",
+            "shelf",
             "state",
             "status",
             "telemetry",

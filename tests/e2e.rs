@@ -34,6 +34,8 @@ mod files_engine;
 #[path = "e2e/hammer.rs"]
 mod hammer;
 mod harness;
+#[path = "e2e/host_tmpfs.rs"]
+mod host_tmpfs;
 #[path = "e2e/kubectl.rs"]
 mod kubectl;
 #[path = "e2e/leadership.rs"]
@@ -170,6 +172,11 @@ const TOGETHER: &[Test] = &[
     ("a_change_updates_signals_or_restarts", files::on_change),
     ("secrets_and_configuration_in_one_directory", files::projected),
     ("a_reader_sees_whole_sets_of_files_only", files::hammered),
+    (
+        "files_in_a_directory_of_the_host_from_birth_to_death",
+        host_tmpfs::story,
+    ),
+    ("a_host_directory_on_a_disk_is_refused", host_tmpfs::refused),
     (
         "images_of_every_shape_start_with_protected_variables",
         protected::images,

@@ -32,6 +32,8 @@ mod faults;
 mod files;
 #[path = "operator/history.rs"]
 mod history;
+#[path = "operator/host_tmpfs.rs"]
+mod host_tmpfs;
 #[path = "operator/keys.rs"]
 mod keys;
 #[path = "operator/leadership.rs"]

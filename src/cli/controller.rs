@@ -10,6 +10,7 @@ use tokio::{net::TcpListener, sync::watch};
 use super::{
     Failure, Outcome,
     connect::{self, Docker, DockerArgs},
+    host_tmpfs::HostArgs,
     leading::{self, Leading},
     webhook::{self, WebhookArgs},
 };
@@ -80,6 +81,8 @@ pub(super) struct OperatorArgs {
     /// Read core Secrets of this namespace for references with kind: Secret (may be given several times). None without it
     #[arg(long, value_name = "NAMESPACE")]
     pub(super) core_secrets_namespace: Vec<String>,
+    #[command(flatten)]
+    pub(super) host: HostArgs,
     /// Append a line to this file for each value that is handed to a container, chained so that `supercargo audit verify`
     /// sees what was edited, removed or cut
     #[arg(long, value_name = "FILE")]
@@ -197,6 +200,7 @@ impl PolicyArgs {
             pool: self.network_pool,
             host_routes: if local { connect::host_routes() } else { Vec::new() },
             operator_namespace: operator_namespace.to_owned(),
+            host_files: None,
             host_credentials: HostCredentials::new(self.docker_config()),
         })
     }
@@ -298,20 +302,18 @@ async fn operate(args: Args) -> Outcome {
     let term = leading::term(args.leader_elect);
     let engine = args.operator.engine(&metrics, term.clone())?;
     let stop = signals()?;
+    let (host, docker) = (&args.operator.host, &args.operator.docker);
+    let host_files = host.open(docker, &engine, term.clone()).await?;
     let client = connect::kube().await?;
-    let listener = TcpListener::bind(args.metrics_addr).await.with_context(|| {
-        format!(
-            "cannot serve metrics on {}; choose another --metrics-addr",
-            args.metrics_addr
-        )
-    })?;
+    let listener = listen(args.metrics_addr).await?;
     let Some(instance) = wait_for_api_server(&client, stop.clone()).await else {
         return Ok(ExitCode::SUCCESS);
     };
     let flags = args.operator;
-    let options = flags
+    let mut options = flags
         .policy
         .options(instance, &flags.operator_namespace, flags.docker.is_local())?;
+    options.host_files = host_files;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         instance = options.instance.as_str(),
@@ -351,6 +353,11 @@ async fn operate(args: Args) -> Outcome {
     outcome?;
     tracing::info!("the operator has stopped; containers run on");
     Ok(ExitCode::SUCCESS)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let bound = TcpListener::bind(address).await;
+    Ok(bound.with_context(|| format!("cannot serve metrics on {address}; choose another --metrics-addr"))?)
 }
 
 /// Runs until the end; after the signal what is under way gets its time, and not more.

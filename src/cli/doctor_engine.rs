@@ -106,17 +106,17 @@ fn security(report: &mut Report, info: &EngineInfo) {
     let words = [
         (
             "rootless",
-            "host ports below 1024, limits and some volumes may not work",
+            "host ports below 1024, limits and some volumes may not work, and --host-tmpfs is refused",
             "test what you use",
         ),
         (
             "userns",
-            "owners of files in hostPath volumes are shifted",
+            "owners of files in hostPath volumes are shifted, and --host-tmpfs is refused",
             "give those directories to the shifted ids",
         ),
         (
             "selinux",
-            "hostPath volumes need a label that containers may read",
+            "hostPath volumes and --host-tmpfs need a label that containers may read",
             "label them container_file_t",
         ),
     ];

@@ -14,13 +14,14 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
-use super::{Outcome, holder_program, holder_shelf};
+use super::{Outcome, holder_program};
 use crate::{
     clock::{Clock, System},
     delivery::{
         parcel::{HEADER_BYTES, Malformed, Parcel},
         receipt::Receipt,
     },
+    shelf,
     state::protected,
 };
 
@@ -51,10 +52,10 @@ pub(super) fn deliver() -> Outcome {
         return Err(anyhow::anyhow!(protected::BROKEN).into());
     }
     let now = System.now();
-    let shelves: anyhow::Result<_> = parcel
+    let shelves: Result<_, shelf::Fault> = parcel
         .loads
         .iter()
-        .map(|load| holder_shelf::carry_out(load, &parcel.key, now))
+        .map(|load| shelf::carry_out(load, &parcel.key, now, None))
         .collect();
     let receipt = serde_json::to_vec(&Receipt { shelves: shelves? })?;
     let mut stdout = io::stdout().lock();

@@ -36,6 +36,7 @@ use crate::secrets::open::Opener;
 use crate::state::build::DEFAULT_GRACE;
 use crate::state::container::ContainerView;
 use crate::state::desired::Desired;
+use crate::state::files::{mounts, on_host};
 use crate::state::observed::Observed;
 use crate::state::resolved::Resolution;
 use crate::status::remembered::remembered;
@@ -204,6 +205,8 @@ impl World {
         let around = around.map_err(connect::engine_failure)?;
         let (networks, image) = (&around.networks, around.image.is_some());
         let mut observed = Observed::of(&id.owner, views, networks, &self.options.host_routes, image);
+        // The operator's own directory of the host is known by what is in it.
+        observed.files.host = kept_on_host(&observed);
         let found = &mut observed.files;
         if !wish.desired.files().is_empty() {
             // It names the volumes.
@@ -335,6 +338,13 @@ fn unresolved(resolution: &Resolution) -> Vec<String> {
 }
 
 /// What keeps the operator from carrying the plan out.
+/// The directory of the host in which the newest container has its files.
+fn kept_on_host(observed: &Observed) -> Option<String> {
+    let newest = observed.replicas.iter().max_by_key(|r| r.view.created_at)?;
+    let volume = mounts(&newest.view).into_keys().find(|volume| on_host(volume))?;
+    volume.rsplit_once('/').map(|(root, _)| root.to_owned())
+}
+
 fn note(id: &Identity, plan: &Plan) {
     let who = format!("{}/{}", id.owner.namespace, id.owner.name);
     if plan.is_empty() {

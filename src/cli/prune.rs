@@ -3,7 +3,10 @@
 //! and removes it only with `--yes`. Owns the choice, which goes by our labels and names and nothing else; what another
 //! control plane or a person made is not touched, nor are volumes, which hold data. Called by `mod`.
 
-use std::{collections::BTreeSet, process::ExitCode};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use kube::{Api, Client, api::ListParams};
@@ -11,6 +14,7 @@ use kube::{Api, Client, api::ListParams};
 use super::{
     Failure, Outcome, block_on,
     connect::{self, Docker, DockerArgs},
+    host_tmpfs::{HostArgs, Kept},
     output,
 };
 use crate::{
@@ -18,11 +22,13 @@ use crate::{
     clock::{Clock, System},
     engine::{Containers, LabelFilter, Networks, Volumes},
     execute::Program,
+    shelf::host::Found,
     state::{
         container::ContainerView,
         files::is_holder,
         network::NetworkView,
         observed::{is_agent, namespace_of},
+        owner::Instance,
         volume::Volume,
     },
 };
@@ -33,6 +39,8 @@ use crate::{
 pub(super) struct Args {
     #[command(flatten)]
     docker: DockerArgs,
+    #[command(flatten)]
+    host: HostArgs,
     /// The control plane whose containers and networks are removed: the uid of its namespace kube-system
     #[arg(long, value_name = "UID", group = "what", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     instance: Option<String>,
@@ -53,6 +61,8 @@ struct Chosen {
     networks: Vec<NetworkView>,
     /// Volumes with delivered files, and with the program. Others hold data, and stay.
     volumes: Vec<Volume>,
+    /// The same in a directory of the host.
+    kept: Option<Kept>,
     /// What is said when that is nothing.
     nothing: String,
 }
@@ -65,11 +75,12 @@ pub(super) fn run(args: &Args) -> Outcome {
             return images(&engine, args.yes).await;
         }
         let chosen = match &args.instance {
-            Some(instance) => all_of(&engine, instance).await?,
-            None => orphans(&engine).await?,
+            Some(instance) => all_of(&engine, instance, &args.host).await?,
+            None => orphans(&engine, &args.host).await?,
         };
-        output::data(&plan(&chosen))?;
-        if chosen.containers.is_empty() && chosen.networks.is_empty() && chosen.volumes.is_empty() {
+        let lines = plan(&chosen);
+        output::data(&lines)?;
+        if lines.is_empty() {
             eprintln!("{}", chosen.nothing);
         } else if args.yes {
             remove(&engine, &chosen).await?;
@@ -109,7 +120,7 @@ async fn images(engine: &Docker, yes: bool) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn all_of(engine: &Docker, instance: &str) -> Result<Chosen, Failure> {
+async fn all_of(engine: &Docker, instance: &str, host: &HostArgs) -> Result<Chosen, Failure> {
     refuse_own(instance).await?;
     let containers = connect::containers(engine, label::INSTANCE, instance)
         .await
@@ -122,8 +133,25 @@ async fn all_of(engine: &Docker, instance: &str) -> Result<Chosen, Failure> {
             .filter(|network| network.labels.get(label::INSTANCE).map(String::as_str) == Some(instance))
             .collect(),
         volumes: volumes(engine, instance).await?,
+        kept: kept(host, instance)?,
         nothing: format!("nothing of control plane {instance} is on this host"),
     })
+}
+
+/// What the operator kept in a directory of the host. Six digits of an instance name its part, labels tell it apart.
+fn kept(host: &HostArgs, instance: &str) -> Result<Option<Kept>, Failure> {
+    let mut kept = host.records(&Instance::new(instance))?;
+    if let Some(kept) = &mut kept {
+        let is_its = |found: &Found| {
+            found
+                .record
+                .labels
+                .get(label::INSTANCE)
+                .is_some_and(|of| of == instance)
+        };
+        kept.found.retain(is_its);
+    }
+    Ok(kept)
 }
 
 /// The volumes with delivered files, and those with the program that sets protected variables.
@@ -144,7 +172,7 @@ async fn volumes(engine: &Docker, instance: &str) -> Result<Vec<Volume>, Failure
     Ok(volumes)
 }
 
-async fn orphans(engine: &Docker) -> Result<Chosen, Failure> {
+async fn orphans(engine: &Docker, host: &HostArgs) -> Result<Chosen, Failure> {
     let client = connect::kube().await?;
     let instance = connect::known_instance(&client).await?;
     // In this order: whoever has a container here was an object before it had one.
@@ -152,17 +180,21 @@ async fn orphans(engine: &Docker) -> Result<Chosen, Failure> {
         .await
         .map_err(connect::engine_failure)?;
     let mut volumes = volumes(engine, instance.as_str()).await?;
+    let mut kept = kept(host, instance.as_str())?;
     let owners = owners(client).await?;
-    volumes.retain(|volume| {
-        volume
-            .labels
-            .get(label::HOLDS_FOR)
-            .is_some_and(|uid| !owners.contains(uid))
-    });
+    let is_left = |labels: &BTreeMap<String, String>| {
+        let owner = labels.get(label::HOLDS_FOR);
+        owner.is_some_and(|uid| !owners.contains(uid))
+    };
+    volumes.retain(|volume| is_left(&volume.labels));
+    if let Some(kept) = &mut kept {
+        kept.found.retain(|found| is_left(&found.record.labels));
+    }
     Ok(Chosen {
         containers: without_owner(containers, &owners),
         networks: Vec::new(),
         volumes,
+        kept,
         nothing: "every container of this control plane has its object".to_owned(),
     })
 }
@@ -248,6 +280,10 @@ fn plan(chosen: &Chosen) -> String {
         let what = if program { "the program in" } else { "the files in" };
         format!("remove {what} {}\n", volume.name)
     });
+    let kept = chosen.kept.iter().flat_map(|kept| &kept.found);
+    let kept = kept.flat_map(|found| found.record.volumes.keys());
+    let kept = kept.map(|path| format!("remove the files in {path}\n"));
+    let volumes = volumes.chain(kept);
     containers.chain(networks).chain(volumes).collect()
 }
 
@@ -263,6 +299,9 @@ async fn remove(engine: &Docker, chosen: &Chosen) -> Result<(), Failure> {
     for volume in &chosen.volumes {
         let removed = engine.remove_volume(&volume.name).await;
         removed.map_err(connect::engine_failure)?;
+    }
+    if let Some(kept) = &chosen.kept {
+        kept.remove()?;
     }
     eprintln!(
         "removed {} containers and {} networks",
@@ -308,6 +347,7 @@ mod tests {
             containers: lost,
             networks: Vec::new(),
             volumes: Vec::new(),
+            kept: None,
             nothing: String::new(),
         };
         assert!(plan(&chosen).starts_with("remove container gone of "));

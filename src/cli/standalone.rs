@@ -78,6 +78,13 @@ async fn stand(args: Args) -> Outcome {
     let options = flags
         .policy
         .options(unnamed, &flags.operator_namespace, flags.docker.is_local())?;
+    let host_files = flags
+        .host
+        .open(&flags.docker, &engine, crate::engine::Term::endless());
+    let options = crate::controllers::context::Options {
+        host_files: host_files.await?,
+        ..options
+    };
     let policy = options.policy.clone();
     let mut plane = Plane::assemble(&data, args.listen, policy, flags.new_cluster, &metrics)?;
     identify(&plane, &engine, args.instance.as_deref()).await?;

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::validate::Policy,
     clock::Clock,
-    execute::{Executor, Program},
+    execute::{Executor, HostFiles, Program},
     plan::subnet::Cidr,
     secrets::{host::HostCredentials, open::Opener},
     state::{build::Settings, owner::Instance},
@@ -43,6 +43,8 @@ pub struct Options {
     pub host_routes: Vec<String>,
     /// The namespace in which the operator keeps its own objects.
     pub operator_namespace: String,
+    /// The operator's own directory of the host for new volumes with files; holders keep them without it.
+    pub host_files: Option<HostFiles>,
     /// The host's registry credentials, for deployments that may use them.
     pub host_credentials: HostCredentials,
 }

@@ -35,6 +35,7 @@ use crate::{
     state::{
         container::ContainerId,
         desired::{Desired, Template},
+        files::Holder,
         observed::Observed,
     },
     status::remembered::{remembered, remembered_health},
@@ -243,8 +244,10 @@ impl<E: Engine> Pass<'_, E> {
 
     /// Step 4. What is around the containers is looked at once in a pass that only makes and starts some.
     pub(super) async fn observe(&self, desired: &Desired, memory: &mut Memory) -> Result<Observed, Error> {
+        // What the operator keeps itself is looked at in every pass: that is cheap, and nobody tells of a change.
+        let kept = || self.ctx.executor.host_holders(&self.id.owner);
         if let Some(around) = &memory.around {
-            let observed = self.seen(desired, around)?;
+            let observed = self.seen(desired, around, kept().await?)?;
             // Otherwise one is on a network that has come since.
             if observed.stranded.is_empty() {
                 return Ok(observed);
@@ -260,10 +263,15 @@ impl<E: Engine> Pass<'_, E> {
             around.noswap = self.ctx.executor.files().noswap(engine).await?;
         }
         let around = memory.around.insert(Arc::new(around));
-        self.seen(desired, around)
+        self.seen(desired, around, kept().await?)
     }
 
-    fn seen(&self, desired: &Desired, around: &Around) -> Result<Observed, Error> {
+    fn seen(
+        &self,
+        desired: &Desired,
+        around: &Around,
+        (root, kept): (Option<String>, Vec<Holder>),
+    ) -> Result<Observed, Error> {
         let views = self
             .ctx
             .host
@@ -280,7 +288,8 @@ impl<E: Engine> Pass<'_, E> {
             &around.networks,
             &self.ctx.options.host_routes,
             around.image.is_some(),
-        );
+        )
+        .with_host(root, kept);
         // What an agent says is newer than what the status remembers.
         let told = remembered_health(&self.before, &observed);
         let observed = observed

@@ -129,7 +129,8 @@ impl<E: Engine> Operator<E> {
             Arc::clone(&setup.engine),
             watched,
             Arc::new(setup.options.program.clone()),
-        );
+        )
+        .keeping_files(setup.options.host_files.clone());
         let ring = Arc::new(Ring::missing("the key ring has not been read yet"));
         Self {
             setup,

@@ -173,7 +173,7 @@ async fn let_go<E: Engine>(pass: &Pass<'_, E>) -> Result<Action, Error> {
     Ok(Action::await_change())
 }
 
-/// Whether no holder is left, and takes away volumes whose holder went before them.
+/// Whether no holder is left, and takes away volumes whose holder went before them, also in a directory of the host.
 async fn without_files<E: Engine>(pass: &Pass<'_, E>) -> Result<bool, Error> {
     let engine = pass.ctx.host.engine();
     let filter = LabelFilter {
@@ -185,6 +185,7 @@ async fn without_files<E: Engine>(pass: &Pass<'_, E>) -> Result<bool, Error> {
         pass.ctx.host.refresh(&one.id).await?;
     }
     if holders.is_empty() {
+        pass.ctx.executor.clear_host(&pass.id.owner).await?;
         for volume in engine.list_volumes(&filter).await? {
             engine.remove_volume(&volume.name).await?;
         }

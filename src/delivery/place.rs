@@ -1,7 +1,7 @@
-//! How files are kept in a directory of a holder, by names: each generation in `..<generation>.<number>`, `..data` a link to the
+//! How files are kept in a directory, by names: each generation in `..<generation>.<number>`, `..data` a link to the
 //! current one, and for every first component of a path a link through `..data`. Which number is next, what a killed
 //! delivery left behind, which generations nobody needs any more, which links are missing or stale: decided here from
-//! what stands there, done by `cli` inside the holder.
+//! what stands there, done by `shelf`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,7 +2,7 @@
 //! image's users are. Kept for speed alone: whoever does not know looks. Holds no bytes. Written by [`super::files`].
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -11,7 +11,7 @@ use crate::{
     engine::{self, Engine},
     state::{
         container::ContainerId,
-        files::{Delivered, FileUser, Holder, Shown, UserLookup},
+        files::{Delivered, FileUser, Shown, UserLookup, mounts},
         observed::Observed,
     },
 };
@@ -27,6 +27,8 @@ pub(super) struct Pages {
     pub(super) shown: BTreeMap<ContainerId, Shown>,
     pub(super) users: BTreeMap<UserLookup, FileUser>,
     pub(super) noswap: Option<bool>,
+    /// Whether the engine was found to see the operator's own directory of the host.
+    pub(super) shares_host: bool,
     pub(super) drifts: Vec<&'static str>,
 }
 
@@ -43,6 +45,7 @@ impl Book {
             pages.delivered.clear();
             pages.shown.clear();
             pages.noswap = None;
+            pages.shares_host = false;
         }
     }
 
@@ -64,6 +67,9 @@ impl Book {
             pages.delivered.remove(volume);
         }
         for replica in &seen.replicas {
+            for volume in mounts(&replica.view).keys() {
+                pages.delivered.remove(volume);
+            }
             pages.shown.remove(&replica.view.id);
         }
     }
@@ -99,13 +105,31 @@ impl Book {
         self.pages().shown.remove(id);
     }
 
-    /// Forgets what one holder wrote and who saw it: that says nothing about what another one will write.
-    pub(super) fn forget_holder(&self, holder: &Holder) {
-        let held = &holder.volumes;
+    /// Forgets what stands in these volumes and who sees it: what was seen of it says nothing about what comes there.
+    pub(super) fn forget_contents(&self, is_meant: impl Fn(&String) -> bool) {
         let mut pages = self.pages();
-        pages.delivered.retain(|volume, _| !held.contains_key(volume));
-        let sees = |shown: &Shown| shown.volumes.keys().any(|volume| held.contains_key(volume));
-        pages.shown.retain(|_, shown| !sees(shown));
+        pages.delivered.retain(|volume, _| !is_meant(volume));
+        pages
+            .shown
+            .retain(|_, shown| !shown.volumes.keys().any(&is_meant));
+    }
+
+    /// Forgets what was found in volumes in which something else stands now, as of `standing`.
+    pub(super) fn compare(&self, standing: &BTreeMap<String, Option<String>>) {
+        let other: BTreeSet<String> = {
+            let pages = self.pages();
+            let now = |volume: &String| standing.get(volume).cloned().flatten();
+            let differs = |(volume, found): &(&String, &Delivered)| {
+                standing.contains_key(*volume)
+                    && found.generation.is_some()
+                    && found.generation != now(volume)
+            };
+            let delivered = pages.delivered.iter().filter(differs);
+            delivered.map(|(volume, _)| volume.clone()).collect()
+        };
+        if !other.is_empty() {
+            self.forget_contents(|volume| other.contains(volume));
+        }
     }
 
     /// Notes that nothing good stands in these volumes, so that it is written again: a look would find the name of what

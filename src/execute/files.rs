@@ -20,14 +20,14 @@ use crate::{
     seal::{DigestKey, Plaintext, SystemEntropy},
     state::{
         container::{ContainerId, ContainerSpec, ContainerView, RunState},
-        files::{Delivered, FileUser, Holder, Shown, UserLookup},
+        files::{Delivered, FileUser, Holder, Shown, UserLookup, on_host},
         plaintext::SecretEnv,
         protected,
     },
 };
 
-/// How long one exec in a holder may take.
-const EXEC: Duration = Duration::from_secs(30);
+/// How long one exec in a holder, or the same in a directory of the host, may take.
+pub(super) const EXEC: Duration = Duration::from_secs(30);
 /// The longest answer of a holder.
 const LONGEST_ANSWER: usize = 4 << 20;
 /// What is told of a volume that was not filled whole, or that somebody has changed.
@@ -45,6 +45,18 @@ impl<E: Engine> Run<'_, E> {
         match action {
             FileAction::FindUser { lookup, spec } => self.find_user(lookup, spec).await,
             FileAction::EnsureHolder { spec } => self.ensure_holder(spec).await,
+            FileAction::EnsureRecord {
+                path,
+                labels,
+                holds,
+                volumes,
+                spec,
+            } => self.ensure_record(path, (labels, holds), volumes, spec).await,
+            FileAction::StartHolder { name, .. } if on_host(name) => self.restore_record(name).await,
+            FileAction::RemoveHolder { name, .. } if on_host(name) => self.remove_record(name).await,
+            FileAction::RemoveVolumes { volumes } if volumes.iter().any(|v| on_host(v)) => {
+                self.remove_directories(volumes).await
+            }
             FileAction::StartHolder { id, .. } => self.start_holder(id).await,
             FileAction::RemoveHolder { id, .. } => self.remove_holder(id).await,
             FileAction::RemoveVolumes { volumes } => self.remove_volumes(volumes).await,
@@ -90,7 +102,7 @@ impl<E: Engine> Run<'_, E> {
     }
 
     /// A holder by id or name, when it is ours.
-    async fn holder(&self, id_or_name: &str) -> engine::Result<Option<ContainerView>> {
+    pub(super) async fn holder(&self, id_or_name: &str) -> engine::Result<Option<ContainerView>> {
         match self.engine().inspect_container(id_or_name).await {
             Ok(view) => {
                 self.touch(&view.id);
@@ -153,7 +165,9 @@ impl<E: Engine> Run<'_, E> {
         if let Some(view) = self.holder(id.as_str()).await? {
             self.engine().remove_container(id, true).await?;
             let has_program = !view.label(label::PROGRAM).is_empty();
-            self.book().forget_holder(&Holder::of(view));
+            // What was seen of what it wrote says nothing about what another one will write.
+            let held = Holder::of(view).volumes;
+            self.book().forget_contents(|volume| held.contains_key(volume));
             if has_program {
                 self.sweep_programs().await?;
             }
@@ -252,8 +266,6 @@ impl<E: Engine> Run<'_, E> {
         orders: Vec<(Place, Order)>,
     ) -> engine::Result<(Parcel, Vec<Shelf>)> {
         let fail = |message: String| Error::new(Op::Deliver, holder, Kind::Failed, message);
-        let view = self.holder(holder).await?;
-        let view = view.ok_or_else(|| fail("the holder of the files is not there".to_owned()))?;
         let key = DigestKey::new(&mut SystemEntropy).map_err(|error| fail(error.to_string()))?;
         let (places, loads): (Vec<Place>, Vec<Shipment>) = orders
             .into_iter()
@@ -263,6 +275,15 @@ impl<E: Engine> Run<'_, E> {
             })
             .unzip();
         let parcel = Parcel { key, loads };
+        if on_host(holder) {
+            let (held, parcel, shelves) = self.write_on_host(holder, parcel).await?;
+            if let Some(started_at) = held.started_at {
+                self.note(&held.id, started_at, &places, &shelves);
+            }
+            return Ok((parcel, shelves));
+        }
+        let view = self.holder(holder).await?;
+        let view = view.ok_or_else(|| fail("the holder of the files is not there".to_owned()))?;
         let talk = tokio::time::timeout(EXEC, self.talk(&view.id, &parcel));
         let answer = talk.await.unwrap_or_else(|_late| {
             Err(fail(format!(

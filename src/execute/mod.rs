@@ -21,6 +21,7 @@ mod agent;
 mod book;
 mod drift;
 mod files;
+mod host;
 pub mod program;
 mod program_volume;
 mod user;
@@ -28,6 +29,7 @@ pub mod watched;
 
 pub use crate::plan::outcome::{Outcome, Report, Skipped};
 pub use book::Book;
+pub use host::{HostFiles, apart};
 pub use program::Program;
 pub use user::knows_noswap;
 pub use watched::{Remember, Wake, Watched};
@@ -56,6 +58,7 @@ pub struct Executor<E> {
     /// One at a time fills or sweeps volumes of the program.
     programs: Arc<tokio::sync::Mutex<()>>,
     files: Arc<Book>,
+    host: Option<HostFiles>,
 }
 
 impl<E> Clone for Executor<E> {
@@ -67,6 +70,7 @@ impl<E> Clone for Executor<E> {
             agents: Arc::clone(&self.agents),
             programs: Arc::clone(&self.programs),
             files: Arc::clone(&self.files),
+            host: self.host.clone(),
         }
     }
 }
@@ -92,7 +96,14 @@ impl<E: Engine> Executor<E> {
             agents: Arc::default(),
             programs: Arc::default(),
             files: Arc::default(),
+            host: None,
         }
+    }
+
+    /// The same, keeping new volumes with files in a directory of the host.
+    #[must_use]
+    pub fn keeping_files(self, host: Option<HostFiles>) -> Self {
+        Self { host, ..self }
     }
 
     /// The calls that it watches.

@@ -1,12 +1,15 @@
 //! What can be done about delivered files, as data: a part of [`super::Action`], with the same rules. Holds slots and
 //! generations and never bytes. Decided by [`super::files`], done by `execute`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Target, Why};
 use crate::state::{
     container::{ContainerId, ContainerSpec},
     files::{FileSlot, FileUser, UserLookup},
+    volume::Volume,
 };
 
 /// What is to stand in one volume.
@@ -63,6 +66,20 @@ pub enum FileAction {
         /// The container.
         spec: Box<ContainerSpec>,
     },
+    /// Makes volumes in a directory of the host, unless they are there, and the record that holds them. Before the first
+    /// one the engine is asked whether that directory is of its host.
+    EnsureRecord {
+        /// The record's path.
+        path: String,
+        /// What it says: whose the volumes are.
+        labels: BTreeMap<String, String>,
+        /// Which volume is which of the pod.
+        holds: BTreeMap<String, String>,
+        /// The volumes, by their paths.
+        volumes: Vec<Volume>,
+        /// A container that is made to ask the engine, never started, and removed.
+        spec: Box<ContainerSpec>,
+    },
     /// Starts a holder that exists.
     StartHolder {
         /// The engine's id.
@@ -70,7 +87,7 @@ pub enum FileAction {
         /// Its name, for people.
         name: String,
     },
-    /// Removes a holder, running or not.
+    /// Removes a holder, running or not, or a record.
     RemoveHolder {
         /// The engine's id.
         id: ContainerId,
@@ -145,6 +162,7 @@ impl FileAction {
         match self {
             Self::FindUser { .. } => "find-user",
             Self::EnsureHolder { .. } => "ensure-holder",
+            Self::EnsureRecord { .. } => "ensure-record",
             Self::StartHolder { .. } => "start-holder",
             Self::RemoveHolder { .. } => "remove-holder",
             Self::RemoveVolumes { .. } => "remove-volumes",
@@ -163,6 +181,7 @@ impl FileAction {
         match self {
             Self::FindUser { lookup, .. } => &lookup.image,
             Self::EnsureHolder { spec } => &spec.name,
+            Self::EnsureRecord { path, .. } => path,
             Self::StartHolder { name, .. } | Self::RemoveHolder { name, .. } | Self::Confirm { name, .. } => {
                 name
             }
@@ -180,7 +199,10 @@ impl FileAction {
     pub fn why(&self) -> Why {
         match self {
             Self::RemoveHolder { why, .. } | Self::Deliver { why, .. } => *why,
-            Self::FindUser { .. } | Self::EnsureHolder { .. } | Self::StartHolder { .. } => Why::NeededFirst,
+            Self::FindUser { .. }
+            | Self::EnsureHolder { .. }
+            | Self::EnsureRecord { .. }
+            | Self::StartHolder { .. } => Why::NeededFirst,
             Self::RemoveVolumes { .. } => Why::NeededNoMore,
             Self::Look { .. } | Self::Check { .. } | Self::Confirm { .. } => Why::FilesUnknown,
             Self::Signal { .. } | Self::NoteTold { .. } => Why::FilesChanged,
@@ -195,6 +217,7 @@ impl FileAction {
             Self::Confirm { target, .. } => target.as_ref(),
             Self::FindUser { .. }
             | Self::EnsureHolder { .. }
+            | Self::EnsureRecord { .. }
             | Self::StartHolder { .. }
             | Self::RemoveHolder { .. }
             | Self::RemoveVolumes { .. }

@@ -4,14 +4,14 @@
 use super::{
     Action, Chain, Hold, Target,
     file_action::{FileAction, Sight},
-    file_volumes::Wanted,
+    file_volumes::{Keeping, Wanted},
     heal::target,
     rollout::is_alive,
 };
 use crate::state::{
     container::{ContainerId, RunState},
     desired::Desired,
-    files::{FileVolume, Holder, mounts},
+    files::{FileVolume, Holder, mounts, on_host},
     observed::{Observed, Replica},
 };
 
@@ -51,18 +51,39 @@ pub(super) fn astray<'a>(observed: &'a Observed, id: &ContainerId) -> impl Itera
 }
 
 /// Whether only another container in its place would see its files. One that does not run gets volumes as the kernel now
-/// knows them: those that it has it may not be able to mount any more.
+/// knows them: those that it has it may not be able to mount any more. One whose volumes are in a directory of the host that
+/// is not the operator's any more would never see another value.
 pub(super) fn is_lost(desired: &Desired, observed: &Observed, replica: &Replica) -> bool {
+    let mut volumes = mounts(&replica.view).into_keys();
+    if volumes.any(|volume| is_elsewhere(observed, &volume)) {
+        return true;
+    }
     if !is_alive(replica) {
-        let other = Wanted::for_users(desired, observed, !observed.files.noswap);
+        let other = Wanted::for_users(desired, observed, Keeping::other_kernel(observed));
         let mut volumes = mounts(&replica.view).into_keys();
         return volumes.any(|volume| other.volumes.contains_key(&volume));
+    }
+    let gone = |h: &Holder| {
+        let run = h.blind.get(&replica.view.id);
+        run.is_some() && run == replica.view.started_at.as_ref()
+    };
+    if observed.files.holders.iter().any(gone) {
+        return true;
     }
     astray(observed, &replica.view.id).any(|volume| {
         let held = |h: &&Holder| h.volumes.contains_key(volume) && h.runs();
         let mut holders = observed.files.holders.iter().filter(held);
-        holders.any(|h| h.view.started_at >= replica.view.started_at)
+        holders.any(|h| on_host(volume) || h.started_at >= replica.view.started_at)
     })
+}
+
+/// Whether a volume is in a directory of the host that is not the operator's.
+fn is_elsewhere(observed: &Observed, volume: &str) -> bool {
+    let within = |root: &String| {
+        let rest = volume.strip_prefix(root.as_str());
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    on_host(volume) && !observed.files.host.as_ref().is_some_and(within)
 }
 
 /// The containers that run and were found not to see what stands in their volumes.

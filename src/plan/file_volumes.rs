@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::file_action::FileAction;
 use crate::{
     api::keys::label,
     state::{
         container::{ContainerSpec, Limits, Mount, MountSource},
         desired::Desired,
-        files::{FileUser, FileVolume, Holder, OnChange},
+        files::{FileUser, FileVolume, Holder, OnChange, on_host},
         names,
         observed::Observed,
         owner::namespace_labels,
@@ -26,6 +27,51 @@ const INODES: u64 = 32 << 10;
 const MEMORY: i64 = 32 << 20;
 const PIDS: i64 = 16;
 
+/// How volumes with files are kept in memory. It is part of their names and of no revision: who has volumes of another
+/// kind keeps them until it is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeping<'a> {
+    /// By the engine, on a tmpfs each, which may be kept out of swap.
+    Engine { noswap: bool },
+    /// By the operator, below this directory of the host.
+    Host(&'a str),
+}
+
+impl<'a> Keeping<'a> {
+    /// As new volumes are. With protected variables among them they are the engine's, whatever directory of the host there
+    /// is: the program that sets them comes into a container from a volume that the engine fills as it makes the holder, and
+    /// that a holder verifies at each delivery.
+    pub(super) fn new_ones(desired: &Desired, observed: &'a Observed) -> Self {
+        let noswap = observed.files.noswap;
+        let host = observed.files.host.as_deref();
+        let host = host.filter(|_| !is_protected(desired));
+        host.map_or(Self::Engine { noswap }, Keeping::Host)
+    }
+
+    /// As those may be that came before the operator had a directory of the host, or before the deployment's variables
+    /// were protected.
+    pub(super) fn earlier(desired: &Desired, observed: &'a Observed) -> Option<Self> {
+        let noswap = observed.files.noswap;
+        let host = observed.files.host.as_deref()?;
+        Some(if is_protected(desired) {
+            Self::Host(host)
+        } else {
+            Self::Engine { noswap }
+        })
+    }
+
+    /// As those may be that came with another kernel.
+    pub(super) fn other_kernel(observed: &'a Observed) -> Self {
+        let noswap = !observed.files.noswap;
+        Self::Engine { noswap }
+    }
+}
+
+/// Whether variables are among a deployment's files.
+fn is_protected(desired: &Desired) -> bool {
+    desired.files().iter().any(|file| file.entry == protected::ENTRY)
+}
+
 /// The wanted volumes with files, on the engine.
 #[derive(Debug)]
 pub(super) struct Wanted<'a> {
@@ -33,10 +79,12 @@ pub(super) struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    /// For files of this user, kept out of swap or not.
-    pub(super) fn by(desired: &'a Desired, user: FileUser, noswap: bool) -> Self {
-        let files = desired.files().iter().map(|file| {
-            let volume = volume(desired, file, user, noswap);
+    /// For files of this user. Protected variables are never kept in a directory of the host: see [`Keeping::new_ones`].
+    pub(super) fn by(desired: &'a Desired, user: FileUser, keeping: Keeping<'_>) -> Self {
+        let on_host = matches!(keeping, Keeping::Host(_));
+        let kept_so = |file: &&FileVolume| !(on_host && file.entry == protected::ENTRY);
+        let files = desired.files().iter().filter(kept_so).map(|file| {
+            let volume = volume(desired, file, user, keeping);
             (volume.name.clone(), (file, volume))
         });
         Self {
@@ -46,48 +94,78 @@ impl<'a> Wanted<'a> {
 
     /// For a container that is to be made; `None` while nothing is wanted, or nobody knows yet whose the files are.
     pub(super) fn new_ones(desired: &'a Desired, observed: &Observed) -> Option<(FileUser, Self)> {
+        Self::of_kind(desired, observed, Keeping::new_ones(desired, observed))
+    }
+
+    /// The same, kept so.
+    pub(super) fn of_kind(
+        desired: &'a Desired,
+        observed: &Observed,
+        keeping: Keeping<'_>,
+    ) -> Option<(FileUser, Self)> {
         let user = observed.files.user.filter(|_| !desired.files().is_empty())?;
-        Some((user, Self::by(desired, user, observed.files.noswap)))
+        Some((user, Self::by(desired, user, keeping)))
     }
 
     /// For those that are there as well: an image is asked whose they are when a container is to be made, not before. And
-    /// what is known of the kernel may have changed since they came.
+    /// what is known of the kernel, and where the operator keeps them, may have changed since they came.
     pub(super) fn all(desired: &'a Desired, observed: &Observed) -> Self {
-        let noswap = observed.files.noswap;
-        let Self { mut volumes } = Self::for_users(desired, observed, !noswap);
-        volumes.extend(Self::for_users(desired, observed, noswap).volumes);
-        Self { volumes }
+        let kinds = [
+            Keeping::other_kernel(observed),
+            Keeping::new_ones(desired, observed),
+        ];
+        let kinds = kinds.into_iter().chain(Keeping::earlier(desired, observed));
+        Self {
+            volumes: kinds
+                .flat_map(|keeping| Self::for_users(desired, observed, keeping).volumes)
+                .collect(),
+        }
     }
 
-    /// For everybody who may own files here, kept out of swap or not.
-    pub(super) fn for_users(desired: &'a Desired, observed: &Observed, noswap: bool) -> Self {
+    /// For everybody who may own files here.
+    pub(super) fn for_users(desired: &'a Desired, observed: &Observed, keeping: Keeping<'_>) -> Self {
         let holders = observed.files.holders.iter().map(|held| held.user);
         let users: BTreeSet<FileUser> = holders.chain(observed.files.user).collect();
         let volumes = users
             .into_iter()
-            .flat_map(|user| Self::by(desired, user, noswap).volumes);
+            .flat_map(|user| Self::by(desired, user, keeping).volumes);
         Self {
             volumes: volumes.collect(),
         }
     }
 
-    /// Whether variables are among them.
-    fn is_protected(&self) -> bool {
-        let mut files = self.volumes.values();
-        files.any(|(file, _)| file.entry == protected::ENTRY)
+    fn record_path(&self, desired: &Desired, root: &str) -> String {
+        format!("{root}/{}.volumes", self.plain_name(desired))
     }
 
-    pub(super) fn holder_name(&self, desired: &Desired) -> String {
+    /// The name of what holds them.
+    pub(super) fn holder_name(&self, desired: &Desired, keeping: Keeping<'_>) -> String {
+        match keeping {
+            Keeping::Engine { .. } => self.plain_name(desired),
+            Keeping::Host(root) => self.record_path(desired, root),
+        }
+    }
+
+    fn plain_name(&self, desired: &Desired) -> String {
         let parts: Vec<&str> = ["holder"]
             .into_iter()
             .chain(self.volumes.keys().map(String::as_str))
             .collect();
         names::files(&desired.owner, &parts)
     }
+
+    /// Which volume of the engine is which of the pod.
+    pub(super) fn holds(&self) -> BTreeMap<String, String> {
+        let volumes = self.volumes.iter();
+        volumes
+            .map(|(name, (file, _))| (name.clone(), file.entry.clone()))
+            .collect()
+    }
 }
 
 /// The volume of the engine that a volume of the pod stands in.
-fn volume(desired: &Desired, file: &FileVolume, user: FileUser, noswap: bool) -> Volume {
+fn volume(desired: &Desired, file: &FileVolume, user: FileUser, keeping: Keeping<'_>) -> Volume {
+    let noswap = matches!(keeping, Keeping::Engine { noswap: true });
     let (whose, mode) = (
         user.to_string(),
         format!("{:o}{}", file.mode, if noswap { "" } else { "s" }),
@@ -98,8 +176,12 @@ fn volume(desired: &Desired, file: &FileVolume, user: FileUser, noswap: bool) ->
         OnChange::Update | OnChange::Signal(_) => String::new(),
     };
     let what = [file.entry.as_str(), &file.definition, &whose, &mode, &apart];
+    let name = names::files(&desired.owner, &what);
     Volume {
-        name: names::files(&desired.owner, &what),
+        name: match keeping {
+            Keeping::Engine { .. } => name,
+            Keeping::Host(root) => format!("{root}/{name}"),
+        },
         labels: labels(desired),
         memory: Some(Memory {
             size: SIZE,
@@ -128,22 +210,18 @@ fn program(desired: &Desired) -> String {
 /// A container that does nothing, with these volumes: of the operator's own image, of whoever is to own the files.
 pub(super) fn holder(desired: &Desired, user: FileUser, wanted: &Wanted<'_>) -> ContainerSpec {
     let volumes = wanted.volumes.iter();
-    let holds: BTreeMap<&str, &str> = volumes
-        .clone()
-        .map(|(name, (file, _))| (name.as_str(), file.entry.as_str()))
-        .collect();
     let mut labels = labels(desired);
     labels.insert(
         label::HOLDS.to_owned(),
-        serde_json::to_string(&holds).unwrap_or_default(),
+        serde_json::to_string(&wanted.holds()).unwrap_or_default(),
     );
     labels.insert(label::FILE_USER.to_owned(), user.to_string());
     let mount = |(name, (file, _)): (&String, &(&FileVolume, Volume))| Mount {
-        target: Holder::directory(&file.entry),
+        target: Holder::directory(name, &file.entry),
         read_only: false,
         source: MountSource::Files(name.clone()),
     };
-    let program = wanted.is_protected().then(|| program(desired));
+    let program = is_protected(desired).then(|| program(desired));
     if let Some(program) = &program {
         labels.insert(label::PROGRAM.to_owned(), program.clone());
     }
@@ -154,7 +232,7 @@ pub(super) fn holder(desired: &Desired, user: FileUser, wanted: &Wanted<'_>) -> 
         source: MountSource::Volume(volume),
     });
     ContainerSpec {
-        name: wanted.holder_name(desired),
+        name: wanted.plain_name(desired),
         image: desired.agent.image.clone(),
         entrypoint: Some(["/supercargo", "hold"].map(str::to_owned).to_vec()),
         user: Some(user.to_string()),
@@ -168,8 +246,37 @@ pub(super) fn holder(desired: &Desired, user: FileUser, wanted: &Wanted<'_>) -> 
     }
 }
 
+/// A container that is made to ask the engine something and never started.
+pub(super) fn question(desired: &Desired, image: &str, what: &[&str]) -> ContainerSpec {
+    let mut labels = labels(desired);
+    labels.insert(label::HOLDS.to_owned(), "{}".to_owned());
+    ContainerSpec {
+        name: names::files(&desired.owner, what),
+        image: image.to_owned(),
+        entrypoint: Some(vec!["/nothing".to_owned()]),
+        ..bare(labels)
+    }
+}
+
+/// The record that holds these volumes, in this directory of the host.
+pub(super) fn record(desired: &Desired, user: FileUser, wanted: &Wanted<'_>, root: &str) -> FileAction {
+    let mut labels = labels(desired);
+    labels.insert(label::FILE_USER.to_owned(), user.to_string());
+    FileAction::EnsureRecord {
+        path: wanted.record_path(desired, root),
+        labels,
+        holds: wanted.holds(),
+        volumes: wanted
+            .volumes
+            .values()
+            .map(|(_, volume)| volume.clone())
+            .collect(),
+        spec: Box::new(question(desired, &desired.agent.image, &["host"])),
+    }
+}
+
 /// A container with no rights, no network and little memory.
-pub(super) fn bare(labels: BTreeMap<String, String>) -> ContainerSpec {
+fn bare(labels: BTreeMap<String, String>) -> ContainerSpec {
     ContainerSpec {
         name: String::new(),
         image: String::new(),
@@ -209,15 +316,19 @@ pub(super) fn place(desired: &Desired, observed: &Observed, spec: &mut Container
         label.insert(name, file.targets.iter().map(String::as_str).collect());
         for mount in &mut spec.mounts {
             if mount.source == MountSource::Files(file.entry.clone()) {
-                mount.source = MountSource::Files(name.clone());
+                mount.source = if on_host(name) {
+                    MountSource::HostPath(name.clone())
+                } else {
+                    MountSource::Files(name.clone())
+                };
                 mount.read_only = true;
             }
         }
     }
-    if wanted.is_protected() {
-        let name = wanted.holder_name(desired);
-        let held = observed.files.holders.iter().find(|held| held.view.name == name);
-        let program = held.map_or_else(|| program(desired), |h| h.view.label(label::PROGRAM).to_owned());
+    if is_protected(desired) {
+        let name = wanted.plain_name(desired);
+        let held = observed.files.holders.iter().find(|held| held.name == name);
+        let program = held.map_or_else(|| program(desired), |held| held.program.clone());
         let files = &observed.files;
         let template = (spec.entrypoint.as_deref(), spec.cmd.as_deref());
         spec.entrypoint = protected::entrypoint(template, (&files.entrypoint, &files.cmd));

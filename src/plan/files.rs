@@ -8,18 +8,14 @@ use super::{
     Action, Chain, Hold, Why,
     file_action::{FileAction, Load, Place},
     file_sights::{astray, confirms},
-    file_volumes::{Wanted, bare, holder, labels},
+    file_volumes::{Keeping, Wanted, holder, question, record},
     heal::target,
 };
-use crate::{
-    api::keys::label,
-    state::{
-        container::{ContainerSpec, RunState},
-        desired::{Desired, Template},
-        files::{FileUser, FileVolume, Holder, OnChange, UserLookup, mounts},
-        names,
-        observed::{Observed, Replica},
-    },
+use crate::state::{
+    container::RunState,
+    desired::{Desired, Template},
+    files::{FileUser, FileVolume, Holder, OnChange, UserLookup, mounts, on_host},
+    observed::{Observed, Replica},
 };
 
 /// What must be known before a container with files can be made; `None` when it is.
@@ -32,14 +28,7 @@ pub(super) fn unknown(desired: &Desired, observed: &Observed) -> Option<(Chain, 
             Template::Known(prototype) => prototype.spec.image.clone(),
             Template::Blocked(_) => String::new(),
         };
-        let mut labels = labels(desired);
-        labels.insert(label::HOLDS.to_owned(), "{}".to_owned());
-        let spec = ContainerSpec {
-            name: names::files(&desired.owner, &["user", &lookup.image, &lookup.user]),
-            image,
-            entrypoint: Some(vec!["/nothing".to_owned()]),
-            ..bare(labels)
-        };
+        let spec = question(desired, &image, &["user", &lookup.image, &lookup.user]);
         Action::Files(FileAction::FindUser {
             lookup: lookup.clone(),
             spec: Box::new(spec),
@@ -69,7 +58,10 @@ pub(super) fn keep(desired: &Desired, observed: &Observed, creating: bool) -> Fi
         Wanted::all(desired, observed),
         Wanted::new_ones(desired, observed),
     );
-    let name = new_ones.as_ref().map(|(_, wanted)| wanted.holder_name(desired));
+    let keeping = Keeping::new_ones(desired, observed);
+    let name = new_ones
+        .as_ref()
+        .map(|(_, wanted)| wanted.holder_name(desired, keeping));
     let mut files = Files::default();
     let mut kept: BTreeSet<&str> = BTreeSet::new();
     let mut gone: Vec<&Holder> = Vec::new();
@@ -87,7 +79,7 @@ pub(super) fn keep(desired: &Desired, observed: &Observed, creating: bool) -> Fi
             observed,
             wanted: &all,
             in_use: &in_use,
-            creating: creating && name.as_ref() == Some(&held.view.name),
+            creating: creating && name.as_ref() == Some(&held.name),
         };
         let chain = work.chain(held);
         if work.creating {
@@ -101,12 +93,12 @@ pub(super) fn keep(desired: &Desired, observed: &Observed, creating: bool) -> Fi
         .extend(gone.into_iter().map(|held| retire(held, &kept, &in_use)));
     let missing = in_use.iter().any(|volume| !kept.contains(volume.as_str()));
     match (&new_ones, name) {
-        (Some((user, wanted)), Some(name)) if observed.files.holders.iter().all(|h| h.view.name != name) => {
-            let used = wanted.volumes.keys().any(|volume| in_use.contains(volume));
+        (Some(set), Some(name)) if observed.files.holders.iter().all(|h| h.name != name) => {
+            let used = set.1.volumes.keys().any(|volume| in_use.contains(volume));
             if creating {
-                files.first.push(make(desired, observed, (*user, wanted), true));
+                files.first.push(make(desired, observed, set, (keeping, true)));
             } else if used && missing && desired.replicas > 0 {
-                files.beside.push(make(desired, observed, (*user, wanted), false));
+                files.beside.push(make(desired, observed, set, (keeping, false)));
             }
         }
         (None, _) if missing && desired.replicas > 0 => {
@@ -115,6 +107,9 @@ pub(super) fn keep(desired: &Desired, observed: &Observed, creating: bool) -> Fi
                 .extend(unknown(desired, observed).map(|(chain, _)| chain));
         }
         _ => {}
+    }
+    if missing && desired.replicas > 0 {
+        files.beside.extend(make_earlier(desired, observed, &in_use));
     }
     files.beside.extend(tell(desired, observed, &all));
     files.beside.extend(confirms(desired, observed));
@@ -129,11 +124,21 @@ fn is_kept(desired: &Desired, observed: &Observed, held: &Holder, in_use: &BTree
     let wanted = || {
         let blocked = matches!(desired.template, Template::Blocked(_));
         let users = observed.files.user.is_none_or(|user| user == held.user);
-        let now = Wanted::by(desired, held.user, observed.files.noswap);
+        let now = Wanted::by(desired, held.user, Keeping::new_ones(desired, observed));
         let current = held.volumes.keys().all(|volume| now.volumes.contains_key(volume));
         desired.replicas > 0 && !held.volumes.is_empty() && (blocked || (users && current))
     };
     held.volumes.keys().any(|volume| in_use.contains(volume)) || wanted()
+}
+
+/// Makes anew what those need whose volumes are of the other kind: see [`Keeping::earlier`].
+fn make_earlier(desired: &Desired, observed: &Observed, in_use: &BTreeSet<String>) -> Option<Chain> {
+    let keeping = Keeping::earlier(desired, observed)?;
+    let set = Wanted::of_kind(desired, observed, keeping)?;
+    let name = set.1.holder_name(desired, keeping);
+    let used = set.1.volumes.keys().any(|volume| in_use.contains(volume));
+    let there = observed.files.holders.iter().any(|held| held.name == name);
+    (used && !there).then(|| make(desired, observed, &set, (keeping, false)))
 }
 
 /// Makes the holder of what is wanted. Bytes are written for a container that is to come; what stands there for those that
@@ -141,19 +146,21 @@ fn is_kept(desired: &Desired, observed: &Observed, held: &Holder, in_use: &BTree
 fn make(
     desired: &Desired,
     observed: &Observed,
-    (user, wanted): (FileUser, &Wanted<'_>),
-    creating: bool,
+    (user, wanted): &(FileUser, Wanted<'_>),
+    (keeping, creating): (Keeping<'_>, bool),
 ) -> Chain {
-    let spec = holder(desired, user, wanted);
-    let name = spec.name.clone();
-    let mut chain: Chain = wanted
-        .volumes
-        .values()
-        .map(|(_, volume)| Action::EnsureVolume {
-            volume: volume.clone(),
-        })
-        .collect();
-    chain.push(Action::Files(FileAction::EnsureHolder { spec: Box::new(spec) }));
+    let (user, name) = (*user, wanted.holder_name(desired, keeping));
+    let mut chain = match keeping {
+        Keeping::Host(root) => vec![Action::Files(record(desired, user, wanted, root))],
+        Keeping::Engine { .. } => {
+            let volumes = wanted.volumes.values().map(|(_, volume)| volume.clone());
+            let ensure = volumes.map(|volume| Action::EnsureVolume { volume });
+            let spec = Box::new(holder(desired, user, wanted));
+            ensure
+                .chain([Action::Files(FileAction::EnsureHolder { spec })])
+                .collect()
+        }
+    };
     let volumes = wanted.volumes.iter();
     chain.push(Action::Files(if creating {
         FileAction::Deliver {
@@ -170,7 +177,7 @@ fn make(
             places: volumes
                 .map(|(volume, (file, _))| Place {
                     volume: volume.clone(),
-                    directory: Holder::directory(&file.entry),
+                    directory: Holder::directory(volume, &file.entry),
                 })
                 .collect(),
         }
@@ -182,7 +189,7 @@ fn load(observed: &Observed, file: &FileVolume, volume: &str) -> Load {
     let reads = |r: &Replica| r.view.state == RunState::Running && mounts(&r.view).contains_key(volume);
     Load {
         volume: volume.to_owned(),
-        directory: Holder::directory(&file.entry),
+        directory: Holder::directory(volume, &file.entry),
         generation: file.generation(),
         files: file.files.clone(),
         quiet: !observed.replicas.iter().any(reads),
@@ -200,11 +207,11 @@ struct Work<'a> {
 impl Work<'_> {
     fn chain(&self, held: &Holder) -> Chain {
         let mut chain = Chain::new();
-        match held.view.state {
+        match held.state {
             RunState::Running => {}
             RunState::Created | RunState::Exited => chain.push(Action::Files(FileAction::StartHolder {
-                id: held.view.id.clone(),
-                name: held.view.name.clone(),
+                id: held.id.clone(),
+                name: held.name.clone(),
             })),
             RunState::Paused | RunState::Dead => return vec![remove(held, Why::Broken)],
             RunState::Removing | RunState::Restarting => return chain,
@@ -229,13 +236,13 @@ impl Work<'_> {
                 (None, Some((file, _))) if self.creating => loads.push(load(self.observed, file, volume)),
                 (None, _) => places.push(Place {
                     volume: volume.clone(),
-                    directory: Holder::directory(entry),
+                    directory: Holder::directory(volume, entry),
                 }),
                 (Some(_), Some((file, _))) => checks.push(load(self.observed, file, volume)),
                 (Some(_), None) => {}
             }
         }
-        let holder = held.view.name.clone();
+        let holder = held.name.clone();
         // What is known to be something else is not compared first.
         if self.observed.files.check && !checks.is_empty() && places.is_empty() && loads.is_empty() {
             chain.push(Action::Files(FileAction::Check {
@@ -267,7 +274,11 @@ impl Work<'_> {
 
     /// Whether a container sees nothing of what this holder has written although it started later than the holder.
     fn astray_since(&self, held: &Holder) -> bool {
-        let later = |r: &&Replica| r.view.started_at > held.view.started_at;
+        // Another record would name the same directories; those who see others are replaced.
+        if on_host(&held.name) {
+            return false;
+        }
+        let later = |r: &&Replica| r.view.started_at > held.started_at;
         let mut replicas = self.observed.replicas.iter().filter(later);
         replicas.any(|r| astray(self.observed, &r.view.id).any(|volume| held.volumes.contains_key(volume)))
     }
@@ -275,22 +286,24 @@ impl Work<'_> {
 
 fn remove(held: &Holder, why: Why) -> Action {
     Action::Files(FileAction::RemoveHolder {
-        id: held.view.id.clone(),
-        name: held.view.name.clone(),
+        id: held.id.clone(),
+        name: held.name.clone(),
         why,
     })
 }
 
 /// A holder goes, and with it the volumes that nobody else has.
 fn retire(held: &Holder, kept: &BTreeSet<&str>, in_use: &BTreeSet<String>) -> Chain {
-    if held.view.state == RunState::Removing {
+    if held.state == RunState::Removing {
         return Chain::new();
     }
     let free = |volume: &&String| !kept.contains(volume.as_str()) && !in_use.contains(*volume);
     let volumes: Vec<String> = held.volumes.keys().filter(free).cloned().collect();
     let mut chain = vec![remove(held, Why::NeededNoMore)];
     if !volumes.is_empty() {
-        chain.push(Action::Files(FileAction::RemoveVolumes { volumes }));
+        // A volume that a holder has mounted cannot go, and a directory that no record names would have no owner.
+        let at = usize::from(!on_host(&held.name));
+        chain.insert(at, Action::Files(FileAction::RemoveVolumes { volumes }));
     }
     chain
 }
@@ -306,7 +319,7 @@ fn tell(desired: &Desired, observed: &Observed, wanted: &Wanted<'_>) -> Vec<Chai
         let Some(found) = observed.files.delivered.get(name) else {
             continue;
         };
-        let holder = observed.files.holders.iter().find(|h| h.view.id == found.holder);
+        let holder = observed.files.holders.iter().find(|h| h.id == found.holder);
         if found.generation.as_ref() != Some(&generation) || found.told.as_ref() == Some(&generation) {
             continue;
         }
@@ -324,10 +337,10 @@ fn tell(desired: &Desired, observed: &Observed, wanted: &Wanted<'_>) -> Vec<Chai
             .collect();
         if let Some(holder) = holder {
             chain.push(Action::Files(FileAction::NoteTold {
-                holder: holder.view.name.clone(),
+                holder: holder.name.clone(),
                 place: Place {
                     volume: name.clone(),
-                    directory: Holder::directory(&file.entry),
+                    directory: Holder::directory(name, &file.entry),
                 },
                 generation,
             }));

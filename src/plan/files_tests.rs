@@ -14,6 +14,7 @@ use crate::{
         desired::{Blocked, Desired, Template},
         files::{FileSlot, FileVolume, OnChange, is_holder},
         protected,
+        revision::TemplateHash,
     },
 };
 
@@ -427,6 +428,69 @@ fn the_bytes_are_asked_for_when_files_are_written_and_not_when_they_are_looked_a
     assert!(!world.plan(&wish(1, "v2", OnChange::Update)).needs_bytes());
 }
 
+const HOST: &str = "/run/files/abc123";
+
+fn records(world: &World) -> usize {
+    world.files.records.len()
+}
+
+#[test]
+fn in_a_directory_of_the_host_files_come_before_the_first_start_without_a_holder_and_go_last() {
+    let mut world = World::of(Vec::new());
+    world.files.host = Some(HOST.into());
+    let first = wish(2, "v1", OnChange::Signal("SIGHUP".into()));
+    let done = settle(&mut world, &first);
+    assert_eq!(world.replicas().filter(|c| is_alive(c)).count(), 2);
+    assert_eq!((holders(&world).len(), records(&world)), (0, 1));
+    assert_eq!(count(&done, "ensure-volume"), 0, "{done:#?}");
+    assert!(world.files.content.keys().all(|volume| volume.starts_with(HOST)));
+    all_see(&world, &first);
+    let second = wish(2, "v2", OnChange::Signal("SIGHUP".into()));
+    let done = settle(&mut world, &second);
+    all_see(&world, &second);
+    assert_eq!(
+        (count(&done, "signal"), count(&done, "create")),
+        (2, 0),
+        "{done:#?}"
+    );
+    let nothing = Desired {
+        deleting: true,
+        replicas: 0,
+        ..second
+    };
+    let done = settle(&mut world, &nothing);
+    assert_eq!((records(&world), world.files.content.len()), (0, 0), "{done:#?}");
+    let at = |verb: &str| done.iter().position(|line| line.starts_with(verb)).unwrap();
+    assert!(at("remove-volumes") < at("remove-holder"), "{done:#?}");
+}
+
+#[test]
+fn a_directory_of_the_host_is_no_reason_to_replace_who_has_a_holder_and_its_loss_is_one() {
+    let (mut world, desired) = started(2, "v1", OnChange::Update);
+    let before: Vec<_> = world.replicas().map(|c| c.id.clone()).collect();
+    world.files.host = Some(HOST.into());
+    assert_eq!(settle(&mut world, &desired), [""; 0]);
+    let next = wish(2, "v2", OnChange::Update);
+    settle(&mut world, &next);
+    all_see(&world, &next);
+    assert!(world.replicas().map(|c| &c.id).eq(&before));
+    // As many are made anew as are taken away.
+    let mut world = World::of(Vec::new());
+    world.files.host = Some(HOST.into());
+    settle(&mut world, &desired);
+    world.files.host = None;
+    let done = settle(&mut world, &desired);
+    assert_eq!(
+        (count(&done, "create"), holders(&world).len()),
+        (2, 1),
+        "{done:#?}"
+    );
+    assert!(
+        done.iter().any(|line| line.contains(&Why::FilesLost.to_string())),
+        "{done:#?}"
+    );
+}
+
 #[test]
 fn what_is_due_is_compared_once_and_only_what_is_known_and_wanted() {
     let (mut world, desired) = started(2, "v1", OnChange::Update);
@@ -511,4 +575,76 @@ fn protected_variables_of_before_stay_with_those_who_have_them_while_others_come
     let after: Vec<String> = world.files.content.keys().cloned().collect();
     assert!(before.len() == 1 && after.len() == 1 && before != after);
     assert_eq!(holders(&world).len(), 1);
+}
+
+/// The volume as files, and the same value as a protected variable beside it.
+fn both(replicas: u32, fingerprint: &str) -> Desired {
+    let mut desired = wish(replicas, fingerprint, OnChange::Update);
+    desired.template_hash = Some(TemplateHash("t2-both".into()));
+    if let Template::Known(prototype) = &mut desired.template {
+        let files = prototype.files[0].files.clone();
+        prototype.spec.entrypoint = Some(vec!["serve".into()]);
+        prototype.spec.mounts.push(protected::mount());
+        prototype.files.extend(protected::volume(&files));
+    }
+    desired
+}
+
+#[test]
+fn protected_variables_need_a_holder_whatever_directory_of_the_host_there_is() {
+    let mut world = World::of(Vec::new());
+    world.files.host = Some(HOST.into());
+    let desired = both(1, "v1");
+    let spec = loop {
+        let plan = world.plan(&desired);
+        if let Some(spec) = created(&plan).pop() {
+            break spec;
+        }
+        world.carry_out(&plan, usize::MAX, &mut |_, _| ());
+        world.pass(1);
+    };
+    settle(&mut world, &desired);
+    assert_eq!((holders(&world).len(), records(&world)), (1, 0));
+    let program = holders(&world)[0].label(label::PROGRAM).to_owned();
+    assert!(!program.is_empty());
+    assert_eq!(program_of(&spec).source, MountSource::Files(program));
+    assert_eq!(world.files.content.len(), 2);
+    assert!(!world.files.content.keys().any(|volume| volume.starts_with('/')));
+}
+
+#[test]
+fn who_has_files_on_the_host_keeps_them_and_their_changes_until_its_variables_are_protected() {
+    let mut world = World::of(Vec::new());
+    world.files.host = Some(HOST.into());
+    settle(&mut world, &wish(2, "v1", OnChange::Update));
+    assert_eq!((holders(&world).len(), records(&world)), (0, 1));
+    // Nobody is replaced while the rollout is paused, and files change all the same.
+    let paused = Desired {
+        paused: true,
+        ..both(2, "v2")
+    };
+    settle(&mut world, &paused);
+    let wanted = generation(&paused);
+    let on_host = |world: &World| {
+        let content = world.files.content.clone().into_iter();
+        content
+            .filter(|(volume, _)| volume.starts_with(HOST))
+            .collect::<Vec<_>>()
+    };
+    let found = on_host(&world);
+    assert_eq!(
+        (found.len(), &found[0].1.0),
+        (1, &wanted),
+        "and no variable is there"
+    );
+    settle(&mut world, &both(2, "v2"));
+    assert_eq!((holders(&world).len(), records(&world)), (1, 0));
+    assert!(on_host(&world).is_empty());
+    assert_eq!(world.replicas().filter(|c| is_alive(c)).count(), 2);
+    // And back.
+    let mut plain = wish(2, "v3", OnChange::Update);
+    plain.template_hash = Some(TemplateHash("t3-plain".into()));
+    settle(&mut world, &plain);
+    assert_eq!((holders(&world).len(), records(&world)), (0, 1));
+    assert_eq!((on_host(&world).len(), world.files.content.len()), (1, 1));
 }

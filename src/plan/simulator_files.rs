@@ -12,7 +12,7 @@ use crate::{
     api::keys::label,
     state::{
         container::{ContainerId, ContainerSpec, ContainerView, RunState},
-        files::{Delivered, FileUser, Holder, Shown, is_holder, mounts},
+        files::{Delivered, FileUser, Holder, Shown, is_holder, mounts, on_host},
         observed::Observed,
     },
 };
@@ -30,6 +30,9 @@ pub(super) struct Shelves {
     pub(super) check: bool,
     /// Containers that do not see what is written, as after a restart of an engine with live restore.
     pub(super) blind: BTreeSet<ContainerId>,
+    /// The operator's own directory of the host, and the records in it. What stands in it stays while nobody has it.
+    pub(super) host: Option<String>,
+    pub(super) records: BTreeMap<String, Holder>,
     /// Signals that were sent.
     pub(super) signals: Vec<(ContainerId, String)>,
 }
@@ -41,7 +44,13 @@ impl Shelves {
     }
 
     pub(super) fn show(&self, observed: Observed) -> Observed {
-        let mut observed = observed.with_files(&self.delivered, &self.shown);
+        let root = self.host.clone();
+        let below = |path: &str| root.as_ref().is_some_and(|root| path.starts_with(root.as_str()));
+        let records = self.records.values().filter(|record| below(&record.name));
+        let records = records.cloned().collect();
+        let mut observed = observed
+            .with_host(self.host.clone(), records)
+            .with_files(&self.delivered, &self.shown);
         observed.files.user = self.user;
         observed.files.check = self.check;
         observed.files.lookup = Some(crate::state::files::UserLookup {
@@ -70,7 +79,8 @@ impl World {
             .filter(|c| is_alive(c))
             .flat_map(volumes)
             .collect();
-        self.files.content.retain(|volume, _| held.contains(volume));
+        let stays = |volume: &String| on_host(volume) || held.contains(volume);
+        self.files.content.retain(|volume, _| stays(volume));
     }
 
     /// A start: whoever reads files finds some.
@@ -103,8 +113,14 @@ impl World {
         self.start(&id)
     }
 
+    /// Who can write, by name.
+    fn writer(&self, name: &str) -> Option<Holder> {
+        let record = self.files.records.get(name).cloned();
+        record.or_else(|| self.holder(name).cloned().map(Holder::of))
+    }
+
     fn note(&mut self, holder: &str, places: impl IntoIterator<Item = String>) -> Did {
-        let Some(view) = self.holder(holder).cloned() else {
+        let Some(view) = self.writer(holder) else {
             return Did::Refused;
         };
         for volume in places {
@@ -121,11 +137,11 @@ impl World {
     }
 
     fn write(&mut self, holder: &str, load: &Load) -> Did {
-        let Some(view) = self.holder(holder).cloned() else {
+        let Some(view) = self.writer(holder) else {
             return Did::Refused;
         };
         assert!(
-            volumes(&view).contains(&load.volume),
+            view.volumes.contains_key(&load.volume),
             "{holder} has no {}",
             load.volume
         );
@@ -155,8 +171,20 @@ impl World {
                 Did::Refused if self.holder(&spec.name).is_some() => Did::Done,
                 did => did,
             },
+            FileAction::EnsureRecord {
+                path, labels, holds, ..
+            } => {
+                let at = self.now;
+                let record = Holder {
+                    volumes: holds.clone(),
+                    ..Holder::on_host(path.clone(), labels, at)
+                };
+                self.files.records.entry(path.clone()).or_insert(record);
+                Did::Done
+            }
             FileAction::StartHolder { id, .. } => self.start(id),
             FileAction::RemoveHolder { id, .. } => {
+                self.files.records.remove(id.as_str());
                 self.containers.retain(|c| c.id != *id);
                 self.files.shown.clear();
                 Did::Done
@@ -168,6 +196,11 @@ impl World {
                     names.iter().all(|v| !used.contains(v)),
                     "a volume in use was removed"
                 );
+                for name in names.iter().filter(|name| on_host(name)) {
+                    let held = |record: &Holder| record.volumes.contains_key(name);
+                    assert!(self.files.records.values().any(held), "{name} had no owner");
+                    self.files.content.remove(name);
+                }
                 Did::Done
             }
             FileAction::Deliver { holder, loads, .. } => {

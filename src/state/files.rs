@@ -97,16 +97,29 @@ impl FileVolume {
     }
 }
 
-/// A container that holds volumes with files, so that they stay, and that writes them.
+/// What holds volumes with files, so that they stay, and through what they are written: a container that has them mounted,
+/// or a record in the operator's own directory of the host, which is named by its path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Holder {
-    /// The container.
-    pub view: ContainerView,
+    /// The engine's id; of a record its path.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: String,
+    /// Whether it can write; nobody can through a record while one of its directories is gone.
+    pub state: RunState,
+    /// When its present run began; of a record, when it was written.
+    pub started_at: Option<Timestamp>,
     /// Which volume of the engine is which of the pod.
     pub volumes: BTreeMap<String, String>,
     /// Whose the files are.
     pub user: FileUser,
+    /// The volume of the engine with the program that sets protected variables, where it has one.
+    #[serde(default)]
+    pub program: String,
+    /// Containers, in the run that began then, that have mounted a directory of the host which is gone.
+    #[serde(default)]
+    pub blind: BTreeMap<ContainerId, Timestamp>,
 }
 
 impl Holder {
@@ -116,21 +129,55 @@ impl Holder {
         Self {
             volumes: serde_json::from_str(view.label(label::HOLDS)).unwrap_or_default(),
             user: FileUser::parse(view.label(label::FILE_USER)).unwrap_or_default(),
-            view,
+            program: view.label(label::PROGRAM).to_owned(),
+            id: view.id,
+            name: view.name,
+            state: view.state,
+            started_at: view.started_at,
+            blind: BTreeMap::new(),
+        }
+    }
+
+    /// Of a record at this path of the host, of this age.
+    #[must_use]
+    pub fn on_host(path: String, labels: &BTreeMap<String, String>, made_at: Timestamp) -> Self {
+        let user = labels
+            .get(label::FILE_USER)
+            .and_then(|text| FileUser::parse(text));
+        Self {
+            id: ContainerId::new(path.clone()),
+            name: path,
+            state: RunState::Running,
+            started_at: Some(made_at),
+            volumes: BTreeMap::new(),
+            user: user.unwrap_or_default(),
+            program: String::new(),
+            blind: BTreeMap::new(),
         }
     }
 
     /// Whether it can write.
     #[must_use]
     pub fn runs(&self) -> bool {
-        self.view.state == RunState::Running
+        self.state == RunState::Running
     }
 
-    /// Where a volume of the pod is mounted in it.
+    /// Where a volume, which is this one of the pod, is for whoever writes into it.
     #[must_use]
-    pub fn directory(entry: &str) -> String {
-        format!("/files/{entry}")
+    pub fn directory(volume: &str, entry: &str) -> String {
+        if on_host(volume) {
+            volume.to_owned()
+        } else {
+            format!("/files/{entry}")
+        }
     }
+}
+
+/// Whether a volume with files, or what holds it, is in a directory of the host, whose path its name then is. No name of
+/// a container or a volume begins with `/`.
+#[must_use]
+pub fn on_host(name: &str) -> bool {
+    name.starts_with('/')
 }
 
 /// Whether a container of ours holds files, and so is nobody's replica.

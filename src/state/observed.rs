@@ -112,7 +112,7 @@ pub struct Observed {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObservedFiles {
-    /// The containers that hold them, sorted by name.
+    /// What holds them, containers sorted by name.
     pub holders: Vec<Holder>,
     /// Whose they have to be, as the template or the image says; `None` while that is not known.
     pub user: Option<FileUser>,
@@ -126,6 +126,9 @@ pub struct ObservedFiles {
     pub cmd: Vec<String>,
     /// Whether memory can be kept out of swap.
     pub noswap: bool,
+    /// The operator's own directory of the host, in which new volumes are then made, such as `/run/files/1b671a`.
+    #[serde(default)]
+    pub host: Option<String>,
     /// Whether what stands there is to be compared with what is wanted, although it has the right name.
     #[serde(default)]
     pub check: bool,
@@ -200,7 +203,7 @@ impl Observed {
                 neighbours += 1;
             }
         }
-        holders.sort_by(|a, b| a.view.name.cmp(&b.view.name));
+        holders.sort_by(|a, b| a.name.cmp(&b.name));
         replicas.sort_by(|a, b| {
             (a.slot, a.view.created_at, &a.view.id).cmp(&(b.slot, b.view.created_at, &b.view.id))
         });
@@ -228,6 +231,14 @@ impl Observed {
         }
     }
 
+    /// Adds the operator's own directory of the host, and what holds volumes there.
+    #[must_use]
+    pub fn with_host(mut self, root: Option<String>, holders: Vec<Holder>) -> Self {
+        self.files.host = root;
+        self.files.holders.extend(holders);
+        self
+    }
+
     /// Adds what is known about files; what another run of a holder or of a container said is nothing about this one.
     #[must_use]
     pub fn with_files(
@@ -237,8 +248,7 @@ impl Observed {
     ) -> Self {
         let files = &mut self.files;
         for holder in files.holders.iter().filter(|h| h.runs()) {
-            let this_run =
-                |d: &&Delivered| d.holder == holder.view.id && Some(d.started_at) == holder.view.started_at;
+            let this_run = |d: &&Delivered| d.holder == holder.id && Some(d.started_at) == holder.started_at;
             for volume in holder.volumes.keys() {
                 if let Some(found) = delivered.get(volume).filter(this_run) {
                     files.delivered.insert(volume.clone(), found.clone());

@@ -22,7 +22,7 @@ pub fn with_volume(name: &str, replicas: u32, volume: Value) -> Value {
     manifest
 }
 
-fn holders(case: &Case, name: &str) -> Vec<String> {
+pub fn holders(case: &Case, name: &str) -> Vec<String> {
     case.labelled("ps", &[&format!("supercargo.dev/holder={name}")])
 }
 

@@ -20,7 +20,7 @@ use supercargo::{
         run::{Operator, Setup},
     },
     engine::{Engine, fake::Fake},
-    execute::Program,
+    execute::{HostFiles, Program},
     seal::{Context, Plaintext, Ring, ScopeKind, SystemEntropy, seal},
     secrets::{host::HostCredentials, keyring::KEYRING_SECRET, keyring_file},
     state::{
@@ -87,6 +87,8 @@ pub struct Bench {
     pub new_cluster: bool,
     /// The namespaces that it watches; all when empty.
     pub namespaces: Vec<String>,
+    /// Where it keeps files itself.
+    pub host_files: Option<HostFiles>,
     /// The flag `--default-secret-env`.
     pub secret_env: SecretEnv,
     /// The file that is the program: another one is another version.
@@ -135,6 +137,7 @@ impl Bench {
             ring_is_in_secret: false,
             new_cluster: false,
             namespaces: Vec::new(),
+            host_files: None,
             secret_env: SecretEnv::Plain,
             program: "Cargo.toml",
             core_secrets: Vec::new(),
@@ -201,6 +204,7 @@ impl Bench {
                 pool: "10.213.0.0/16".parse().unwrap(),
                 host_routes: Vec::new(),
                 operator_namespace: "supercargo-system".to_owned(),
+                host_files: self.host_files.clone(),
                 host_credentials: HostCredentials::new(self.dir.path().join("config.json")),
             },
             keyring: if self.ring_is_in_secret {

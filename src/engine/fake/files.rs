@@ -96,6 +96,10 @@ impl World {
         if let Some(delivered) = self.delivered_link(id, path) {
             return Ok(delivered);
         }
+        if let Some(at) = self.host_path(id, path) {
+            let found = std::fs::read_link(at).ok();
+            return Ok(found.and_then(|to| to.into_os_string().into_string().ok()));
+        }
         let target = self.led_to(Op::ReadLink, id, path)?;
         if target == path {
             return Ok(None);
@@ -119,8 +123,10 @@ impl World {
             let message = "fake: delivered files are not handed out";
             return Err(Error::new(Op::ReadFile, id.as_str(), Kind::Failed, message));
         }
+        let of_host = self.host_path(id, path);
         let end = self.led_to(Op::ReadFile, id, path)?;
-        let Some(Node::File(bytes)) = self.node(id, &end) else {
+        let of_host = of_host.and_then(|at| std::fs::read(at).ok()).map(Node::File);
+        let Some(Node::File(bytes)) = of_host.as_ref().or_else(|| self.node(id, &end)) else {
             return Ok(None);
         };
         if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {

@@ -257,6 +257,11 @@ impl Fake {
         self.inside().missing_paths.insert(path.to_owned());
     }
 
+    /// It is on another host: no path of this one is there.
+    pub fn move_elsewhere(&self) {
+        self.inside().elsewhere = true;
+    }
+
     /// No image has this command.
     pub fn lose_command(&self, command: &str) {
         self.inside().missing_commands.insert(command.to_owned());

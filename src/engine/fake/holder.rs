@@ -2,7 +2,10 @@
 //! can run: it answers a parcel as the real one does. What is in memory lives while a running container has it mounted.
 //! A test breaks a delivery by [`Breakage`]. Shows what was delivered by digest, never its bytes. Part of `world`'s rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 use futures::{StreamExt, channel::mpsc};
 use jiff::{SignedDuration, Timestamp};
@@ -298,6 +301,18 @@ impl World {
             .iter()
             .filter_map(within)
             .max_by_key(|(mount, _)| mount.target.len())
+    }
+
+    /// What a path of this host is called that a path in a container leads to; None for one that is in no such mount.
+    pub(super) fn host_path(&self, id: &ContainerId, path: &str) -> Option<PathBuf> {
+        let (mount, rest) = self.mounted(id, path)?;
+        match &mount.source {
+            MountSource::HostPath(source) => Some(Path::new(source).join(rest)),
+            MountSource::Volume(_)
+            | MountSource::Files(_)
+            | MountSource::Anonymous
+            | MountSource::Tmpfs(_) => None,
+        }
     }
 
     /// Where a link leads that is in a volume; None for a path that is in none.

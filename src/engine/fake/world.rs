@@ -63,6 +63,8 @@ pub(super) struct World {
     pub(super) occupied: BTreeSet<u16>,
     /// Host paths that are not there.
     pub(super) missing_paths: BTreeSet<String>,
+    /// Whether it is on another host than those who ask it.
+    pub(super) elsewhere: bool,
     /// What stands in images, by reference and path.
     pub(super) image_files: BTreeMap<String, BTreeMap<String, Node>>,
     /// Commands that no image has.
@@ -91,6 +93,7 @@ impl World {
             registry: Registry::default(),
             occupied: BTreeSet::new(),
             missing_paths: BTreeSet::new(),
+            elsewhere: false,
             image_files: BTreeMap::new(),
             missing_commands: BTreeSet::new(),
             forgotten: BTreeSet::new(),
@@ -295,7 +298,9 @@ impl World {
 
     fn missing_path(&self, spec: &ContainerSpec) -> Option<String> {
         spec.mounts.iter().find_map(|mount| match &mount.source {
-            MountSource::HostPath(path) if self.missing_paths.contains(path) => Some(path.clone()),
+            MountSource::HostPath(path) if self.elsewhere || self.missing_paths.contains(path) => {
+                Some(path.clone())
+            }
             _ => None,
         })
     }

@@ -1,4 +1,4 @@
-//! Directories of a holder on a real tmpfs: rotations under a reader, states that a kill leaves, repairs, and what is noticed.
+//! Directories on a real tmpfs: rotations under a reader, states that a kill leaves, repairs, and what is noticed.
 
 use std::{
     collections::BTreeSet,
@@ -52,12 +52,12 @@ fn files(at: &Path, generation: &str, files: &[(&str, &str)]) -> Load {
     load(at, Order::Place { generation, files })
 }
 
-fn run(load: &Load) -> anyhow::Result<Shelf> {
-    carry_out(load, &key(), System.now())
+fn run(load: &Load) -> Result<Shelf> {
+    carry_out(load, &key(), System.now(), None)
 }
 
 /// What the operator thinks of the directory after `load`, as whoever runs this test.
-fn judge(load: &Load, shelf: &Shelf) -> Result<(), Unlike> {
+fn judge(load: &Load, shelf: &Shelf) -> std::result::Result<(), Unlike> {
     check(load, &key(), shelf.user.uid, shelf.user.gid, shelf)
 }
 

@@ -1,21 +1,19 @@
-//! Carries out one load in its directory, inside the holder, and says what is there afterwards. What to do is decided by
+//! Files in a directory on a tmpfs: carries out one load there and says what is there afterwards. What to do is decided by
 //! `delivery::place`; here are the calls to the file system, in an order in which a kill between any two leaves the
 //! old files or the new ones, and a full file system leaves the old ones. Nothing is written where it could reach a disk.
-//! Called by `holder`.
+//! Blocks. Called by `cli`'s `deliver` inside a holder, and by `execute` in a directory of the host, which [`host`] keeps.
 
 use std::{
     collections::BTreeMap,
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown, symlink},
     path::Path,
     time::Duration,
 };
 
-use anyhow::Context;
 use jiff::{SignedDuration, Timestamp};
 
-use super::holder_files;
 use crate::{
     delivery::{
         parcel::{self, Load, Order},
@@ -24,6 +22,15 @@ use crate::{
     },
     seal::DigestKey,
 };
+
+mod fault;
+pub mod host;
+mod seen;
+
+use fault::Context;
+pub use fault::Fault;
+
+type Result<T> = std::result::Result<T, Fault>;
 
 /// How long a generation is kept after it was replaced, when somebody looks: a reader that has opened it is done by then.
 const READ_BY_THEN: SignedDuration = SignedDuration::from_secs(60);
@@ -34,11 +41,12 @@ const LOOK: Duration = Duration::from_millis(10);
 const TMPFS: u64 = 0x0102_1994;
 
 /// Does what `load` says, at the time `now`, and answers with what is in its directory then; digests are under `key`. A
-/// directory that is not on a tmpfs is answered as such, and nothing in it is changed.
+/// directory that is not on a tmpfs is answered as such, and nothing in it is changed. What is made belongs to `owner`; to
+/// whoever calls where that is absent.
 ///
 /// # Errors
 /// The directory, the file and what the system said, without any bytes of it. The files that were current still are.
-pub(super) fn carry_out(load: &Load, key: &DigestKey, now: Timestamp) -> anyhow::Result<Shelf> {
+pub fn carry_out(load: &Load, key: &DigestKey, now: Timestamp, owner: Option<User>) -> Result<Shelf> {
     let at = Path::new(&load.directory);
     // Held until this returns: two deliveries never mix, and none is looked at half done.
     let directory = lock(at, TURN).with_context(|| format!("cannot lock {}", load.directory))?;
@@ -46,14 +54,16 @@ pub(super) fn carry_out(load: &Load, key: &DigestKey, now: Timestamp) -> anyhow:
     if tmpfs {
         let standing = read(at)?;
         match &load.order {
-            Order::Place { generation, files } => place(at, &standing, generation, files),
+            Order::Place { generation, files } => place(at, &standing, generation, files, owner),
             Order::Look => collect(at, &standing, now),
             Order::Told { generation } => tell(at, generation),
         }
         .with_context(|| format!("in {}", load.directory))?;
     }
     let standing = read(at)?;
-    let found = directory.metadata()?;
+    let found = directory
+        .metadata()
+        .with_context(|| format!("cannot look at {}", load.directory))?;
     Ok(Shelf {
         directory: load.directory.clone(),
         tmpfs,
@@ -64,8 +74,8 @@ pub(super) fn carry_out(load: &Load, key: &DigestKey, now: Timestamp) -> anyhow:
             gid: found.gid(),
         },
         mode: found.mode() & 0o7777,
-        files: holder_files::seen(at, &standing, key).with_context(|| format!("in {}", load.directory))?,
-        strangers: holder_files::strangers(at, &standing)?,
+        files: seen::seen(at, &standing, key).with_context(|| format!("in {}", load.directory))?,
+        strangers: seen::strangers(at, &standing).with_context(|| format!("in {}", load.directory))?,
     })
 }
 
@@ -96,7 +106,7 @@ fn is_tmpfs(directory: &File) -> io::Result<bool> {
 }
 
 /// Names that are not UTF-8 are nobody's here.
-fn read(directory: &Path) -> anyhow::Result<Standing> {
+fn read(directory: &Path) -> Result<Standing> {
     let entries = || -> io::Result<_> {
         let mut found = BTreeMap::new();
         for entry in fs::read_dir(directory)? {
@@ -115,7 +125,13 @@ fn read(directory: &Path) -> anyhow::Result<Standing> {
     entries().with_context(|| format!("cannot read {}", directory.display()))
 }
 
-fn place(at: &Path, standing: &Standing, generation: &str, files: &[parcel::File]) -> anyhow::Result<()> {
+fn place(
+    at: &Path,
+    standing: &Standing,
+    generation: &str,
+    files: &[parcel::File],
+    owner: Option<User>,
+) -> Result<()> {
     let links = place::links(files);
     for name in standing.left_over() {
         remove(at, name)?;
@@ -127,7 +143,7 @@ fn place(at: &Path, standing: &Standing, generation: &str, files: &[parcel::File
     if standing.0.contains_key(place::DATA) && standing.link(place::DATA).is_none() {
         remove(at, place::DATA)?;
     }
-    if let Err(error) = prepare(at, &unfinished, files)
+    if let Err(error) = prepare(at, &unfinished, files, owner)
         .and_then(|()| prepare_links(at, &missing, &finished))
         .and_then(|()| exchange(at, &unfinished, &finished))
     {
@@ -158,25 +174,27 @@ fn place(at: &Path, standing: &Standing, generation: &str, files: &[parcel::File
 }
 
 /// Writes all files into a directory that no link leads to.
-fn prepare(at: &Path, unfinished: &str, files: &[parcel::File]) -> anyhow::Result<()> {
+fn prepare(at: &Path, unfinished: &str, files: &[parcel::File], owner: Option<User>) -> Result<()> {
     let root = at.join(unfinished);
     for (path, mode) in place::directories(files) {
-        make_directory(&root.join(path), mode)
+        make_directory(&root.join(path), mode, owner)
             .with_context(|| format!("cannot make the directory {path:?}"))?;
     }
     for file in files {
-        write(&root.join(&file.path), file).with_context(|| format!("cannot write file {}", file.path))?;
+        write(&root.join(&file.path), file, owner)
+            .with_context(|| format!("cannot write file {}", file.path))?;
     }
     Ok(())
 }
 
-fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+fn make_directory(path: &Path, mode: u32, owner: Option<User>) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)?;
-    // Whatever the umask is.
-    fs::set_permissions(path, Permissions::from_mode(mode))
+    // Whatever the umask is. Who gives it away has no say in its mode afterwards.
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    owner.map_or(Ok(()), |user| chown(path, Some(user.uid), Some(user.gid)))
 }
 
-fn write(path: &Path, file: &parcel::File) -> io::Result<()> {
+fn write(path: &Path, file: &parcel::File, owner: Option<User>) -> io::Result<()> {
     let mut opened = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -184,15 +202,16 @@ fn write(path: &Path, file: &parcel::File) -> io::Result<()> {
         .custom_flags(libc::O_NOFOLLOW)
         .open(path)?;
     opened.write_all(file.bytes.expose())?;
-    opened.set_permissions(Permissions::from_mode(file.mode))
+    opened.set_permissions(Permissions::from_mode(file.mode))?;
+    owner.map_or(Ok(()), |user| fchown(&opened, Some(user.uid), Some(user.gid)))
 }
 
 /// Makes what the exchange and the moment after it need.
-fn prepare_links(at: &Path, missing: &[&str], finished: &str) -> anyhow::Result<()> {
+fn prepare_links(at: &Path, missing: &[&str], finished: &str) -> Result<()> {
     let beside = at.join(place::NEXT_LINKS);
     let make = || -> io::Result<()> {
         symlink(finished, at.join(place::NEXT_DATA))?;
-        make_directory(&beside, 0o700)?;
+        make_directory(&beside, 0o700, None)?;
         missing
             .iter()
             .try_for_each(|name| symlink(place::target(name), beside.join(name)))
@@ -200,28 +219,29 @@ fn prepare_links(at: &Path, missing: &[&str], finished: &str) -> anyhow::Result<
     make().context("cannot make the links")
 }
 
-fn exchange(at: &Path, unfinished: &str, finished: &str) -> anyhow::Result<()> {
+fn exchange(at: &Path, unfinished: &str, finished: &str) -> Result<()> {
     fs::rename(at.join(unfinished), at.join(finished))
         .and_then(|()| fs::rename(at.join(place::NEXT_DATA), at.join(place::DATA)))
         .context("cannot make the new files current")
 }
 
 /// Removes what a killed delivery left, and generations that were replaced some time ago.
-fn collect(at: &Path, standing: &Standing, now: Timestamp) -> anyhow::Result<()> {
+fn collect(at: &Path, standing: &Standing, now: Timestamp) -> Result<()> {
     for name in standing.left_over() {
         remove(at, name)?;
     }
     for (name, later) in standing.replaced() {
         let made = fs::metadata(at.join(later)).and_then(|found| found.modified());
         let made = made.with_context(|| format!("cannot look at {later}"))?;
-        if now.duration_since(Timestamp::try_from(made)?) >= READ_BY_THEN {
+        let made = Timestamp::try_from(made).with_context(|| format!("{later} has no time"))?;
+        if now.duration_since(made) >= READ_BY_THEN {
             remove(at, name)?;
         }
     }
     Ok(())
 }
 
-fn tell(at: &Path, generation: &str) -> anyhow::Result<()> {
+fn tell(at: &Path, generation: &str) -> Result<()> {
     remove(at, place::NEXT_TOLD)?;
     symlink(generation, at.join(place::NEXT_TOLD))
         .and_then(|()| fs::rename(at.join(place::NEXT_TOLD), at.join(place::TOLD)))
@@ -229,7 +249,7 @@ fn tell(at: &Path, generation: &str) -> anyhow::Result<()> {
 }
 
 /// Removes a link, or a directory with all that is in it. What is not there is removed.
-fn remove(at: &Path, name: &str) -> anyhow::Result<()> {
+fn remove(at: &Path, name: &str) -> Result<()> {
     let path = at.join(name);
     let removed = match fs::symlink_metadata(&path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(&path),
@@ -245,5 +265,5 @@ fn remove(at: &Path, name: &str) -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "holder_tests.rs"]
+#[path = "shelf_tests.rs"]
 mod tests;

@@ -1,5 +1,5 @@
-//! Reads back the files of a directory's current generation, inside the holder: permissions, owners, sizes and keyed digests.
-//! Only files that the directory's links lead to count, since nobody else finds the others. Called by `holder_shelf`.
+//! Reads back the files of a directory's current generation: permissions, owners, sizes and keyed digests.
+//! Only files that the directory's links lead to count, since nobody else finds the others. Called by [`super::carry_out`].
 
 use std::{
     fs::{self, DirEntry, OpenOptions},
@@ -8,9 +8,9 @@ use std::{
     path::Path,
 };
 
-use anyhow::Context;
 use zeroize::Zeroizing;
 
+use super::{Result, fault::Context};
 use crate::{
     delivery::{parcel::MAX_LOAD_BYTES, place::Standing, receipt::SeenFile},
     seal::DigestKey,
@@ -20,7 +20,7 @@ use crate::{
 ///
 /// # Errors
 /// The path, and what the system said.
-pub(super) fn seen(at: &Path, standing: &Standing, key: &DigestKey) -> anyhow::Result<Vec<SeenFile>> {
+pub(super) fn seen(at: &Path, standing: &Standing, key: &DigestKey) -> Result<Vec<SeenFile>> {
     let Some((_, current)) = standing.current() else {
         return Ok(Vec::new());
     };
@@ -39,7 +39,9 @@ pub(super) fn seen(at: &Path, standing: &Standing, key: &DigestKey) -> anyhow::R
                 continue;
             }
             let path = if top { name } else { format!("{directory}/{name}") };
-            let kind = entry.file_type()?;
+            let kind = entry
+                .file_type()
+                .with_context(|| format!("cannot look at {path}"))?;
             if kind.is_dir() {
                 pending.push(path);
             } else if kind.is_file() {
@@ -55,11 +57,14 @@ pub(super) fn seen(at: &Path, standing: &Standing, key: &DigestKey) -> anyhow::R
 ///
 /// # Errors
 /// What the system said.
-pub(super) fn strangers(at: &Path, standing: &Standing) -> anyhow::Result<u64> {
+pub(super) fn strangers(at: &Path, standing: &Standing) -> Result<u64> {
     let mut count = standing.strangers().len();
     if let Some((_, current)) = standing.current() {
-        for entry in fs::read_dir(at.join(current))? {
-            let name = entry?.file_name().into_string();
+        for entry in fs::read_dir(at.join(current)).context("cannot read what is there")? {
+            let name = entry
+                .context("cannot read what is there")?
+                .file_name()
+                .into_string();
             count += usize::from(!name.is_ok_and(|name| standing.leads_to_data(&name)));
         }
     }
