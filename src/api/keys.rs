@@ -43,6 +43,8 @@ pub mod label {
     pub const HOLDS: &str = "supercargo.dev/holds";
     /// On holders: whose the files are, `uid:gid`.
     pub const FILE_USER: &str = "supercargo.dev/file-user";
+    /// On holders: how many sets of volumes came before, whose accounts the engine lost; absent for none.
+    pub const ROUND: &str = "supercargo.dev/files-round";
     /// On holders of protected variables: the volume with the program that sets them. On that volume: the instance.
     pub const PROGRAM: &str = "supercargo.dev/program";
 }

@@ -50,8 +50,19 @@ pub(super) fn astray<'a>(observed: &'a Observed, id: &ContainerId) -> impl Itera
         .map(|(volume, _)| volume)
 }
 
-/// Whether only another container in its place would see its files. One that does not run gets volumes as the kernel now
-/// knows them: those that it has it may not be able to mount any more. One whose volumes are in a directory of the host that
+/// Whether a volume is two things at once: a container sees nothing of what this holder has written although it started later
+/// than the holder, or seems to, since the engine does not know any more what it has mounted where. Another record would name
+/// the same directories of the host; those who see others are replaced.
+pub(super) fn is_split(observed: &Observed, held: &Holder) -> bool {
+    let later = |r: &&Replica| r.view.started_at > held.started_at;
+    let mut replicas = observed.replicas.iter().filter(later);
+    !on_host(&held.name)
+        && held.runs()
+        && replicas.any(|r| astray(observed, &r.view.id).any(|volume| held.volumes.contains_key(volume)))
+}
+
+/// Whether only another container in its place would see its files. One that does not run gets volumes as new ones are:
+/// those that it has it may not be able to mount any more, or would find empty. One whose volumes are in a directory of the host that
 /// is not the operator's any more would never see another value.
 pub(super) fn is_lost(desired: &Desired, observed: &Observed, replica: &Replica) -> bool {
     let mut volumes = mounts(&replica.view).into_keys();
@@ -59,9 +70,15 @@ pub(super) fn is_lost(desired: &Desired, observed: &Observed, replica: &Replica)
         return true;
     }
     if !is_alive(replica) {
-        let other = Wanted::for_users(desired, observed, Keeping::other_kernel(observed));
-        let mut volumes = mounts(&replica.view).into_keys();
-        return volumes.any(|volume| other.volumes.contains_key(&volume));
+        let outdated = |volume: String| {
+            let mut kinds = Keeping::outdated(observed).into_iter();
+            kinds.any(|kind| {
+                Wanted::for_users(desired, observed, kind)
+                    .volumes
+                    .contains_key(&volume)
+            })
+        };
+        return mounts(&replica.view).into_keys().any(outdated);
     }
     let gone = |h: &Holder| {
         let run = h.blind.get(&replica.view.id);
@@ -73,7 +90,7 @@ pub(super) fn is_lost(desired: &Desired, observed: &Observed, replica: &Replica)
     astray(observed, &replica.view.id).any(|volume| {
         let held = |h: &&Holder| h.volumes.contains_key(volume) && h.runs();
         let mut holders = observed.files.holders.iter().filter(held);
-        holders.any(|h| on_host(volume) || h.started_at >= replica.view.started_at)
+        holders.any(|h| on_host(volume) || h.started_at >= replica.view.started_at || is_split(observed, h))
     })
 }
 

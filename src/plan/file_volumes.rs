@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::file_action::FileAction;
+use super::{file_action::FileAction, file_sights};
 use crate::{
     api::keys::label,
     state::{
@@ -31,8 +31,10 @@ const PIDS: i64 = 16;
 /// kind keeps them until it is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keeping<'a> {
-    /// By the engine, on a tmpfs each, which may be kept out of swap.
-    Engine { noswap: bool },
+    /// By the engine, on a tmpfs each, which may be kept out of swap. An engine that is restarted under containers that run on
+    /// has forgotten who uses its volumes (20.10): whoever mounts one next gets another, empty tmpfs, and the engine takes
+    /// that away from under it again. No use of such a volume can be trusted, so that the next round of them has other names.
+    Engine { noswap: bool, round: u32 },
     /// By the operator, below this directory of the host.
     Host(&'a str),
 }
@@ -42,29 +44,47 @@ impl<'a> Keeping<'a> {
     /// is: the program that sets them comes into a container from a volume that the engine fills as it makes the holder, and
     /// that a holder verifies at each delivery.
     pub(super) fn new_ones(desired: &Desired, observed: &'a Observed) -> Self {
-        let noswap = observed.files.noswap;
         let host = observed.files.host.as_deref();
         let host = host.filter(|_| !is_protected(desired));
-        host.map_or(Self::Engine { noswap }, Keeping::Host)
+        host.map_or(Self::of_engine(observed), Keeping::Host)
+    }
+
+    fn of_engine(observed: &Observed) -> Self {
+        Self::Engine {
+            noswap: observed.files.noswap,
+            round: round(observed),
+        }
     }
 
     /// As those may be that came before the operator had a directory of the host, or before the deployment's variables
     /// were protected.
     pub(super) fn earlier(desired: &Desired, observed: &'a Observed) -> Option<Self> {
-        let noswap = observed.files.noswap;
         let host = observed.files.host.as_deref()?;
         Some(if is_protected(desired) {
             Self::Host(host)
         } else {
-            Self::Engine { noswap }
+            Self::of_engine(observed)
         })
     }
 
-    /// As those may be that came with another kernel.
-    pub(super) fn other_kernel(observed: &'a Observed) -> Self {
-        let noswap = !observed.files.noswap;
-        Self::Engine { noswap }
+    /// As those of the engine may be that came with another kernel, or in an earlier round. Nobody can be sure to mount them.
+    pub(super) fn outdated(observed: &'a Observed) -> Vec<Self> {
+        let holders = observed.files.holders.iter().map(|held| held.round);
+        let rounds: BTreeSet<u32> = holders.chain([round(observed)]).collect();
+        let kinds = rounds
+            .into_iter()
+            .flat_map(|round| [true, false].map(|noswap| Self::Engine { noswap, round }));
+        kinds.filter(|kind| *kind != Self::of_engine(observed)).collect()
     }
+}
+
+/// The round that new volumes are of: the latest, or the next if its volumes have been found to be two things at once.
+fn round(observed: &Observed) -> u32 {
+    let after = |held: &Holder| {
+        let split = file_sights::is_split(observed, held);
+        held.round.saturating_add(u32::from(split))
+    };
+    observed.files.holders.iter().map(after).max().unwrap_or_default()
 }
 
 /// Whether variables are among a deployment's files.
@@ -110,11 +130,9 @@ impl<'a> Wanted<'a> {
     /// For those that are there as well: an image is asked whose they are when a container is to be made, not before. And
     /// what is known of the kernel, and where the operator keeps them, may have changed since they came.
     pub(super) fn all(desired: &'a Desired, observed: &Observed) -> Self {
-        let kinds = [
-            Keeping::other_kernel(observed),
-            Keeping::new_ones(desired, observed),
-        ];
-        let kinds = kinds.into_iter().chain(Keeping::earlier(desired, observed));
+        let kinds = Keeping::outdated(observed).into_iter();
+        let kinds = kinds.chain([Keeping::new_ones(desired, observed)]);
+        let kinds = kinds.chain(Keeping::earlier(desired, observed));
         Self {
             volumes: kinds
                 .flat_map(|keeping| Self::for_users(desired, observed, keeping).volumes)
@@ -165,10 +183,18 @@ impl<'a> Wanted<'a> {
 
 /// The volume of the engine that a volume of the pod stands in.
 fn volume(desired: &Desired, file: &FileVolume, user: FileUser, keeping: Keeping<'_>) -> Volume {
-    let noswap = matches!(keeping, Keeping::Engine { noswap: true });
+    let (noswap, round) = match keeping {
+        Keeping::Engine { noswap, round } => (noswap, round),
+        Keeping::Host(_) => (false, 0),
+    };
+    let round = if round == 0 {
+        String::new()
+    } else {
+        format!("r{round}")
+    };
     let (whose, mode) = (
         user.to_string(),
-        format!("{:o}{}", file.mode, if noswap { "" } else { "s" }),
+        format!("{:o}{}{round}", file.mode, if noswap { "" } else { "s" }),
     );
     // The old ones must never see a value for which they are to be replaced.
     let apart = match file.on_change {
@@ -208,7 +234,7 @@ fn program(desired: &Desired) -> String {
 }
 
 /// A container that does nothing, with these volumes: of the operator's own image, of whoever is to own the files.
-pub(super) fn holder(desired: &Desired, user: FileUser, wanted: &Wanted<'_>) -> ContainerSpec {
+pub(super) fn holder(desired: &Desired, user: FileUser, round: u32, wanted: &Wanted<'_>) -> ContainerSpec {
     let volumes = wanted.volumes.iter();
     let mut labels = labels(desired);
     labels.insert(
@@ -216,6 +242,9 @@ pub(super) fn holder(desired: &Desired, user: FileUser, wanted: &Wanted<'_>) -> 
         serde_json::to_string(&wanted.holds()).unwrap_or_default(),
     );
     labels.insert(label::FILE_USER.to_owned(), user.to_string());
+    if round > 0 {
+        labels.insert(label::ROUND.to_owned(), round.to_string());
+    }
     let mount = |(name, (file, _)): (&String, &(&FileVolume, Volume))| Mount {
         target: Holder::directory(name, &file.entry),
         read_only: false,

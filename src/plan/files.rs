@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::{
     Action, Chain, Hold, Why,
     file_action::{FileAction, Load, Place},
-    file_sights::{astray, confirms},
+    file_sights::{confirms, is_split},
     file_volumes::{Keeping, Wanted, holder, question, record},
     heal::target,
 };
@@ -95,9 +95,11 @@ pub(super) fn keep(desired: &Desired, observed: &Observed, creating: bool) -> Fi
     match (&new_ones, name) {
         (Some(set), Some(name)) if observed.files.holders.iter().all(|h| h.name != name) => {
             let used = set.1.volumes.keys().any(|volume| in_use.contains(volume));
+            // What it was seen by goes with the container: from then on the holder of the next round says it.
+            let split = observed.files.holders.iter().any(|h| is_split(observed, h));
             if creating {
                 files.first.push(make(desired, observed, set, (keeping, true)));
-            } else if used && missing && desired.replicas > 0 {
+            } else if (split || (used && missing)) && desired.replicas > 0 {
                 files.beside.push(make(desired, observed, set, (keeping, false)));
             }
         }
@@ -152,10 +154,10 @@ fn make(
     let (user, name) = (*user, wanted.holder_name(desired, keeping));
     let mut chain = match keeping {
         Keeping::Host(root) => vec![Action::Files(record(desired, user, wanted, root))],
-        Keeping::Engine { .. } => {
+        Keeping::Engine { round, .. } => {
             let volumes = wanted.volumes.values().map(|(_, volume)| volume.clone());
             let ensure = volumes.map(|volume| Action::EnsureVolume { volume });
-            let spec = Box::new(holder(desired, user, wanted));
+            let spec = Box::new(holder(desired, user, round, wanted));
             ensure
                 .chain([Action::Files(FileAction::EnsureHolder { spec })])
                 .collect()
@@ -216,11 +218,6 @@ impl Work<'_> {
             RunState::Paused | RunState::Dead => return vec![remove(held, Why::Broken)],
             RunState::Removing | RunState::Restarting => return chain,
         }
-        // A container that came later than its holder and does not see its files has got another tmpfs (20.10 with live
-        // restore): the holder has to come to the new one.
-        if held.runs() && self.astray_since(held) {
-            return vec![remove(held, Why::FilesLost)];
-        }
         let (mut loads, mut places, mut checks) = (Vec::new(), Vec::new(), Vec::new());
         for (volume, entry) in &held.volumes {
             let wanted = self.wanted.volumes.get(volume);
@@ -270,17 +267,6 @@ impl Work<'_> {
             }));
         }
         chain
-    }
-
-    /// Whether a container sees nothing of what this holder has written although it started later than the holder.
-    fn astray_since(&self, held: &Holder) -> bool {
-        // Another record would name the same directories; those who see others are replaced.
-        if on_host(&held.name) {
-            return false;
-        }
-        let later = |r: &&Replica| r.view.started_at > held.started_at;
-        let mut replicas = self.observed.replicas.iter().filter(later);
-        replicas.any(|r| astray(self.observed, &r.view.id).any(|volume| held.volumes.contains_key(volume)))
     }
 }
 

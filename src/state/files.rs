@@ -114,6 +114,9 @@ pub struct Holder {
     pub volumes: BTreeMap<String, String>,
     /// Whose the files are.
     pub user: FileUser,
+    /// How many sets of volumes came before these, whose users the engine had forgotten.
+    #[serde(default)]
+    pub round: u32,
     /// The volume of the engine with the program that sets protected variables, where it has one.
     #[serde(default)]
     pub program: String,
@@ -129,6 +132,7 @@ impl Holder {
         Self {
             volumes: serde_json::from_str(view.label(label::HOLDS)).unwrap_or_default(),
             user: FileUser::parse(view.label(label::FILE_USER)).unwrap_or_default(),
+            round: view.label(label::ROUND).parse().unwrap_or_default(),
             program: view.label(label::PROGRAM).to_owned(),
             id: view.id,
             name: view.name,
@@ -151,6 +155,7 @@ impl Holder {
             started_at: Some(made_at),
             volumes: BTreeMap::new(),
             user: user.unwrap_or_default(),
+            round: 0,
             program: String::new(),
             blind: BTreeMap::new(),
         }
