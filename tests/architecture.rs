@@ -126,6 +126,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "controllers",
             "engine",
             "execute",
+            "secrets",
             "telemetry",
         ],
     ),

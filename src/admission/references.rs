@@ -1,7 +1,7 @@
 //! The sealed secrets that a deployment names, and a warning about those that are not there: a name that is mistyped is seen
 //! while it is written. Never a refusal, as a deployment may be applied before its secrets. Owns which are looked up: those
 //! of its own namespace, since of others nobody is told whether they exist, and no core Secrets, since reading them is a
-//! right that webhooks do not need. Asked by [`super::written`]; the shell looks up, and says nothing where it could not.
+//! right that webhooks do not need. Asked by `written.rs`; the shell looks up, and says nothing where it could not.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,6 +2,8 @@
 //! A private key is a 256-bit seed; the X25519 pair is RFC 9180's `DeriveKeyPair(seed)`, the symmetric key of suite g
 //! is HKDF of the same seed under its own label. It does not know states (`ring`). Called by the suites, `ring`, `cli`.
 
+// Its tables are switched on in Cargo.toml; hpke uses them.
+use curve25519_dalek as _;
 use std::str::FromStr;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
