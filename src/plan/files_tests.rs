@@ -70,7 +70,7 @@ fn settle(world: &mut World, desired: &Desired) -> Vec<String> {
         let stays = |h: &Hold| {
             matches!(
                 h,
-                Hold::FilesLost { .. } | Hold::Blocked { .. } | Hold::Waiting { .. }
+                Hold::FilesLost { .. } | Hold::Blocked { .. } | Hold::Waiting { .. } | Hold::Paused
             )
         };
         if plan.is_empty() && plan.holds.iter().all(stays) {

@@ -161,6 +161,15 @@ impl World {
         self.note(holder, [load.volume.clone()])
     }
 
+    fn remove_from_host(&mut self, names: &[String]) -> Did {
+        for name in names.iter().filter(|name| on_host(name)) {
+            let held = |record: &Holder| record.volumes.contains_key(name);
+            assert!(self.files.records.values().any(held), "{name} had no owner");
+            self.files.content.remove(name);
+        }
+        Did::Done
+    }
+
     pub(super) fn act_on_files(&mut self, action: &FileAction, made: Option<&ContainerId>) -> Did {
         match action {
             FileAction::FindUser { .. } => {
@@ -196,12 +205,7 @@ impl World {
                     names.iter().all(|v| !used.contains(v)),
                     "a volume in use was removed"
                 );
-                for name in names.iter().filter(|name| on_host(name)) {
-                    let held = |record: &Holder| record.volumes.contains_key(name);
-                    assert!(self.files.records.values().any(held), "{name} had no owner");
-                    self.files.content.remove(name);
-                }
-                Did::Done
+                self.remove_from_host(names)
             }
             FileAction::Deliver { holder, loads, .. } => {
                 let did: Vec<Did> = loads.iter().map(|load| self.write(holder, load)).collect();
