@@ -31,6 +31,8 @@ mod faults;
 mod files;
 #[path = "e2e/files_engine.rs"]
 mod files_engine;
+#[path = "e2e/forms.rs"]
+mod forms;
 #[path = "e2e/hammer.rs"]
 mod hammer;
 mod harness;
@@ -83,6 +85,10 @@ const TOGETHER: &[Test] = &[
     (
         "an_engine_that_is_restarted_in_the_middle_of_a_rollout_loses_and_doubles_nothing",
         outages::engine_restarted,
+    ),
+    (
+        "no_form_of_a_secret_leaves_a_trace_where_it_must_not",
+        forms::every_form,
     ),
     (
         "files_are_where_all_see_them_after_the_engine_was_restarted",

@@ -43,7 +43,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// Flags are the operator's; `{ns}` in one is the case's namespace.
+    /// Flags are the operator's; `{ns}` in one is the case's namespace, `{dir}` its directory.
     pub fn start(name: &str, flags: &[&str]) -> Self {
         Self::begin(name, flags, None)
     }
@@ -62,7 +62,13 @@ impl Case {
             proxy: Proxy::start(&dir, engine.as_ref().map_or_else(socket, Engine::socket)),
             kubeconfig: cluster.map_or_else(|| dir.join("data/kubeconfig"), |c| c.kubeconfig.clone()),
             instance: cluster.map_or_else(uid, |c| c.instance.clone()),
-            flags: flags.iter().map(|f| f.replace("{ns}", &ns)).collect(),
+            flags: flags
+                .iter()
+                .map(|f| {
+                    f.replace("{ns}", &ns)
+                        .replace("{dir}", &dir.display().to_string())
+                })
+                .collect(),
             ns,
             dir,
             account: None,
