@@ -300,6 +300,8 @@ impl<E: Engine> Pass<'_, E> {
         let (delivered, shown) = book.of(&observed);
         let mut observed = observed.with_answers(&answers).with_files(&delivered, &shown);
         observed.files.noswap = around.noswap;
+        let own = self.ctx.options.host_files.as_ref();
+        observed.files.host_swaps = own.is_some_and(|own| !own.noswap());
         let now = self.ctx.clock.now();
         let due = self.ctx.checks.due(&self.id.owner.uid, now);
         observed.files.check = due.is_some_and(|due| due <= now);

@@ -42,6 +42,7 @@ const HASH: usize = 8;
 pub struct HostFiles {
     directory: Arc<HostDirectory>,
     term: Term,
+    noswap: bool,
 }
 
 /// Makes an error of what went wrong in the directory, which names paths and no bytes.
@@ -80,7 +81,18 @@ impl HostFiles {
     /// What is wrong with the directory, and what to do.
     pub fn open(path: &Path, term: Term) -> Result<Self, Fault> {
         let directory = Arc::new(HostDirectory::open(path)?);
-        Ok(Self { directory, term })
+        let noswap = directory.is_out_of_swap();
+        Ok(Self {
+            directory,
+            term,
+            noswap,
+        })
+    }
+
+    /// Whether what is written there stays out of swap, as of the start.
+    #[must_use]
+    pub const fn noswap(&self) -> bool {
+        self.noswap
     }
 
     /// Where the volumes of a control plane are.

@@ -188,6 +188,13 @@ impl HostDirectory {
         }
     }
 
+    /// Whether the directory was mounted so that nothing in it is swapped; not, where the system does not tell.
+    #[must_use]
+    pub fn is_out_of_swap(&self) -> bool {
+        let mounts = fs::read_to_string("/proc/self/mountinfo");
+        mounts.is_ok_and(|mounts| has_noswap(&mounts, &self.0))
+    }
+
     /// Where the volumes of a control plane are.
     #[must_use]
     pub fn root(&self, instance: &str) -> String {
@@ -372,6 +379,19 @@ fn look(root: &str, name: &str) -> Result<Option<Found>> {
         record,
         standing,
     }))
+}
+
+/// Whether what `path` is on has the option, by a text like that of `/proc/self/mountinfo`. Of two mounts at one place the
+/// later one is seen.
+fn has_noswap(mounts: &str, path: &Path) -> bool {
+    let place = |line: &str| line.split(' ').nth(4).map(|at| at.replace("\\040", " "));
+    let above = |line: &&str| place(line).is_some_and(|at| path.starts_with(at));
+    let nearest = mounts
+        .lines()
+        .filter(above)
+        .max_by_key(|line| place(line).map(|at| at.len()));
+    let options = nearest.and_then(|line| line.rsplit(' ').next());
+    options.is_some_and(|options| options.split(',').any(|option| option == "noswap"))
 }
 
 #[cfg(test)]

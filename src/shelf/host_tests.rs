@@ -165,3 +165,25 @@ fn a_sign_is_one_file_and_goes_again() {
     host.remove_sign(&root, "x");
     assert_eq!(names(dir.path().to_str().unwrap()), [""; 0]);
 }
+
+#[test]
+fn whether_the_directory_can_be_swapped_is_said_by_the_mount_that_it_is_on() {
+    let mounts = "21 1 0:1 / / rw - ext4 /dev/a rw\n\
+                  22 21 0:2 / /run rw,nosuid shared:5 - tmpfs tmpfs rw,size=4k\n\
+                  23 22 0:3 / /run/files rw - tmpfs tmpfs rw,noswap\n\
+                  24 22 0:4 / /run/a\\040b rw - tmpfs tmpfs rw,noswap,size=4k\n\
+                  25 22 0:5 / /run/twice rw - tmpfs tmpfs rw,noswap\n\
+                  26 22 0:6 / /run/twice rw - tmpfs tmpfs rw\n";
+    let cases = [
+        ("/run/files", true),
+        ("/run/files/below", true),
+        ("/run/a b", true),
+        ("/run", false),
+        ("/run/filesystem", false),
+        ("/run/twice", false),
+        ("/elsewhere", false),
+    ];
+    for (path, expected) in cases {
+        assert_eq!(has_noswap(mounts, Path::new(path)), expected, "{path}");
+    }
+}

@@ -129,6 +129,9 @@ pub struct ObservedFiles {
     /// The operator's own directory of the host, in which new volumes are then made, such as `/run/files/1b671a`.
     #[serde(default)]
     pub host: Option<String>,
+    /// Whether memory there may be swapped.
+    #[serde(default)]
+    pub host_swaps: bool,
     /// Whether what stands there is to be compared with what is wanted, although it has the right name.
     #[serde(default)]
     pub check: bool,

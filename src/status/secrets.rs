@@ -12,12 +12,34 @@ use crate::{
         status::SecretUse,
     },
     plan::{file_sights::sees_all, rollout::is_current},
-    state::{container::RunState, desired::Template, observed::Replica, resolved::Form},
+    state::{
+        container::RunState,
+        desired::Template,
+        files::{Holder, on_host},
+        observed::{ObservedFiles, Replica},
+        resolved::Form,
+    },
 };
 
 /// What is told where the host's kernel refuses to keep a tmpfs out of swap.
 const SWAPPED: &str =
     "; the host cannot keep them out of swap (noswap needs Linux 6.4): use no swap there, or encrypt it";
+
+/// The same, of the operator's own directory.
+const SWAPPED_THERE: &str = "; the directory of --host-tmpfs is mounted without noswap: mount it so, use no swap there, or encrypt it";
+
+/// What is told where files may be swapped.
+fn swapped(files: &ObservedFiles) -> &'static str {
+    let (there, held): (Vec<&Holder>, Vec<&Holder>) =
+        files.holders.iter().partition(|held| on_host(&held.name));
+    if !files.noswap && (!held.is_empty() || there.is_empty()) {
+        SWAPPED
+    } else if files.host_swaps && !there.is_empty() {
+        SWAPPED_THERE
+    } else {
+        ""
+    }
+}
 
 /// Whether every reference resolves.
 pub(super) fn secrets_resolved(facts: &Facts<'_>, made: &mut Conditions<'_>) {
@@ -77,9 +99,7 @@ pub(super) fn secrets_delivered(facts: &Facts<'_>, problems: &[Problem], made: &
     } else {
         "files are being delivered".to_owned()
     };
-    if !facts.observed.files.noswap {
-        message.push_str(SWAPPED);
-    }
+    message.push_str(swapped(&facts.observed.files));
     made.set(kind, delivered, Reason::SecretsDelivered, message);
 }
 

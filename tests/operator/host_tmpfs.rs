@@ -101,6 +101,8 @@ async fn files_come_without_a_holder_to_whom_they_belong_and_leave_nothing_behin
     bench.eventually("seen", |b| is_seen(b, dir.path(), SECRET)).await;
     assert_eq!((holders(&bench).len(), on_host(&bench)), (0, 2));
     assert!(bench.fake.world().volumes.is_empty());
+    let may_swap = !flag(dir.path()).noswap();
+    assert_eq!(condition(&bench).2.contains("mounted without noswap"), may_swap);
     let at = volumes(&bench, dir.path()).remove(0);
     let file = fs::metadata(at.join("password")).unwrap();
     assert_eq!(
