@@ -18,7 +18,7 @@ fn take_apart(case: &Case, id: &str) {
     };
     docker_ok(&["export", "-o", &file("export"), id]);
     let image = format!("supercargo-test/forms:{}", &id[..12]);
-    docker_ok(&["commit", id, &image]);
+    docker_ok(&["commit", "--pause=false", id, &image]);
     docker_ok(&["save", "-o", &file("image"), &image]);
     std::fs::write(
         file("history"),
