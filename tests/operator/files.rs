@@ -460,6 +460,53 @@ async fn each_change_signals_every_running_container_once_and_restarts_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_changes_in_one_second_are_two_and_the_last_one_stands() {
+    let bench = settled(json!({ "onChange": "Signal" })).await;
+    let before = bench.ids("web");
+    let signals = |b: &Bench| {
+        let all = b.ids("web").into_iter();
+        all.map(|id| b.fake.signals(&id).len()).collect::<Vec<_>>()
+    };
+    let began = tokio::time::Instant::now();
+    bench.seal("db", &[("password", NEXT.as_bytes())]);
+    bench
+        .within(1, "the first", |b| is_delivered(b, NEXT) && signals(b) == [1, 1])
+        .await;
+    bench.seal("db", &[("password", SECRET.as_bytes())]);
+    assert!(began.elapsed() < Duration::from_secs(1));
+    bench
+        .eventually("the second", |b| is_delivered(b, SECRET) && signals(b) == [2, 2])
+        .await;
+    assert_eq!(bench.ids("web"), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_largest_number_of_keys_and_values_of_any_bytes_are_files_as_they_are_and_more_is_refused() {
+    let bench = Bench::running();
+    let keys: Vec<String> = (0..1000).map(|n| format!("key-{n:03}")).collect();
+    let values: Vec<Vec<u8>> = (0..1000_u32).map(|n| n.to_be_bytes().to_vec()).collect();
+    let mut all: Vec<(&str, &[u8])> = keys
+        .iter()
+        .map(String::as_str)
+        .zip(values.iter().map(Vec::as_slice))
+        .collect();
+    let told = bench.cluster.refusal(SECRETS, &bench.sealed("db", &all));
+    assert!(
+        told.contains("spec.encryptedData: Too many: 1000: must have at most 256 items"),
+        "{told}"
+    );
+    all.truncate(254);
+    all.extend([("empty", &b""[..]), ("binary", &b"\0\xff\r\n"[..])]);
+    bench.seal("db", &all);
+    bench.settle(with_files(1, &json!({}))).await;
+    let files = shelves(&bench).remove(0).files;
+    assert_eq!(files.len(), all.len());
+    for (key, value) in all {
+        assert_eq!(files[key].1, Fake::digest(value), "{key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_with_restart_replaces_every_container_and_no_old_one_sees_it() {
     let bench = settled(json!({ "onChange": "Restart" })).await;
     let (before, volumes) = (bench.ids("web"), bench.fake.world().volumes);

@@ -158,10 +158,10 @@ pub async fn run(subject: &Subject, engine: &Engine, events: &Events) -> Result<
     put(&mut connection, &manifests[0]).await?;
     let places = Arc::new(places(subject, engine, events).await?);
     let (mut first, mut all) = (Vec::new(), Vec::new());
-    for n in 1..=TIMED {
+    for (n, manifest) in manifests.iter().enumerate().skip(1).take(TIMED) {
         subject.proxy.quiet(Duration::from_millis(500)).await;
         let began = Instant::now();
-        put(&mut connection, &manifests[n]).await?;
+        put(&mut connection, manifest).await?;
         let (one, whole) = seen(began, &places, n).await?;
         first.push(one);
         all.push(whole);
@@ -188,9 +188,9 @@ pub async fn run(subject: &Subject, engine: &Engine, events: &Events) -> Result<
         .collect();
     let began = Instant::now();
     let mut outcome = Ok(());
-    for n in TIMED + 1..=TIMED + CHANGES {
+    for (n, manifest) in manifests.iter().enumerate().skip(1 + TIMED) {
         outcome = async {
-            put(&mut connection, &manifests[n]).await?;
+            put(&mut connection, manifest).await?;
             seen(Instant::now(), &places, n).await.map(drop)
         }
         .await;
