@@ -304,6 +304,7 @@ impl<E: Engine> Pass<'_, E> {
         observed.files.host_swaps = own.is_some_and(|own| !own.noswap());
         let now = self.ctx.clock.now();
         let due = self.ctx.checks.due(&self.id.owner.uid, now);
+        observed.files.now = now;
         observed.files.check = due.is_some_and(|due| due <= now);
         observed
             .files

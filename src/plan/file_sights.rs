@@ -1,6 +1,8 @@
 //! What containers see of their files: the look after each start and each change, who sees another tmpfs than its holder,
 //! and the gate before a start. Decides; `execute` looks. Called by [`super::files`], `plan` and `rollout`.
 
+use jiff::SignedDuration;
+
 use super::{
     Action, Chain, Hold, Target,
     file_action::{FileAction, Sight},
@@ -14,6 +16,9 @@ use crate::state::{
     files::{FileVolume, Holder, mounts, on_host},
     observed::{Observed, Replica},
 };
+
+/// So long what was made because of a split stays before the next.
+const AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// What a new container should see, right after its start.
 pub(super) fn confirm_new(desired: &Desired, observed: &Observed, name: &str) -> Option<Action> {
@@ -53,7 +58,14 @@ pub(super) fn astray<'a>(observed: &'a Observed, id: &ContainerId) -> impl Itera
 /// Whether a volume is two things at once: a container sees nothing of what this holder has written although it started later
 /// than the holder, or seems to, since the engine does not know any more what it has mounted where. Another record would name
 /// the same directories of the host; those who see others are replaced.
+///
+/// What was made anew for that reason and is so again, is given a while: an engine that is wrong about every volume must not
+/// have its containers replaced all the time. The look that follows each delivery comes back to it.
 pub(super) fn is_split(observed: &Observed, held: &Holder) -> bool {
+    let age = held.started_at.map(|at| observed.files.now.duration_since(at));
+    if held.round > 0 && age.is_none_or(|age| age < AGAIN) {
+        return false;
+    }
     let later = |r: &&Replica| r.view.started_at > held.started_at;
     let mut replicas = observed.replicas.iter().filter(later);
     !on_host(&held.name)

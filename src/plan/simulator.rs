@@ -76,6 +76,7 @@ impl World {
             self.image,
         );
         observed = self.files.show(observed);
+        observed.files.now = self.now;
         for replica in &mut observed.replicas {
             replica.health.ready = self.is_well(&replica.view);
         }

@@ -135,6 +135,9 @@ pub struct ObservedFiles {
     /// Whether what stands there is to be compared with what is wanted, although it has the right name.
     #[serde(default)]
     pub check: bool,
+    /// The time of this look.
+    #[serde(default)]
+    pub now: Timestamp,
     /// What stands in each volume, as the present run of its holder said; absent when nobody has looked.
     pub delivered: BTreeMap<String, Delivered>,
     /// What the present run of a container was found to see.
