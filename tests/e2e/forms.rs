@@ -103,7 +103,6 @@ fn verified(case: &Case, path: &str) -> crate::harness::Said {
     if ring.exists() {
         command.arg("--keyring").arg(ring);
     } else {
-        command.args(["--operator-namespace", &case.ns]);
         command.env("KUBECONFIG", &case.kubeconfig);
     }
     run(&mut command, b"")
