@@ -494,7 +494,7 @@ impl Case {
             "containers are left after deletion"
         );
         until("the network to go", Duration::from_secs(30), || {
-            super::same(self.labelled("network ls", &[]), Vec::new())
+            self.network_gone()
         });
         assert_eq!(
             self.labelled("volume ls", &["supercargo.dev/holds-for"]),
@@ -510,6 +510,25 @@ impl Case {
         }
         // The store of a process that has ended, too.
         canary::search_at_rest(&self, &[values, at_rest].concat(), canary::When::Removed);
+    }
+}
+
+impl Case {
+    /// The engine loses count of endpoints now and then (once in some 1,500 starts on 20.10), and refuses then until it is
+    /// started again: enough that the operator said that it left the network, and that nobody else can remove it.
+    fn network_gone(&self) -> Result<(), String> {
+        let left = self.labelled("network ls", &[]);
+        let said = std::fs::read_to_string(self.log()).unwrap_or_default();
+        if !left.is_empty() && said.contains("the network cannot be removed and is left behind") {
+            let miscounted = |id: &String| super::is_miscounted(&self.socket(), id);
+            assert!(
+                left.iter().all(miscounted),
+                "the operator left a network that can be removed"
+            );
+            println!("the engine lost count of the endpoints of {left:?}: left behind, as the operator said");
+            return Ok(());
+        }
+        super::same(left, Vec::new())
     }
 }
 

@@ -239,7 +239,8 @@ impl World {
             .collect()
     }
 
-    /// Removes everything that carries an instance of this run, and the server. Says what would not go.
+    /// Removes everything that carries an instance of this run, and the server. Says what would not go, but for networks of
+    /// which the engine lost count.
     pub fn end(&self) -> Vec<String> {
         for id in self.ours("ps") {
             docker(&["rm", "-fv", &id]);
@@ -256,8 +257,19 @@ impl World {
         ["ps", "network ls", "volume ls"]
             .iter()
             .flat_map(|kind| self.ours(kind))
+            .filter(|id| !is_miscounted(&socket(), id))
             .collect()
     }
+}
+
+/// Whether the engine refuses to remove a network because of endpoints that it does not have. Removes it if it does not.
+pub fn is_miscounted(socket: &Path, network: &str) -> bool {
+    let used = docker_at(
+        socket,
+        &["network", "inspect", "--format", "{{len .Containers}}", network],
+    );
+    let removed = docker_at(socket, &["network", "rm", network]);
+    used.ok && used.out.trim() == "0" && !removed.ok && removed.err.contains("has active endpoints")
 }
 
 /// What has all of these labels: of kind `ps` (in whatever state), `network ls` or `volume ls`.
