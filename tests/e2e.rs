@@ -96,6 +96,10 @@ const TOGETHER: &[Test] = &[
     ),
     ("files_reach_an_engine_over_tls", files_engine::remote),
     (
+        "half_a_program_in_its_volume_is_made_again_and_nobody_starts_through_it",
+        files_engine::half_a_program,
+    ),
+    (
         "an_engine_that_lost_its_networks_gets_them_back_and_every_container_stands_on_one",
         outages::networks_lost,
     ),

@@ -74,6 +74,16 @@ fn need(
     }
 }
 
+fn events(namespace: Option<&String>) -> Need {
+    need(
+        "events.k8s.io",
+        "events",
+        None,
+        namespace,
+        &["get", "create", "patch"],
+    )
+}
+
 /// Everything that the operator asks of the API server. `webhooks`: it answers reviews, too.
 fn needs(args: &Args, webhooks: bool) -> Vec<Need> {
     let watched: Vec<Option<&String>> = match args.namespace.as_slice() {
@@ -100,13 +110,7 @@ fn needs(args: &Args, webhooks: bool) -> Vec<Need> {
             namespace,
             &["get", "list", "watch", "create", "update", "delete"],
         ));
-        needs.push(need(
-            "events.k8s.io",
-            "events",
-            None,
-            namespace,
-            &["get", "create", "patch"],
-        ));
+        needs.push(events(namespace));
     }
     // A request for a namespace is one in that namespace, so that a Role there permits it.
     let identity = "kube-system".to_owned();
@@ -116,6 +120,10 @@ fn needs(args: &Args, webhooks: bool) -> Vec<Need> {
     });
     // What is asked for by name may be permitted by name.
     let own = Some(&args.ring.operator_namespace);
+    if !args.namespace.is_empty() && !args.namespace.contains(&args.ring.operator_namespace) {
+        // Of the ring.
+        needs.push(events(own));
+    }
     let maps = &["list", "watch", "create", "patch"];
     needs.push(Need {
         name: Some(PUBLIC_KEYS_CONFIG_MAP.to_owned()),

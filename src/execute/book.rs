@@ -30,6 +30,8 @@ pub(super) struct Pages {
     /// Whether the engine was found to see the operator's own directory of the host.
     pub(super) shares_host: bool,
     pub(super) drifts: Vec<&'static str>,
+    /// Holders, by name, that were removed for a program that was not whole.
+    pub(super) unmade: BTreeSet<String>,
 }
 
 impl Book {
@@ -46,6 +48,7 @@ impl Book {
             pages.shown.clear();
             pages.noswap = None;
             pages.shares_host = false;
+            pages.unmade.clear();
         }
     }
 

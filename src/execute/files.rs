@@ -31,8 +31,9 @@ pub(super) const EXEC: Duration = Duration::from_secs(30);
 /// The longest answer of a holder.
 const LONGEST_ANSWER: usize = 4 << 20;
 /// What is told of a volume that was not filled whole, or that somebody has changed.
-const OTHER_PROGRAM: &str = "the program that sets protected variables is not whole in its volume: remove this holder and the volume \
-     of its label supercargo.dev/program, and both are made again";
+const OTHER_PROGRAM: &str = "the program that sets protected variables was not whole in its volume, so that both were removed to be made \
+     again; if this stays, a container that another operator made has the volume of the holder's label \
+     supercargo.dev/program: remove it";
 /// How many bytes go into one exec: well below what a parcel may have.
 const BATCH: usize = 3 << 20;
 
@@ -180,11 +181,14 @@ impl<E: Engine> Run<'_, E> {
             key: label::HOLDS_FOR.to_owned(),
             value: self.owner.uid.clone(),
         };
+        // One that is in use keeps none of the others: nobody asks for them again.
+        let mut ended = Ok(());
         for ours in self.engine().list_volumes(&filter).await? {
             if volumes.contains(&ours.name) {
-                self.engine().remove_volume(&ours.name).await?;
+                ended = ended.and(self.engine().remove_volume(&ours.name).await);
             }
         }
+        ended?;
         self.book().forget_volumes(volumes);
         Ok(Outcome::Done)
     }
@@ -284,13 +288,21 @@ impl<E: Engine> Run<'_, E> {
         }
         let view = self.holder(holder).await?;
         let view = view.ok_or_else(|| fail("the holder of the files is not there".to_owned()))?;
-        let talk = tokio::time::timeout(EXEC, self.talk(&view.id, &parcel));
+        let talk = tokio::time::timeout(EXEC, self.talk(&view, &parcel));
         let answer = talk.await.unwrap_or_else(|_late| {
             Err(fail(format!(
                 "the holder did not answer within {} s",
                 EXEC.as_secs()
             )))
-        })?;
+        });
+        if answer.as_ref().is_err_and(|error| error.message == OTHER_PROGRAM) {
+            // An engine that was killed as it filled the volume fills it no second time. Once for each connection to it: what
+            // comes back as it was needs a person.
+            if self.book().pages().unmade.insert(view.name.clone()) {
+                self.remove_holder(&view.id).await?;
+            }
+        }
+        let answer = answer?;
         if answer.shelves.len() != places.len() {
             return Err(fail("the holder answered about something else".to_owned()));
         }
@@ -313,13 +325,13 @@ impl<E: Engine> Run<'_, E> {
         }
     }
 
-    async fn talk(&self, id: &ContainerId, parcel: &Parcel) -> engine::Result<Receipt> {
-        let fail = |message: String| Error::new(Op::Deliver, id.short(), Kind::Failed, message);
+    async fn talk(&self, holder: &ContainerView, parcel: &Parcel) -> engine::Result<Receipt> {
+        let fail = |message: String| Error::new(Op::Deliver, &holder.name, Kind::Failed, message);
         let command = ["/supercargo", "deliver"].map(str::to_owned);
         let engine::Session {
             mut output,
             mut input,
-        } = self.engine().attach(id, &command).await?;
+        } = self.engine().attach(&holder.id, &command).await?;
         let bytes = parcel.to_bytes();
         // A holder that ends early does not read to the end: what it says tells why, not the broken pipe. The input stays
         // open, as a parcel says how long it is: not everything between us and the engine can close one direction alone.

@@ -88,9 +88,7 @@ pub(super) fn keep(desired: &Desired, observed: &Observed, creating: bool) -> Fi
             files.beside.push(chain);
         }
     }
-    files
-        .beside
-        .extend(gone.into_iter().map(|held| retire(held, &kept, &in_use)));
+    files.beside.extend(retire(&gone, &kept, &in_use));
     let missing = in_use.iter().any(|volume| !kept.contains(volume.as_str()));
     match (&new_ones, name) {
         (Some(set), Some(name)) if observed.files.holders.iter().all(|h| h.name != name) => {
@@ -278,20 +276,34 @@ fn remove(held: &Holder, why: Why) -> Action {
     })
 }
 
-/// A holder goes, and with it the volumes that nobody else has.
-fn retire(held: &Holder, kept: &BTreeSet<&str>, in_use: &BTreeSet<String>) -> Chain {
-    if held.state == RunState::Removing {
-        return Chain::new();
+/// Holders go one after the other, and with each the volumes that nobody else has: with the last of those who share one, as
+/// a volume that a holder has mounted cannot go.
+pub(super) fn retire(gone: &[&Holder], kept: &BTreeSet<&str>, in_use: &BTreeSet<String>) -> Vec<Chain> {
+    let mut gone: Vec<&Holder> = gone
+        .iter()
+        .copied()
+        .filter(|held| held.state != RunState::Removing)
+        .collect();
+    let mut chains = Vec::new();
+    let mut engines = Chain::new();
+    while !gone.is_empty() {
+        let held = gone.remove(0);
+        let free = |volume: &&String| {
+            let later = gone.iter().any(|other| other.volumes.contains_key(*volume));
+            !kept.contains(volume.as_str()) && !in_use.contains(*volume) && !later
+        };
+        let volumes: Vec<String> = held.volumes.keys().filter(free).cloned().collect();
+        let volumes = (!volumes.is_empty()).then_some(Action::Files(FileAction::RemoveVolumes { volumes }));
+        let holder = remove(held, Why::NeededNoMore);
+        if on_host(&held.name) {
+            // A directory that no record names would have no owner.
+            chains.push(volumes.into_iter().chain([holder]).collect());
+        } else {
+            engines.extend([holder].into_iter().chain(volumes));
+        }
     }
-    let free = |volume: &&String| !kept.contains(volume.as_str()) && !in_use.contains(*volume);
-    let volumes: Vec<String> = held.volumes.keys().filter(free).cloned().collect();
-    let mut chain = vec![remove(held, Why::NeededNoMore)];
-    if !volumes.is_empty() {
-        // A volume that a holder has mounted cannot go, and a directory that no record names would have no owner.
-        let at = usize::from(!on_host(&held.name));
-        chain.insert(at, Action::Files(FileAction::RemoveVolumes { volumes }));
-    }
-    chain
+    chains.push(engines);
+    chains
 }
 
 /// Tells those who want to be told that their files have changed.

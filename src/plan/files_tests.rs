@@ -1,18 +1,23 @@
 //! What must hold of delivered files, in the simulator: no start on an empty directory, swaps without restarts, one signal
 //! for one change, and nothing left behind.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{
     Action, Hold, Why,
     file_action::FileAction,
+    files::retire,
     fixtures::{desired, now},
     simulator::{World, is_alive},
 };
 use crate::{
     api::keys::label,
     state::{
-        container::{ContainerSpec, ContainerView, ExitInfo, Mount, MountSource, RunState, SlotId},
+        container::{
+            ContainerId, ContainerSpec, ContainerView, ExitInfo, Mount, MountSource, RunState, SlotId,
+        },
         desired::{Blocked, Desired, Template},
-        files::{FileSlot, FileVolume, OnChange, is_holder},
+        files::{FileSlot, FileUser, FileVolume, Holder, OnChange, is_holder},
         protected,
         revision::TemplateHash,
     },
@@ -653,4 +658,41 @@ fn who_has_files_on_the_host_keeps_them_and_their_changes_until_its_variables_ar
     settle(&mut world, &plain);
     assert_eq!((holders(&world).len(), records(&world)), (0, 1));
     assert_eq!((on_host(&world).len(), world.files.content.len()), (1, 1));
+}
+
+#[test]
+fn a_volume_goes_with_the_last_holder_that_has_it() {
+    let held = |name: &str, volumes: &[&str]| Holder {
+        id: ContainerId::new(name),
+        name: name.into(),
+        state: RunState::Running,
+        started_at: None,
+        volumes: volumes
+            .iter()
+            .map(|v| ((*v).to_owned(), (*v).to_owned()))
+            .collect(),
+        user: FileUser { uid: 1, gid: 1 },
+        round: 0,
+        program: String::new(),
+        blind: BTreeMap::new(),
+    };
+    let (one, other) = (
+        held("one", &["shared", "a"]),
+        held("other", &["shared", "b", "kept", "used"]),
+    );
+    let chains = retire(
+        &[&one, &other],
+        &BTreeSet::from(["kept"]),
+        &BTreeSet::from(["used".to_owned()]),
+    );
+    let [chain] = chains.try_into().unwrap();
+    let done: Vec<String> = chain
+        .iter()
+        .map(|action| match action {
+            Action::Files(FileAction::RemoveVolumes { volumes }) => volumes.join(" "),
+            Action::Files(FileAction::RemoveHolder { name, .. }) => format!("holder {name}"),
+            other => other.to_string(),
+        })
+        .collect();
+    assert_eq!(done, ["holder one", "a", "holder other", "b shared"]);
 }

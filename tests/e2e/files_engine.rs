@@ -5,10 +5,13 @@ use serde_json::json;
 
 use super::files::{PASSWORD, all_read, runs, with_volume};
 use crate::harness::{
-    case::Case,
+    IMAGE, INSTANCE,
+    case::{Case, container, from_secret},
     engine::{Engine, LiveRestore},
     same, until,
 };
+
+const PROGRAM: &str = "supercargo.dev/program";
 
 fn scale(case: &Case, replicas: &str) {
     case.kubectl(&["scale", "ddep/web", "--replicas", replicas]);
@@ -68,5 +71,48 @@ pub fn remote() {
         0,
         "a call went over the local socket, which is no way to this engine"
     );
+    case.finish();
+}
+
+/// An engine that was killed as it copied the program into its volume: nobody starts through a half of it, and it is made
+/// again.
+pub fn half_a_program() {
+    let case = Case::start_on(Engine::start(), "files-half");
+    let value = case.file_value();
+    case.secret("db", &[("password", &value)]);
+    let mut web = with_volume("web", 1, json!({"name": "db", "secret": {"secretName": "db"}}));
+    web["spec"]["secretEnv"] = json!("Protected");
+    container(&mut web)["env"] = json!([from_secret("PASSWORD", "db", "password")]);
+    case.apply_json(&web);
+    case.ready("web");
+    let label = format!("{PROGRAM}={}", case.instance);
+    let instance = format!("{INSTANCE}={}", case.instance);
+    let programs = || {
+        let filter = format!("label={label}");
+        let listed = case.docker(&["volume", "ls", "-q", "--filter", &filter]);
+        listed.out.trim().to_owned()
+    };
+    let volume = programs();
+    assert!(volume.starts_with("supercargo_program_"), "{volume}");
+    case.kubectl(&["delete", "ddep", "web", "--timeout=90s"]);
+    assert_eq!(programs(), "");
+
+    let made = case.docker(&[
+        "volume", "create", "--label", &label, "--label", &instance, &volume,
+    ]);
+    assert!(made.ok, "{}", made.err);
+    let mount = format!("{volume}:/program");
+    let half = "head -c 1000000 /dev/urandom > /program/supercargo; chmod 755 /program/supercargo";
+    let filled = case.docker(&["run", "--rm", "-v", &mount, IMAGE, "sh", "-c", half]);
+    assert!(filled.ok, "{}", filled.err);
+    case.apply_json(&web);
+    case.ready("web");
+    let read = "/run/supercargo/bin/supercargo run -- sh -c 'printf %s \"$PASSWORD\"'";
+    assert!(
+        case.exec(&case.one("web"), read).unwrap() == value,
+        "through a program that is whole"
+    );
+    let told = case.event("SecretDeliveryError");
+    assert!(told.contains("was not whole"), "{told}");
     case.finish();
 }

@@ -10,7 +10,11 @@ use std::{
 use serde_json::json;
 
 use super::files::{PASSWORD, all_read, holders, runs, with_volume};
-use crate::harness::{SOON, case::Case, docker_ok, same, until};
+use crate::harness::{
+    SOON,
+    case::{Case, deployment, from_secret},
+    docker_ok, same, until,
+};
 
 /// A tmpfs that goes away.
 struct Mounted(PathBuf);
@@ -147,7 +151,18 @@ pub fn story() {
     });
     all_read(&case, "web", 2, PASSWORD, &third);
 
-    case.kubectl(&["delete", "ddep", "web"]);
+    // Who has variables that no inspection shows has a holder all the same, and its files with it.
+    let hidden = case.file_value();
+    case.secret("key", &[("session", &hidden)]);
+    let mut front = deployment("front", 1, json!([from_secret("SESSION", "key", "session")]));
+    front["spec"]["secretEnv"] = json!("Protected");
+    case.apply_json(&front);
+    case.ready("front");
+    let read = "/run/supercargo/bin/supercargo run -- sh -c 'printf %s \"$SESSION\"'";
+    assert!(case.exec(&case.one("front"), read).unwrap() == hidden);
+    assert_eq!((at.volumes().len(), holders(&case, "front").len()), (1, 1));
+
+    case.kubectl(&["delete", "ddep", "web", "front"]);
     until("nothing to be left", SOON, || same(at.is_empty(), true));
     case.finish();
 }

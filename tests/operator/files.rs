@@ -86,13 +86,14 @@ fn nothing_leaked(bench: &Bench) {
 }
 
 /// What goes wrong before a container is there, and the words in which it is told.
-const BROKEN: [(Breakage, &str); 6] = [
+const BROKEN: [(Breakage, &str); 7] = [
     (Breakage::CutOff, "was cut off"),
     (Breakage::Lost, "was cut off"),
     (Breakage::Fails, "the holder could not write the files"),
     (Breakage::WrongDigest, "file password has another content"),
     (Breakage::WrongOwner, "file password has another owner"),
     (Breakage::NotMemory, "not on a tmpfs"),
+    (Breakage::OtherProgram, "was not whole in its volume"),
 ];
 
 #[tokio::test(start_paused = true)]
