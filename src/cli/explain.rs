@@ -128,7 +128,7 @@ fn secret_env(status: &DockerDeploymentStatus) -> Option<SecretEnv> {
 }
 
 /// The fingerprints that the status tells of.
-fn written(status: &DockerDeploymentStatus) -> Fingerprints {
+pub(super) fn written(status: &DockerDeploymentStatus) -> Fingerprints {
     let one = |used: &crate::api::status::SecretUse| {
         let name = reference(used.kind, used.namespace.as_deref(), &used.name, &used.key);
         Some((name, used.fingerprint.clone()?))

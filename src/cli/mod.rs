@@ -36,6 +36,7 @@ mod logs_lines;
 mod lookup;
 mod output;
 mod plan;
+mod plan_files;
 mod plan_manifest;
 mod prune;
 mod reseal;

@@ -15,8 +15,10 @@ use serde_json::{Value, json};
 
 use super::connect::{self, Docker, DockerArgs};
 use super::controller::PolicyArgs;
+use super::explain::written;
 use super::lookup::Objects;
 use super::output::{self, Format};
+use super::plan_files;
 use super::plan_manifest;
 use super::ring_source::RingArgs;
 use super::{Failure, Outcome, block_on};
@@ -32,13 +34,13 @@ use crate::controllers::{
 use crate::execute::Book;
 use crate::plan::{self, Plan};
 use crate::seal::Ring;
-use crate::secrets::open::Opener;
+use crate::secrets::open::{Opener, UNKNOWN};
 use crate::state::build::DEFAULT_GRACE;
 use crate::state::container::ContainerView;
 use crate::state::desired::Desired;
-use crate::state::files::{mounts, on_host};
 use crate::state::observed::Observed;
 use crate::state::resolved::Resolution;
+use crate::state::revision::Fingerprints;
 use crate::status::remembered::remembered;
 
 /// Stands for the uid of an object that does not exist yet.
@@ -199,21 +201,31 @@ impl World {
         read.await.map_err(lookup_failure)?;
         let views = connect::containers(&self.engine, label::NAMESPACE, namespace).await;
         let views = views.map_err(connect::engine_failure)?;
-        let opener = self.opener(&id, &views);
+        let opener = self.opener(&id, &views, &status(raw));
         let wish = self.wish(raw, &id, objects, &opener, &views);
         let around = Surroundings::default().look(&self.engine, &wish.desired).await;
         let around = around.map_err(connect::engine_failure)?;
         let (networks, image) = (&around.networks, around.image.is_some());
-        let mut observed = Observed::of(&id.owner, views, networks, &self.options.host_routes, image);
-        // The operator's own directory of the host is known by what is in it.
-        observed.files.host = kept_on_host(&observed);
-        let found = &mut observed.files;
-        if !wish.desired.files().is_empty() {
+        let observed = Observed::of(&id.owner, views, networks, &self.options.host_routes, image);
+        let mut observed = plan_files::with_host(observed, &id.owner).await;
+        let files = wish.desired.files();
+        if !files.is_empty() {
             // It names the volumes.
             let known = Book::default().noswap(&self.engine).await;
-            found.noswap = known.map_err(connect::engine_failure)?;
+            observed.files.noswap = known.map_err(connect::engine_failure)?;
         }
-        found.find_user(&wish.desired, around.image.as_ref(), |_not_looked_up| None);
+        // What is assumed is compared with nothing.
+        if !files
+            .iter()
+            .flat_map(|volume| &volume.files)
+            .any(|file| file.fingerprint == UNKNOWN)
+        {
+            let looked = plan_files::look(&self.engine, observed).await;
+            observed = looked.map_err(connect::engine_failure)?;
+        }
+        observed
+            .files
+            .find_user(&wish.desired, around.image.as_ref(), |_not_looked_up| None);
         let plan = self.decide(raw, &wish.desired, &observed);
         note(&id, &plan);
         let violations = wish.violations.iter().map(ToString::to_string).collect();
@@ -230,11 +242,16 @@ impl World {
     }
 
     /// Opens values with the ring, or takes them for those that the newest container was given.
-    fn opener(&self, id: &Identity, views: &[ContainerView]) -> Opener {
+    fn opener(&self, id: &Identity, views: &[ContainerView], status: &DockerDeploymentStatus) -> Opener {
         let Ok(ring) = &self.ring else {
             let observed = Observed::of(&id.owner, views.to_vec(), &[], &[], false);
             let newest = observed.replicas.into_iter().max_by_key(|r| r.view.created_at);
-            let fingerprints = newest.map(|r| r.fingerprints).unwrap_or_default();
+            let mut fingerprints = newest.map(|r| r.fingerprints).unwrap_or_default();
+            // Files are no part of what a container was made with.
+            let Fingerprints { values, .. } = written(status);
+            for (reference, fingerprint) in values {
+                fingerprints.values.entry(reference).or_insert(fingerprint);
+            }
             return Opener::assuming(&id.owner.namespace, fingerprints);
         };
         Opener::new(Arc::clone(ring))
@@ -271,10 +288,7 @@ impl World {
     }
 
     fn decide(&self, raw: &Value, desired: &Desired, observed: &Observed) -> Plan {
-        let status = raw
-            .get("status")
-            .and_then(|s| serde_json::from_value(s.clone()).ok());
-        let status: DockerDeploymentStatus = status.unwrap_or_default();
+        let status = status(raw);
         let mut restarts = BTreeMap::new();
         account_restarts(observed, &remembered(&status, observed), &mut restarts);
         let inputs = plan::Inputs {
@@ -283,6 +297,13 @@ impl World {
         };
         plan::plan(desired, observed, &inputs)
     }
+}
+
+fn status(raw: &Value) -> DockerDeploymentStatus {
+    let status = raw.get("status");
+    status
+        .and_then(|status| serde_json::from_value(status.clone()).ok())
+        .unwrap_or_default()
 }
 
 /// References could not be looked up.
@@ -338,13 +359,6 @@ fn unresolved(resolution: &Resolution) -> Vec<String> {
 }
 
 /// What keeps the operator from carrying the plan out.
-/// The directory of the host in which the newest container has its files.
-fn kept_on_host(observed: &Observed) -> Option<String> {
-    let newest = observed.replicas.iter().max_by_key(|r| r.view.created_at)?;
-    let volume = mounts(&newest.view).into_keys().find(|volume| on_host(volume))?;
-    volume.rsplit_once('/').map(|(root, _)| root.to_owned())
-}
-
 fn note(id: &Identity, plan: &Plan) {
     let who = format!("{}/{}", id.owner.namespace, id.owner.name);
     if plan.is_empty() {

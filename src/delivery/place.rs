@@ -51,6 +51,12 @@ fn parse(name: &str) -> Option<(&str, u64)> {
     (!generation.is_empty() && name == directory(generation, number)).then_some((generation, number))
 }
 
+/// The generation whose directory has this name; where [`DATA`] and [`TOLD`] lead says it.
+#[must_use]
+pub fn generation(name: &str) -> Option<&str> {
+    parse(name).map(|(generation, _)| generation)
+}
+
 impl Standing {
     /// The current generation and the name of its directory. None before the first, and when the directory is gone.
     #[must_use]

@@ -89,10 +89,32 @@ impl HostFiles {
         })
     }
 
+    /// Takes a directory for somebody who only looks: nothing can be written there, and nothing is to try it.
+    ///
+    /// # Errors
+    /// What is wrong with the directory, and what to do.
+    pub fn reading(path: &Path) -> Result<Self, Fault> {
+        let directory = Arc::new(HostDirectory::reading(path)?);
+        let noswap = directory.is_out_of_swap();
+        Ok(Self {
+            directory,
+            term: Term::not_begun(),
+            noswap,
+        })
+    }
+
     /// Whether what is written there stays out of swap, as of the start.
     #[must_use]
     pub const fn noswap(&self) -> bool {
         self.noswap
+    }
+
+    /// What holds a deployment's volumes there.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub async fn holders(&self, owner: &Owner) -> engine::Result<Vec<Holder>> {
+        Ok(self.records(owner).await?.into_iter().map(holder).collect())
     }
 
     /// Where the volumes of a control plane are.

@@ -87,6 +87,15 @@ impl HostDirectory {
             .map(|()| found)
     }
 
+    /// Takes a directory for looks alone: see [`Self::verify`].
+    ///
+    /// # Errors
+    /// What is wrong with the directory, and what to do.
+    pub fn reading(path: &Path) -> Result<Self> {
+        let found = Self(path.to_owned());
+        found.verify().map(|()| found)
+    }
+
     /// Looks whether it is absolute, no link and below none, ours, closed to everybody else, and on a tmpfs.
     ///
     /// # Errors

@@ -59,6 +59,30 @@ pub fn all_read(case: &Case, name: &str, count: usize, path: &str, value: &str) 
 
 pub const PASSWORD: &str = "/run/secrets/db/password";
 
+/// At rest nothing is planned, whether values can be opened or not; another value would be delivered, and nothing else.
+pub fn is_planned(case: &Case, manifest: &Value, change: &[(&str, &str)]) {
+    let plan = |more: &[&str]| {
+        let said = case.supercargo(&[&["plan", "-n", &case.ns], more].concat(), b"");
+        assert!(said.ok, "{}", said.err);
+        said.out
+    };
+    let rest = plan(&["web"]);
+    assert!(rest.contains("nothing to do"), "{rest}");
+    let ring = case.dir.join("data/keyring");
+    if let Some(ring) = ring.to_str().filter(|_| ring.exists()) {
+        let rest = plan(&["web", "--keyring", ring]);
+        assert!(rest.contains("nothing to do"), "{rest}");
+        let changed = case.dir.join("changed.yaml");
+        std::fs::write(&changed, format!("{}---\n{manifest}", case.sealed("db", change))).unwrap();
+        let planned = plan(&["-f", changed.to_str().unwrap(), "--keyring", ring]);
+        let does: Vec<&str> = planned
+            .lines()
+            .filter_map(|l| l.split_whitespace().next())
+            .collect();
+        assert_eq!(does[1..], ["deliver"], "{planned}");
+    }
+}
+
 /// One value through all that can happen to it.
 pub fn main_story() {
     let case = Case::start("files", &[]);
@@ -68,7 +92,8 @@ pub fn main_story() {
         {"key": "password", "path": "password"},
         {"key": "user", "path": "deep/er/user", "mode": 0o440},
     ]}});
-    case.apply_json(&with_volume("web", 2, volume));
+    let manifest = with_volume("web", 2, volume);
+    case.apply_json(&manifest);
     case.ready("web");
     all_read(&case, "web", 2, PASSWORD, &first);
     all_read(&case, "web", 2, "/run/secrets/db/deep/er/user", &other);
@@ -100,6 +125,9 @@ pub fn main_story() {
     // What leaves the container as an image or an archive has nothing of it.
     let exported = case.dir.join("export.tar");
     docker_ok(&["export", "-o", exported.to_str().unwrap(), &one]);
+
+    case.settle();
+    is_planned(&case, &manifest, &[("password", &second), ("user", &other)]);
 
     // A new value, under containers that run.
     let began = Instant::now();

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 
-use super::files::{PASSWORD, all_read, holders, runs, with_volume};
+use super::files::{PASSWORD, all_read, holders, is_planned, runs, with_volume};
 use crate::harness::{
     SOON,
     case::{Case, deployment, from_secret},
@@ -70,7 +70,8 @@ pub fn story() {
     let (first, second, third) = (case.file_value(), case.file_value(), case.file_value());
     case.secret("db", &[("password", &first)]);
     let volume = json!({"name": "db", "secret": {"secretName": "db"}});
-    case.apply_json(&with_volume("web", 2, volume));
+    let manifest = with_volume("web", 2, volume);
+    case.apply_json(&manifest);
     case.ready("web");
     all_read(&case, "web", 2, PASSWORD, &first);
     assert_eq!(holders(&case, "web"), Vec::<String>::new());
@@ -87,6 +88,8 @@ pub fn story() {
     until("every instance to see it", SOON, || {
         same(case.condition("web", "SecretsDelivered")?.0.as_str(), "True")
     });
+    case.settle();
+    is_planned(&case, &manifest, &[("password", &second)]);
 
     case.secret("db", &[("password", &second)]);
     all_read(&case, "web", 2, PASSWORD, &second);
