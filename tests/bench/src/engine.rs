@@ -155,6 +155,13 @@ impl Engine {
             let id = network["Id"].as_str().unwrap_or_default();
             _ = self.call(Method::DELETE, &format!("/networks/{id}"), None).await;
         }
+        let volumes = self
+            .call(Method::GET, &format!("/volumes?filters={}", filter(label)), None)
+            .await?;
+        for volume in volumes["Volumes"].as_array().into_iter().flatten() {
+            let name = volume["Name"].as_str().unwrap_or_default();
+            _ = self.call(Method::DELETE, &format!("/volumes/{name}"), None).await;
+        }
         Ok(())
     }
 
